@@ -1,0 +1,1 @@
+//! The HTTP surface: API, bouncer contract, metrics, console

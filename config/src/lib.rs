@@ -1,0 +1,1 @@
+//! The operator's YAML as types: defaults, layers, complaints

@@ -1,0 +1,1 @@
+//! Bytes in, events out: envelopes, formats, the client trust rule, explain

@@ -1,0 +1,1 @@
+//! Events in, signals out: rules, combiner, windows, shards

@@ -1,0 +1,19 @@
+//! Signals in, transitions out: which incident a fact belongs to, and what it changes there.
+//!
+//! Identity is a function of data: `fingerprint = H(kind, target)`, `id = H(fingerprint, episode)`. An episode is a
+//! maximal run of facts of one fingerprint whose gaps in event time stay within `resolve_after + flap_window`.
+//! Everything a replay can touch is joined by minimum or maximum, so folding the same fact twice changes nothing;
+//! what people wrote (acknowledgement, manual resolve, notes) no fold of signals ever undoes.
+
+mod fingerprint;
+mod fold;
+mod incident;
+mod title;
+
+pub use fingerprint::{Fingerprint, IncidentId};
+pub use fold::{Actor, Cause, Command, Folded, Refused, fold_command, fold_signals, fold_time};
+pub use incident::{
+    Acknowledgement, Context, Incident, Knobs, ParticipantRow, RatePoint, RulePeak, SampleRow, ServiceFacts, SignalRow,
+    Status, TimelineEntry, Transition,
+};
+pub use title::title;

@@ -1,0 +1,1 @@
+//! Kafka, files and dead letters: where records come from

@@ -1,0 +1,151 @@
+//! What a record says, borrowed from its bytes: nothing here outlives the batch it came in.
+
+use crate::{Client, EventTime, Severity};
+
+/// One thing that happened, decoded.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Event<'b> {
+    /// A request that a service answered.
+    Request(Request<'b>),
+    /// What a container or host used at one moment.
+    Resource(ResourceSample<'b>),
+    /// Something a sensor saw at run time.
+    Runtime(RuntimeEvent<'b>),
+    /// A scan of an image for known vulnerabilities.
+    Image(ImageScan<'b>),
+}
+
+impl Event<'_> {
+    /// When it happened.
+    pub fn time(&self) -> EventTime {
+        match self {
+            Self::Request(request) => request.time,
+            Self::Resource(sample) => sample.time,
+            Self::Runtime(event) => event.time,
+            Self::Image(scan) => scan.time,
+        }
+    }
+}
+
+/// A request that a service answered. Text that the record does not have is empty.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Request<'b> {
+    /// When it was received or answered, by the log's clock.
+    pub time: EventTime,
+    /// Who sent it, after the trust rule; `None` where the address is missing or does not parse.
+    pub client: Option<Client>,
+    /// The service the record itself names (upstream, Kubernetes, our own format); empty where it names none.
+    pub service: &'b str,
+    /// The method, as it came.
+    pub method: &'b str,
+    /// The Host header, as it came: what a sender makes up.
+    pub host: &'b str,
+    /// The path without the query string.
+    pub path: &'b str,
+    /// The query string without the question mark.
+    pub query: &'b str,
+    /// The version as in the request line, without `HTTP/`; empty where the format does not have it.
+    pub http_version: &'b str,
+    /// The response's status; 0 where there was none.
+    pub status: u16,
+    /// Bytes sent to the client.
+    pub bytes_sent: u64,
+    /// How long the answer took, in microseconds.
+    pub duration_micros: Option<u64>,
+    /// The User-Agent header.
+    pub user_agent: &'b str,
+    /// The request id of the proxy or mesh.
+    pub request_id: &'b str,
+}
+
+/// What a container or host used at one moment.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct ResourceSample<'b> {
+    /// When it was sampled.
+    pub time: EventTime,
+    /// Namespace/owner, or what stands for it.
+    pub workload: &'b str,
+    /// The pod.
+    pub pod: &'b str,
+    /// The container.
+    pub container: &'b str,
+    /// The image it runs.
+    pub image: &'b str,
+    /// CPU in cores.
+    pub cpu_cores: Option<f64>,
+    /// The CPU limit in cores.
+    pub cpu_limit_cores: Option<f64>,
+    /// Memory in bytes (working set).
+    pub memory_bytes: Option<f64>,
+    /// The memory limit in bytes.
+    pub memory_limit_bytes: Option<f64>,
+    /// Received bytes a second.
+    pub net_rx_bytes_per_second: Option<f64>,
+    /// Sent bytes a second.
+    pub net_tx_bytes_per_second: Option<f64>,
+    /// Share of a GPU in use, 0 to 1.
+    pub gpu_share: Option<f64>,
+}
+
+/// What sort of run-time event it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RuntimeKind {
+    /// A program was started.
+    Exec,
+    /// A connection was opened.
+    Connect,
+    /// A name was looked up.
+    Dns,
+    /// A file was opened, written or moved.
+    File,
+    /// A sensor's own rule fired.
+    Finding,
+    /// The sensor speaks of itself (metrics, drops): never an incident of the workload.
+    Health,
+}
+
+/// Something a sensor saw at run time. Text that the record does not have is empty.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct RuntimeEvent<'b> {
+    /// When it happened.
+    pub time: EventTime,
+    /// What it is.
+    pub kind: RuntimeKind,
+    /// Namespace/owner, else the image and host that stand for it.
+    pub workload: &'b str,
+    /// The container's name or id.
+    pub container: &'b str,
+    /// The image it runs.
+    pub image: &'b str,
+    /// The program's name.
+    pub process: &'b str,
+    /// Its command line.
+    pub cmdline: &'b str,
+    /// The other end, `address:port`.
+    pub remote: &'b str,
+    /// The name looked up.
+    pub domain: &'b str,
+    /// The file touched.
+    pub path: &'b str,
+    /// The sensor's rule.
+    pub rule: &'b str,
+    /// How bad the sensor says it is.
+    pub severity: Option<Severity>,
+}
+
+/// A scan of an image for known vulnerabilities, reduced to what decides.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct ImageScan<'b> {
+    /// When it was scanned.
+    pub time: EventTime,
+    /// The image's normalised name.
+    pub image: &'b str,
+    /// Its digest, `sha256:…`.
+    pub digest: &'b str,
+    /// Vulnerabilities rated critical.
+    pub critical: u32,
+    /// Vulnerabilities rated high.
+    pub high: u32,
+    /// Critical ones that a newer package mends.
+    pub fixable_critical: u32,
+}

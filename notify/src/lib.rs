@@ -1,0 +1,1 @@
+//! Email, Slack, PagerDuty and webhooks: how people are told

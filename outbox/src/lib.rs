@@ -1,0 +1,19 @@
+//! Transitions in, next delivery out. A desired-state outbox: one row per (episode, receiver integration) with the
+//! newest state to be told, what was told last, and the handle of the remote message. Coalescing, restart and
+//! idempotency follow from that row; a row has exactly one fate, so the ledger adds up by construction.
+
+mod desire;
+mod ledger;
+mod outcome;
+mod pace;
+mod route;
+mod row;
+mod settle;
+
+pub use desire::{Receivers, desire};
+pub use ledger::LedgerLine;
+pub use outcome::{Handle, Outcome};
+pub use pace::{Pace, Rate};
+pub use route::{Integration, IntegrationKind, Route, Routed};
+pub use row::{Action, Fate, Lane, Row, RowKey, Suppressed, Told};
+pub use settle::{RetryKnobs, settle};

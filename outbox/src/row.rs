@@ -1,0 +1,181 @@
+//! The outbox row: what one receiver integration should know of one episode, and what it has been told.
+
+use std::sync::Arc;
+
+use beaconfire_incident::{IncidentId, Status};
+use beaconfire_model::{Severity, Wall};
+
+use crate::Handle;
+
+/// Which row: one episode, one integration of one receiver.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RowKey {
+    /// The episode.
+    pub incident: IncidentId,
+    /// The receiver's name.
+    pub receiver: Arc<str>,
+    /// The integration within it: `slack-0`, `email-1`.
+    pub integration: Arc<str>,
+}
+
+/// A state of an incident, as far as receivers hear of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Told {
+    /// [`Incident::revision`](beaconfire_incident::Incident::revision) it stands for.
+    pub revision: u32,
+    /// The status.
+    pub status: Status,
+    /// The severity.
+    pub severity: Severity,
+}
+
+/// Which rows go first. Smaller is sooner.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Lane {
+    /// A critical opening, or the acknowledgement or resolve of what was paged.
+    Page,
+    /// An opening of severity error or warning.
+    Ticket,
+    /// Updates and resolves of the rest.
+    Update,
+    /// Information.
+    Info,
+}
+
+impl Lane {
+    /// All lanes, most urgent first.
+    pub const ALL: [Self; 4] = [Self::Page, Self::Ticket, Self::Update, Self::Info];
+
+    /// The name in metrics.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Page => "page",
+            Self::Ticket => "ticket",
+            Self::Update => "update",
+            Self::Info => "info",
+        }
+    }
+}
+
+/// Why a row will never be told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Suppressed {
+    /// It opened and resolved before the opening could be delivered.
+    ClearedBeforeSend,
+    /// It was older than `incidents.max_age` when found.
+    TooOld,
+    /// The receiver or integration is no longer configured.
+    Unrouted,
+}
+
+impl Suppressed {
+    /// All reasons.
+    pub const ALL: [Self; 3] = [Self::ClearedBeforeSend, Self::TooOld, Self::Unrouted];
+
+    /// The name in the ledger.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::ClearedBeforeSend => "cleared_before_send",
+            Self::TooOld => "too_old",
+            Self::Unrouted => "unrouted",
+        }
+    }
+}
+
+/// A row's one fate, by its opening.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Fate {
+    /// The opening is still to be accepted.
+    Pending,
+    /// The opening was accepted.
+    Delivered,
+    /// It will never be told, on purpose.
+    Suppressed(Suppressed),
+    /// It could not be told: no retry can help.
+    Dead,
+}
+
+/// What one receiver integration should know of one episode, and what it has been told.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Row {
+    /// Which row.
+    pub key: RowKey,
+    /// The version the row had when it was read; 0 where it is not stored yet.
+    pub version: i64,
+    /// The newest state to be told.
+    pub desired: Told,
+    /// What was told last: accepted by the receiver.
+    pub told: Option<Told>,
+    /// The handle of the remote message.
+    pub handle: Option<Handle>,
+    /// Its fate.
+    pub fate: Fate,
+    /// Which lane the next delivery waits in.
+    pub lane: Lane,
+    /// Whether this integration hears of resolves.
+    pub send_resolved: bool,
+    /// Failed tries since the last acceptance. A 429 is none.
+    pub attempts: u32,
+    /// Not before this.
+    pub due: Wall,
+    /// Since when something is waiting to be told.
+    pub waiting_since: Wall,
+    /// Messages that were accepted.
+    pub messages: u32,
+    /// What went wrong last, cleaned, at most 512 bytes.
+    pub last_error: Option<String>,
+    /// When the row was made.
+    pub created_at: Wall,
+}
+
+/// What a delivery tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Action {
+    /// The first message about this episode, or one that disturbs again (escalated, reopened, another rule).
+    Open,
+    /// A new state of what was told, in place where the channel can.
+    Update,
+    /// Somebody is on it.
+    Acknowledge,
+    /// It is over.
+    Resolve,
+}
+
+impl Action {
+    /// The name in JSON.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Open => "open",
+            Self::Update => "update",
+            Self::Acknowledge => "acknowledge",
+            Self::Resolve => "resolve",
+        }
+    }
+}
+
+impl Row {
+    /// What is still to be told; `None` where the receiver knows all it should, or never will.
+    pub fn next_action(&self) -> Option<Action> {
+        if matches!(self.fate, Fate::Dead | Fate::Suppressed(_)) {
+            return None;
+        }
+        let Some(told) = self.told else {
+            return Some(Action::Open);
+        };
+        if told.revision >= self.desired.revision {
+            return None;
+        }
+        match self.desired.status {
+            Status::Resolved => self.send_resolved.then_some(Action::Resolve),
+            Status::Acknowledged => Some(Action::Acknowledge),
+            Status::Open => Some(Action::Open),
+        }
+    }
+
+    /// The id under which this state is sent: the same on every try, so that a receiver can recognise a repeat.
+    pub fn notification_id(&self) -> String {
+        format!("{}.{}.{}.{}", self.key.incident, self.key.receiver, self.key.integration, self.desired.revision)
+            .replace(|c: char| !(c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.')), "_")
+            .replace('.', "-")
+    }
+}

@@ -1,0 +1,1 @@
+//! The machines that are stepped: worker, barrier, offsets, keeper, line

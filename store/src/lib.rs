@@ -1,0 +1,1 @@
+//! Incidents, outbox, decisions and progress in SQL
