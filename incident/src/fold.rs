@@ -2,7 +2,9 @@
 
 use beaconfire_model::{EventTime, Signal, Wall};
 
-use crate::{Context, Incident, Knobs, ParticipantRow, RatePoint, SampleRow, SignalRow, TimelineEntry, Transition};
+use crate::{
+    Context, Incident, Knobs, ParticipantRow, RatePoint, SampleRow, SignalRow, TimelineEntry, Transition,
+};
 
 /// Who gives a command: a person's or token's name.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -74,7 +76,13 @@ pub fn fold_signals(
 }
 
 /// Folds what a person does.
-pub fn fold_command(current: &Incident, actor: &Actor, command: Command, now: Wall, knobs: &Knobs) -> Result<Folded, Refused> {
+pub fn fold_command(
+    current: &Incident,
+    actor: &Actor,
+    command: Command,
+    now: Wall,
+    knobs: &Knobs,
+) -> Result<Folded, Refused> {
     let _ = (current, actor, command, now, knobs);
     Err(Refused(String::new()))
 }

@@ -233,7 +233,7 @@ pub struct Knobs {
 
 impl Default for Knobs {
     fn default() -> Self {
-        let minutes = |n| Duration::from_secs(60 * n);
+        let minutes = |n: u64| Duration::from_secs(60 * n);
         Self {
             resolve_after: minutes(5),
             finding_resolve_after: minutes(60),
@@ -289,3 +289,20 @@ pub struct RatePoint {
 
 /// A raw record kept with an incident.
 pub type SampleRow = Specimen;
+
+/// An incident with all that hangs on it, as it is shown and told.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Dossier {
+    /// The row.
+    pub incident: Incident,
+    /// Its (rule, subject) rows, by (first, rule, subject), at most 10,000.
+    pub signals: Vec<SignalRow>,
+    /// Its participants, heaviest first (ties by value), at most 10,000.
+    pub participants: Vec<ParticipantRow>,
+    /// What happened, oldest first.
+    pub timeline: Vec<TimelineEntry>,
+    /// A few raw records.
+    pub samples: Vec<SampleRow>,
+    /// The chart, by rule, then time.
+    pub points: Vec<RatePoint>,
+}

@@ -13,7 +13,7 @@ mod title;
 pub use fingerprint::{Fingerprint, IncidentId};
 pub use fold::{Actor, Cause, Command, Folded, Refused, fold_command, fold_signals, fold_time};
 pub use incident::{
-    Acknowledgement, Context, Incident, Knobs, ParticipantRow, RatePoint, RulePeak, SampleRow, ServiceFacts, SignalRow,
-    Status, TimelineEntry, Transition,
+    Acknowledgement, Context, Dossier, Incident, Knobs, ParticipantRow, RatePoint, RulePeak, SampleRow,
+    ServiceFacts, SignalRow, Status, TimelineEntry, Transition,
 };
 pub use title::title;

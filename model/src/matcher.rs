@@ -79,13 +79,14 @@ fn anchored(pattern: &str) -> Result<Regex, String> {
 impl Matcher {
     /// A matcher from its parts.
     pub fn new(name: &str, op: Op, value: &str) -> Result<Self, MatcherError> {
-        let regex = match op {
-            Op::Matches | Op::NotMatches => Some(anchored(value).map_err(|said| MatcherError {
-                input: format!("{name}{}\"{value}\"", op.text()),
-                said,
-            })?),
-            Op::Equal | Op::NotEqual => None,
-        };
+        let regex =
+            match op {
+                Op::Matches | Op::NotMatches => Some(anchored(value).map_err(|said| MatcherError {
+                    input: format!("{name}{}\"{value}\"", op.text()),
+                    said,
+                })?),
+                Op::Equal | Op::NotEqual => None,
+            };
         Ok(Self { name: name.to_owned(), op, value: value.to_owned(), regex })
     }
 
@@ -94,7 +95,9 @@ impl Matcher {
     pub fn parse(input: &str) -> Result<Self, MatcherError> {
         let bad = |said: &str| MatcherError { input: input.to_owned(), said: said.to_owned() };
         let text = input.trim();
-        let at = text.find(['=', '!']).ok_or_else(|| bad("expected NAME=VALUE, NAME!=VALUE, NAME=~REGEX or NAME!~REGEX"))?;
+        let at = text
+            .find(['=', '!'])
+            .ok_or_else(|| bad("expected NAME=VALUE, NAME!=VALUE, NAME=~REGEX or NAME!~REGEX"))?;
         let (name, rest) = text.split_at(at);
         let (op, rest) = if let Some(rest) = rest.strip_prefix("=~") {
             (Op::Matches, rest)

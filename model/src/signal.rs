@@ -38,8 +38,18 @@ pub enum Kind {
 impl Kind {
     /// All kinds, for parsing and for tests.
     pub const ALL: [Self; 12] = [
-        Self::Flood, Self::Probing, Self::Login, Self::Errors, Self::Surge, Self::Mining, Self::Intrusion,
-        Self::Image, Self::Resource, Self::Sensor, Self::External, Self::Throttle,
+        Self::Flood,
+        Self::Probing,
+        Self::Login,
+        Self::Errors,
+        Self::Surge,
+        Self::Mining,
+        Self::Intrusion,
+        Self::Image,
+        Self::Resource,
+        Self::Sensor,
+        Self::External,
+        Self::Throttle,
     ];
 
     /// The name in JSON, SQL, labels and configuration.

@@ -130,8 +130,17 @@ pub enum SubjectKind {
 impl SubjectKind {
     /// All kinds, for parsing and for tests.
     pub const ALL: [Self; 11] = [
-        Self::Client, Self::Prefix, Self::Service, Self::Workload, Self::Image, Self::Host, Self::Path,
-        Self::Method, Self::UserAgent, Self::Status, Self::Input,
+        Self::Client,
+        Self::Prefix,
+        Self::Service,
+        Self::Workload,
+        Self::Image,
+        Self::Host,
+        Self::Path,
+        Self::Method,
+        Self::UserAgent,
+        Self::Status,
+        Self::Input,
     ];
 
     /// The name in JSON, SQL and configuration.

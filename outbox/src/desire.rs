@@ -14,7 +14,14 @@ pub type Receivers = BTreeMap<Arc<str>, Vec<Integration>>;
 /// The rows that `transitions` of `incident` ask for: new ones where routes reach receivers that have none yet,
 /// changed ones where the desired state moved. Receivers that saw the open stay, wherever the labels route now, so
 /// that they hear of the resolve.
-pub fn desire(route: &Route, receivers: &Receivers, incident: &Incident, transitions: &[Transition], rows: &[Row], now: Wall) -> Vec<Row> {
+pub fn desire(
+    route: &Route,
+    receivers: &Receivers,
+    incident: &Incident,
+    transitions: &[Transition],
+    rows: &[Row],
+    now: Wall,
+) -> Vec<Row> {
     let _ = (route, receivers, incident, transitions, rows, now);
     Vec::new()
 }

@@ -27,6 +27,11 @@ pub struct LedgerLine {
 impl LedgerLine {
     /// Whether the line adds up.
     pub fn adds_up(&self) -> bool {
-        self.created == self.delivered + self.in_digest + self.suppressed.values().sum::<u64>() + self.dead + self.pending
+        self.created
+            == self.delivered
+                + self.in_digest
+                + self.suppressed.values().sum::<u64>()
+                + self.dead
+                + self.pending
     }
 }

@@ -79,7 +79,13 @@ impl Route {
         reached
     }
 
-    fn descend(&self, labels: &Labels, inherited: Option<&Arc<str>>, way: &mut Vec<String>, reached: &mut Vec<Routed>) -> bool {
+    fn descend(
+        &self,
+        labels: &Labels,
+        inherited: Option<&Arc<str>>,
+        way: &mut Vec<String>,
+        reached: &mut Vec<Routed>,
+    ) -> bool {
         if !self.matchers.matches(|name| labels.get(name)) {
             return false;
         }

@@ -174,8 +174,11 @@ impl Row {
 
     /// The id under which this state is sent: the same on every try, so that a receiver can recognise a repeat.
     pub fn notification_id(&self) -> String {
-        format!("{}.{}.{}.{}", self.key.incident, self.key.receiver, self.key.integration, self.desired.revision)
-            .replace(|c: char| !(c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.')), "_")
-            .replace('.', "-")
+        format!(
+            "{}.{}.{}.{}",
+            self.key.incident, self.key.receiver, self.key.integration, self.desired.revision
+        )
+        .replace(|c: char| !(c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.')), "_")
+        .replace('.', "-")
     }
 }

@@ -127,7 +127,11 @@ pub struct Decision {
 impl Decision {
     /// One address, or a network: an IPv6 client is its /64, which is a range.
     pub fn scope(&self) -> Scope {
-        if self.key.network.prefix_len() == self.key.network.max_prefix_len() { Scope::Ip } else { Scope::Range }
+        if self.key.network.prefix_len() == self.key.network.max_prefix_len() {
+            Scope::Ip
+        } else {
+            Scope::Range
+        }
     }
 
     /// The value as enforcers read it: a bare address for [`Scope::Ip`], `a.b.c.d/n` for [`Scope::Range`].

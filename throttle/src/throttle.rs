@@ -52,5 +52,4 @@ impl Throttle {
     pub fn guard(&self) -> &Guard {
         &self.guard
     }
-
 }
