@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use crate::{Fate, Row};
+
 /// One receiver's account: `created` equals the sum of the rest, at any moment.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct LedgerLine {
@@ -28,10 +30,29 @@ impl LedgerLine {
     /// Whether the line adds up.
     pub fn adds_up(&self) -> bool {
         self.created
-            == self.delivered
-                + self.in_digest
-                + self.suppressed.values().sum::<u64>()
-                + self.dead
-                + self.pending
+            == self.delivered + self.in_digest + self.suppressed.values().sum::<u64>() + self.dead + self.pending
+    }
+
+    /// Enters so many rows of this fate.
+    pub fn enter(&mut self, fate: &Fate, rows: u64, messages: u64) {
+        self.created += rows;
+        self.messages += messages;
+        match fate {
+            Fate::Pending => self.pending += rows,
+            Fate::Delivered => self.delivered += rows,
+            Fate::Dead => self.dead += rows,
+            Fate::Suppressed(reason) => *self.suppressed.entry(reason.name()).or_default() += rows,
+        }
+    }
+
+    /// The ledger of these rows, one line a receiver, by name.
+    pub fn of<'a>(rows: impl IntoIterator<Item = &'a Row>) -> Vec<Self> {
+        let mut lines: BTreeMap<Arc<str>, Self> = BTreeMap::new();
+        for row in rows {
+            let line = lines.entry(row.key.receiver.clone()).or_default();
+            line.receiver = row.key.receiver.clone();
+            line.enter(&row.fate, 1, u64::from(row.messages));
+        }
+        lines.into_values().collect()
     }
 }

@@ -1,0 +1,265 @@
+//! The keeper: signals in, a transaction out, and the barriers that it makes durable.
+//!
+//! It holds no copy of the incidents. Each round takes the rows that the waiting facts concern (its caller reads them),
+//! folds, and hands out [`Changes`] to be written under the rows' versions; on a conflict the caller reads again and
+//! the same facts are folded again. What cannot be folded yet (a fact that would begin an episode before the one
+//! before it is known to be over) waits, and holds back every barrier behind it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use beaconfire_incident::{
+    Actor, Command, Context, Fingerprint, Folded, Incident, IncidentId, Knobs, Refused, Transition,
+    fold_command, fold_signals, fold_time,
+};
+use beaconfire_model::{EventTime, Signal, Wall};
+use beaconfire_outbox::{Receivers, Route, Row, desire};
+use beaconfire_throttle::{Decision, Refusal, Throttle, Verdict};
+
+use crate::{Barrier, Mark, Report, WorkerId};
+
+/// How long a fact may wait for the clearance of the episode before it.
+const WAIT_MAX: Duration = Duration::from_secs(10);
+
+/// Facts held at most; at the bound the keeper takes no more reports, and the shards' queues fill up behind it.
+const FACTS_MAX: usize = 100_000;
+
+/// What the configuration says of incidents and of whom to tell.
+#[derive(Debug, Clone)]
+pub struct Policy {
+    /// For labels.
+    pub context: Context,
+    /// The times.
+    pub knobs: Knobs,
+    /// The routing tree.
+    pub route: Route,
+    /// The receivers' integrations.
+    pub receivers: Receivers,
+}
+
+/// What the store has of the fingerprints that a round concerns.
+#[derive(Debug, Clone, Default)]
+pub struct Shelf {
+    /// The latest episodes of each fingerprint, oldest first, and the highest number it ever had.
+    pub episodes: BTreeMap<Fingerprint, (Vec<Incident>, u32)>,
+    /// The outbox rows of those incidents.
+    pub rows: Vec<Row>,
+    /// The clearance of each entry of `kafka.topics`, by name: the minimum over its sources.
+    pub clearances: BTreeMap<String, EventTime>,
+    /// Decisions that are active now.
+    pub decisions: Vec<Decision>,
+}
+
+/// One transaction's worth.
+#[derive(Debug, Clone, Default)]
+pub struct Changes {
+    /// Incidents and what hangs on them, each to be written under the version it was read with.
+    pub folded: Vec<Folded>,
+    /// Outbox rows, likewise.
+    pub rows: Vec<Row>,
+    /// New decisions.
+    pub decisions: Vec<Decision>,
+    /// Subjects that were left alone, and why: counted, and told in the log.
+    pub refused: Vec<Refusal>,
+    /// How far each source has come, for resolving; from the barriers below.
+    pub progress: Vec<Mark>,
+    /// Barriers that become durable with this transaction.
+    pub barriers: Vec<Barrier>,
+    /// Facts that waited their full time and were folded without clearance.
+    pub impatient: u64,
+    taken: Vec<Held>,
+}
+
+impl Changes {
+    /// Whether there is nothing to write and nothing to answer.
+    pub fn is_empty(&self) -> bool {
+        self.folded.is_empty() && self.rows.is_empty() && self.decisions.is_empty() && self.barriers.is_empty()
+    }
+}
+
+/// A fact, with its place in the order of arrival and since when it waits.
+#[derive(Debug, Clone)]
+struct Held {
+    order: u64,
+    since: Wall,
+    fingerprint: Fingerprint,
+    signal: Signal,
+}
+
+/// A barrier on its way through the shards.
+#[derive(Debug)]
+struct Passing {
+    barrier: Barrier,
+    seen: BTreeSet<usize>,
+    /// Once every shard has passed it on: facts up to here must be durable first.
+    behind: Option<u64>,
+}
+
+/// See the file's head.
+#[derive(Debug)]
+pub struct Keeper {
+    threads: usize,
+    policy: Arc<Policy>,
+    throttle: Throttle,
+    facts: Vec<Held>,
+    passing: BTreeMap<(WorkerId, u64), Passing>,
+    order: u64,
+}
+
+impl Keeper {
+    /// A keeper behind so many shard threads.
+    pub fn new(threads: usize, policy: Arc<Policy>, throttle: Throttle) -> Self {
+        Self { threads, policy, throttle, facts: Vec::new(), passing: BTreeMap::new(), order: 0 }
+    }
+
+    /// Takes what a shard reports.
+    pub fn receive(&mut self, report: Report, now: Wall) {
+        for signal in report.signals {
+            self.order += 1;
+            let fingerprint = Fingerprint::of(signal.kind, &signal.target);
+            self.facts.push(Held { order: self.order, since: now, fingerprint, signal });
+        }
+        if let Some(barrier) = report.barrier {
+            let passing = self.passing.entry((barrier.worker, barrier.number)).or_insert_with(|| Passing {
+                barrier,
+                seen: BTreeSet::new(),
+                behind: None,
+            });
+            passing.seen.insert(report.thread);
+            if passing.seen.len() == self.threads {
+                passing.behind = Some(self.order);
+            }
+        }
+    }
+
+    /// Whether so many facts wait that no more should be received before a round has been saved.
+    pub fn is_full(&self) -> bool {
+        self.facts.len() >= FACTS_MAX
+    }
+
+    /// Whether a round would have anything to do.
+    pub fn has_work(&self) -> bool {
+        !self.facts.is_empty() || self.passing.values().any(|passing| passing.behind.is_some())
+    }
+
+    /// The fingerprints that the waiting facts concern: read their rows for [`fold`](Self::fold).
+    pub fn fingerprints(&self) -> Vec<Fingerprint> {
+        let distinct: BTreeSet<_> = self.facts.iter().map(|held| &held.fingerprint).collect();
+        distinct.into_iter().cloned().collect()
+    }
+
+    /// Folds what waits into the rows that the store has. Nothing is forgotten before [`saved`](Self::saved): on a
+    /// conflict or a failure give the changes back with [`undo`](Self::undo).
+    pub fn fold(&mut self, shelf: &Shelf, now: Wall) -> Changes {
+        let mut changes = Changes::default();
+        let mut by_fingerprint: BTreeMap<Fingerprint, Vec<Held>> = BTreeMap::new();
+        for held in std::mem::take(&mut self.facts) {
+            by_fingerprint.entry(held.fingerprint.clone()).or_default().push(held);
+        }
+        for (fingerprint, held) in by_fingerprint {
+            let (episodes, last_episode) = shelf.episodes.get(&fingerprint).cloned().unwrap_or_default();
+            let (patient, impatient): (Vec<_>, Vec<_>) = held.into_iter().partition(|held| now.since(held.since) < WAIT_MAX);
+            let newest = episodes.last();
+            let clear = newest.map_or(EventTime::MAX, |incident| clearance(incident, &shelf.clearances));
+            // Without a fact that has waited its full time, those that must wait do; with one, all of this
+            // fingerprint go, in order.
+            let clear = if impatient.is_empty() { clear } else { EventTime::MAX };
+            let signals = patient.iter().chain(&impatient).map(|held| held.signal.clone()).collect();
+            let (folded, waiting) =
+                fold_signals(&episodes, last_episode, signals, clear, now, &self.policy.context, &self.policy.knobs);
+            changes.impatient += impatient.len() as u64;
+            for held in patient.into_iter().chain(impatient) {
+                if waiting.contains(&held.signal) {
+                    self.facts.push(held);
+                } else {
+                    changes.taken.push(held);
+                }
+            }
+            for folded in folded {
+                self.consequences(folded, shelf, now, &mut changes);
+            }
+        }
+        let oldest_waiting = self.facts.iter().map(|held| held.order).min().unwrap_or(u64::MAX);
+        for passing in self.passing.values() {
+            if passing.behind.is_some_and(|behind| behind < oldest_waiting) {
+                changes.barriers.push(passing.barrier.clone());
+            }
+        }
+        changes.progress = changes.barriers.iter().flat_map(|barrier| barrier.sources.iter().cloned()).collect();
+        changes
+    }
+
+    /// Folds the passing of time into unresolved incidents.
+    pub fn fold_time(&mut self, unresolved: &[Incident], shelf: &Shelf, now: Wall) -> Changes {
+        let mut changes = Changes::default();
+        for incident in unresolved {
+            let clear = clearance(incident, &shelf.clearances);
+            if let Some(folded) = fold_time(incident, clear, now, &self.policy.knobs) {
+                self.consequences(folded, shelf, now, &mut changes);
+            }
+        }
+        changes
+    }
+
+    /// Folds what a person does.
+    pub fn fold_command(&mut self, incident: &Incident, actor: &Actor, command: Command, shelf: &Shelf, now: Wall) -> Result<Changes, Refused> {
+        let folded = fold_command(incident, actor, command, now, &self.policy.knobs)?;
+        let mut changes = Changes::default();
+        self.consequences(folded, shelf, now, &mut changes);
+        Ok(changes)
+    }
+
+    /// Whom to tell and whom to throttle because of one fold.
+    fn consequences(&mut self, folded: Folded, shelf: &Shelf, now: Wall, changes: &mut Changes) {
+        if folded.transitions.iter().any(Transition::tells) {
+            let rows: Vec<Row> = shelf.rows.iter().filter(|row| row.key.incident == folded.incident.id).cloned().collect();
+            let policy = &self.policy;
+            changes.rows.extend(desire(&policy.route, &policy.receivers, &folded.incident, &folded.transitions, &rows, now));
+        }
+        let active: Vec<Decision> = shelf.decisions.iter().chain(&changes.decisions).cloned().collect();
+        for verdict in self.throttle.consider(&folded, &active, now) {
+            match verdict {
+                Verdict::Decide(decision) => changes.decisions.push(decision),
+                Verdict::Refuse(_, refusal) => changes.refused.push(refusal),
+            }
+        }
+        changes.folded.push(folded);
+    }
+
+    /// The changes are durable: forgets what they held, and hands out the barriers to answer.
+    pub fn saved(&mut self, changes: Changes) -> Vec<Barrier> {
+        for barrier in &changes.barriers {
+            self.passing.remove(&(barrier.worker, barrier.number));
+        }
+        changes.barriers
+    }
+
+    /// The changes could not be written: their facts wait again, in their old order.
+    pub fn undo(&mut self, changes: Changes) {
+        self.facts.extend(changes.taken);
+        self.facts.sort_by_key(|held| held.order);
+    }
+
+    /// What the configuration says.
+    pub fn policy(&self) -> &Arc<Policy> {
+        &self.policy
+    }
+}
+
+/// The time up to which everything that could concern an incident is known: the minimum over the entries that fed it.
+/// An entry without a clearance (never read to where it was) holds back.
+fn clearance(incident: &Incident, clearances: &BTreeMap<String, EventTime>) -> EventTime {
+    let mut least = EventTime::MAX;
+    for entry in &incident.entries {
+        least = least.min(clearances.get(entry).copied().unwrap_or(EventTime::MIN));
+    }
+    least
+}
+
+impl Shelf {
+    /// The ids of all its episodes, for reading their outbox rows.
+    pub fn ids(&self) -> Vec<IncidentId> {
+        self.episodes.values().flat_map(|(episodes, _)| episodes).map(|incident| incident.id.clone()).collect()
+    }
+}

@@ -1,0 +1,236 @@
+//! The threads of the hot path: workers, each with one consumer, and shards. Bounded queues between them; only
+//! workers hear of stopping, the shards end when the last worker has gone.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, TrySendError, channel, sync_channel};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use anyhow::Context as _;
+use beaconfire_detect::{Census, Shard};
+use beaconfire_model::{Log, Offset, Source, Wall};
+use beaconfire_pipeline::{
+    Barrier, DeadLetterSink, Durable, Exchange, Freight, Host, Report, Tally, Worker, WorkerFault, WorkerId,
+};
+
+/// Freight that may wait in front of one shard thread. Full queues make workers combine further, then pause.
+const QUEUE: usize = 256;
+
+/// How long stopping may take before the process gives up on it; SIGTERM promises 10 s in all.
+pub const STOP_WITHIN: Duration = Duration::from_secs(7);
+
+/// The wall clock, read in this one place.
+pub fn now() -> Wall {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Wall::from_millis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+}
+
+/// What the threads tell as they go.
+#[derive(Debug)]
+pub enum News {
+    /// A worker's counts since it last told.
+    Tally(Tally),
+    /// A shard's tables, by thread.
+    Census(usize, Census),
+    /// A worker has paused or gone on.
+    Paused(WorkerId, bool),
+    /// A worker has ended, well or not.
+    Ended(WorkerId, Result<(), WorkerFault>),
+}
+
+/// The queues into the shards, as one worker holds them.
+#[derive(Clone)]
+pub struct Queues(Vec<SyncSender<Freight>>);
+
+impl Exchange for Queues {
+    fn threads(&self) -> usize {
+        self.0.len()
+    }
+
+    fn send(&mut self, thread: usize, freight: Freight) -> Result<(), Box<Freight>> {
+        match self.0[thread].try_send(freight) {
+            Ok(()) => Ok(()),
+            // A shard that has gone takes the process down with it; until then its freight waits.
+            Err(TrySendError::Full(back) | TrySendError::Disconnected(back)) => Err(Box::new(back)),
+        }
+    }
+}
+
+/// A worker's view of the world outside.
+pub struct World {
+    durable: Receiver<Durable<Barrier>>,
+    progress: Arc<dyn Fn(Source) -> Option<Offset> + Send + Sync>,
+}
+
+impl Host for World {
+    fn now(&self) -> Wall {
+        now()
+    }
+
+    fn nap(&mut self, within: Duration) {
+        std::thread::sleep(within);
+    }
+
+    fn progress(&self, source: Source) -> Option<Offset> {
+        (self.progress)(source)
+    }
+
+    fn durable(&mut self) -> Vec<Durable<Barrier>> {
+        self.durable.try_iter().collect()
+    }
+}
+
+/// The running threads.
+pub struct Threads {
+    stop: Arc<AtomicBool>,
+    workers: Vec<JoinHandle<()>>,
+    shards: Vec<JoinHandle<()>>,
+    answers: BTreeMap<WorkerId, Sender<Durable<Barrier>>>,
+}
+
+/// One worker and its log, before they run.
+pub struct Crew<L, D> {
+    /// The worker.
+    pub worker: Worker,
+    /// Opens its log, on the thread that will own it.
+    pub open: Box<dyn FnOnce() -> Result<L, WorkerFault> + Send>,
+    /// Where its undecodable records go.
+    pub dead: D,
+}
+
+/// Starts the shards and workers. `report` takes what shards find (it may block: that is the back-pressure); `news`
+/// what they count.
+pub fn start<L, D>(
+    shards: Vec<Shard>,
+    crews: Vec<Crew<L, D>>,
+    progress: Arc<dyn Fn(Source) -> Option<Offset> + Send + Sync>,
+    report: impl Fn(Report) + Clone + Send + 'static,
+    news: impl Fn(News) + Clone + Send + 'static,
+) -> anyhow::Result<Threads>
+where
+    L: Log + 'static,
+    D: DeadLetterSink + Send + 'static,
+{
+    let stop = Arc::new(AtomicBool::new(false));
+    let mut queues = Vec::new();
+    let mut shard_threads = Vec::new();
+    for (thread, shard) in shards.into_iter().enumerate() {
+        let (send, receive) = sync_channel(QUEUE);
+        queues.push(send);
+        let (report, news) = (report.clone(), news.clone());
+        let spawned = std::thread::Builder::new()
+            .name(format!("shard-{thread}"))
+            .spawn(move || serve(thread, shard, &receive, &report, &news))
+            .context("starting a shard's thread")?;
+        shard_threads.push(spawned);
+    }
+    let mut answers = BTreeMap::new();
+    let mut workers = Vec::new();
+    for (index, crew) in crews.into_iter().enumerate() {
+        let id = WorkerId(index);
+        let (answer, durable) = channel();
+        answers.insert(id, answer);
+        let world = World { durable, progress: progress.clone() };
+        let (queues, stop, news) = (Queues(queues.clone()), stop.clone(), news.clone());
+        let spawned = std::thread::Builder::new()
+            .name(format!("worker-{index}"))
+            .spawn(move || {
+                let ended = read(id, crew, queues, world, &stop, &news);
+                news(News::Ended(id, ended));
+            })
+            .context("starting a worker's thread")?;
+        workers.push(spawned);
+    }
+    Ok(Threads { stop, workers, shards: shard_threads, answers })
+}
+
+impl Threads {
+    /// Tells a worker that its barrier is durable.
+    pub fn answer(&self, barrier: Durable<Barrier>, worker: WorkerId) {
+        if let Some(answer) = self.answers.get(&worker) {
+            // A worker that has ended needs no answer.
+            let _ = answer.send(barrier);
+        }
+    }
+
+    /// Asks the workers to stop: flush, make durable, commit, leave.
+    pub fn stop(&self) {
+        self.stop.store(true, Ordering::Relaxed);
+    }
+
+    /// Waits until all have ended, at most for `within`; whether they have.
+    pub fn join(self, within: Duration) -> bool {
+        let deadline = Instant::now() + within;
+        let Self { workers, shards, answers, .. } = self;
+        let all: Vec<_> = workers.into_iter().chain(shards).collect();
+        while all.iter().any(|thread| !thread.is_finished()) {
+            if Instant::now() >= deadline {
+                return false;
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        drop(answers);
+        all.into_iter().all(|thread| thread.join().is_ok())
+    }
+}
+
+/// A shard's thread.
+fn serve(thread: usize, mut shard: Shard, queue: &Receiver<Freight>, report: &impl Fn(Report), news: &impl Fn(News)) {
+    let mut told = Instant::now();
+    loop {
+        let mut signals = Vec::new();
+        let mut barrier = None;
+        match queue.recv_timeout(Duration::from_secs(1)) {
+            Ok(Freight::Parcel(parcel)) => shard.merge(*parcel, &mut signals),
+            Ok(Freight::Left(source)) => shard.left(source),
+            Ok(Freight::Fact(fact)) => signals.push(*fact),
+            Ok(Freight::Barrier(passing)) => {
+                shard.flush(&mut signals);
+                barrier = Some(passing);
+            }
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => return,
+        }
+        if !signals.is_empty() || barrier.is_some() {
+            report(Report { thread, signals, barrier });
+        }
+        if told.elapsed() >= Duration::from_secs(1) {
+            told = Instant::now();
+            news(News::Census(thread, shard.census()));
+        }
+    }
+}
+
+/// A worker's thread.
+fn read<L: Log, D: DeadLetterSink>(
+    id: WorkerId,
+    crew: Crew<L, D>,
+    mut queues: Queues,
+    mut world: World,
+    stop: &AtomicBool,
+    news: &impl Fn(News),
+) -> Result<(), WorkerFault> {
+    let Crew { mut worker, open, mut dead } = crew;
+    let mut log = open()?;
+    let (mut told, mut paused) = (Instant::now(), false);
+    let result = loop {
+        if stop.load(Ordering::Relaxed) {
+            break worker.stop(&mut log, &mut queues, &mut world, Duration::from_secs(5));
+        }
+        if let Err(fault) = worker.step(&mut log, &mut queues, &mut world, &mut dead, Duration::from_millis(20)) {
+            break Err(fault);
+        }
+        if told.elapsed() >= Duration::from_millis(250) {
+            told = Instant::now();
+            news(News::Tally(worker.take_tally()));
+        }
+        if worker.paused() != paused {
+            paused = worker.paused();
+            news(News::Paused(id, paused));
+        }
+    };
+    news(News::Tally(worker.take_tally()));
+    result
+}

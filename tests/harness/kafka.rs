@@ -1,0 +1,202 @@
+//! Apache Kafka 4.1.1, a single node in KRaft mode, with a plain listener and one for SASL_SSL with SCRAM-SHA-512.
+
+use std::net::TcpStream;
+use std::path::PathBuf;
+use std::process::Command;
+use std::sync::{Mutex, OnceLock};
+use std::time::Duration;
+
+use rdkafka::ClientConfig;
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::producer::{BaseRecord, Producer as _, ThreadedProducer, DefaultProducerContext};
+
+use super::{Leashed, certificates, eventually, free_port, has, parts};
+
+/// A running broker.
+pub struct Kafka {
+    pub bootstrap: String,
+    pub sasl_bootstrap: Option<String>,
+    dir: Option<tempfile::TempDir>,
+    process: Mutex<Option<Leashed>>,
+}
+
+pub const SASL_USER: &str = "beaconfire";
+pub const SASL_PASSWORD: &str = "correct-horse";
+
+fn libs() -> PathBuf {
+    parts().join("kafka/libs")
+}
+
+fn java(program: &[&str]) -> Vec<String> {
+    let classpath = format!("{}/*", libs().display());
+    let mut command = vec!["java".to_owned(), "-cp".to_owned(), classpath];
+    command.extend(program.iter().map(|part| (*part).to_owned()));
+    command
+}
+
+/// The broker that scenarios share; `None` where it is missing and may be.
+pub fn shared() -> Option<&'static Kafka> {
+    static SHARED: OnceLock<Option<Kafka>> = OnceLock::new();
+    SHARED
+        .get_or_init(|| {
+            if let Ok(bootstrap) = std::env::var("BEACONFIRE_TEST_KAFKA") {
+                return Some(Kafka { bootstrap, sasl_bootstrap: None, dir: None, process: Mutex::new(None) });
+            }
+            Kafka::start()
+        })
+        .as_ref()
+}
+
+impl Kafka {
+    /// Starts a broker of one's own; `None` where the part is missing and may be.
+    pub fn start() -> Option<Self> {
+        if !has("kafka", parts().join("kafka/complete").exists()) {
+            return None;
+        }
+        let dir = tempfile::tempdir().expect("a directory for the broker");
+        let (plain, controller, sasl) = (free_port(), free_port(), free_port());
+        let keys = certificates::make(dir.path());
+        let keystore = format!("{}{}", keys.leaf_key_pkcs8(), keys.leaf());
+        std::fs::write(dir.path().join("keystore.pem"), keystore).expect("the keystore can be written");
+        let path = dir.path().display();
+        let properties = format!(
+            "process.roles=broker,controller\nnode.id=1\ncontroller.quorum.bootstrap.servers=127.0.0.1:{controller}\n\
+             listeners=PLAINTEXT://127.0.0.1:{plain},SASL_SSL://127.0.0.1:{sasl},CONTROLLER://127.0.0.1:{controller}\n\
+             advertised.listeners=PLAINTEXT://127.0.0.1:{plain},SASL_SSL://127.0.0.1:{sasl}\n\
+             controller.listener.names=CONTROLLER\ninter.broker.listener.name=PLAINTEXT\n\
+             listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,SASL_SSL:SASL_SSL\n\
+             sasl.enabled.mechanisms=SCRAM-SHA-512\n\
+             listener.name.sasl_ssl.scram-sha-512.sasl.jaas.config=org.apache.kafka.common.security.scram.ScramLoginModule required;\n\
+             ssl.keystore.type=PEM\nssl.keystore.location={path}/keystore.pem\n\
+             log.dirs={path}/data\nnum.partitions=3\noffsets.topic.replication.factor=1\noffsets.topic.num.partitions=4\n\
+             transaction.state.log.replication.factor=1\ntransaction.state.log.min.isr=1\ntransaction.state.log.num.partitions=4\n\
+             share.coordinator.state.topic.replication.factor=1\nshare.coordinator.state.topic.min.isr=1\n\
+             group.initial.rebalance.delay.ms=0\n"
+        );
+        std::fs::write(dir.path().join("server.properties"), properties).expect("the properties can be written");
+        std::fs::write(
+            dir.path().join("log4j2.properties"),
+            "rootLogger.level=WARN\nrootLogger.appenderRef.stdout.ref=STDOUT\nappender.stdout.type=Console\nappender.stdout.name=STDOUT\nappender.stdout.layout.type=PatternLayout\nappender.stdout.layout.pattern=%d %p %c %m%n\n",
+        )
+        .expect("the log configuration can be written");
+        let scram = format!("SCRAM-SHA-512=[name={SASL_USER},password={SASL_PASSWORD}]");
+        let format = java(&[
+            "kafka.tools.StorageTool", "format", "--standalone", "-t", "Mkq9Z3p1TqW0l5Jm8dXhYg", "-c",
+            &format!("{path}/server.properties"), "--add-scram", &scram,
+        ]);
+        let done = Command::new(&format[0]).args(&format[1..]).output().expect("java runs");
+        assert!(done.status.success(), "formatting the broker's storage: {}", String::from_utf8_lossy(&done.stderr));
+        let kafka = Self {
+            bootstrap: format!("127.0.0.1:{plain}"),
+            sasl_bootstrap: Some(format!("localhost:{sasl}")),
+            dir: Some(dir),
+            process: Mutex::new(None),
+        };
+        kafka.resume();
+        Some(kafka)
+    }
+
+    /// The authority that signed the broker's certificate.
+    pub fn ca(&self) -> PathBuf {
+        self.dir.as_ref().expect("a broker of ours").path().join("ca.pem")
+    }
+
+    /// `kill -9`.
+    pub fn kill(&self) {
+        if let Some(mut process) = self.process.lock().expect("not poisoned").take() {
+            process.kill();
+        }
+    }
+
+    /// Starts it again on the same data and ports, and waits until it answers.
+    pub fn resume(&self) {
+        let path = self.dir.as_ref().expect("a broker of ours").path().to_owned();
+        let mut command = java(&["kafka.Kafka", &format!("{}/server.properties", path.display())]);
+        let options = ["-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"].map(str::to_owned);
+        command.splice(1..1, options);
+        command.insert(1, format!("-Dlog4j2.configurationFile={}/log4j2.properties", path.display()));
+        *self.process.lock().expect("not poisoned") = Some(Leashed::start(&command, &path.join("broker.log")));
+        eventually("Kafka accepts connections", Duration::from_secs(60), || TcpStream::connect(&self.bootstrap).is_ok());
+        let admin = self.admin();
+        eventually("Kafka answers", Duration::from_secs(60), || {
+            admin.inner().fetch_metadata(None, Duration::from_secs(2)).is_ok_and(|metadata| !metadata.brokers().is_empty())
+        });
+    }
+
+    fn admin(&self) -> AdminClient<rdkafka::client::DefaultClientContext> {
+        ClientConfig::new().set("bootstrap.servers", &self.bootstrap).create().expect("an admin client")
+    }
+
+    /// Makes a topic.
+    pub fn topic(&self, name: &str, partitions: i32) {
+        let admin = self.admin();
+        let topic = NewTopic::new(name, partitions, TopicReplication::Fixed(1));
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        let made = runtime.block_on(admin.create_topics([&topic], &AdminOptions::new())).expect("the broker answers");
+        assert!(made.iter().all(Result::is_ok), "{made:?}");
+    }
+
+    /// A producer for it.
+    pub fn producer(&self) -> Producer {
+        let inner = ClientConfig::new()
+            .set("bootstrap.servers", &self.bootstrap)
+            .set("queue.buffering.max.messages", "2000000")
+            .set("linger.ms", "20")
+            .create()
+            .expect("a producer");
+        Producer { inner }
+    }
+
+    /// The committed offsets of a group, by partition; -1 where there is none.
+    pub fn committed(&self, group: &str, topic: &str, partitions: i32) -> Vec<i64> {
+        use rdkafka::consumer::{BaseConsumer, Consumer as _};
+        let consumer: BaseConsumer = ClientConfig::new()
+            .set("bootstrap.servers", &self.bootstrap)
+            .set("group.id", group)
+            .create()
+            .expect("a consumer");
+        let mut list = rdkafka::TopicPartitionList::new();
+        for partition in 0..partitions {
+            list.add_partition(topic, partition);
+        }
+        let Ok(committed) = consumer.committed_offsets(list, Duration::from_secs(10)) else { return Vec::new() };
+        committed.elements().iter().map(|element| element.offset().to_raw().filter(|raw| *raw >= 0).unwrap_or(-1)).collect()
+    }
+
+    /// The end offsets, by partition.
+    pub fn ends(&self, topic: &str, partitions: i32) -> Vec<i64> {
+        use rdkafka::consumer::{BaseConsumer, Consumer as _};
+        let consumer: BaseConsumer = ClientConfig::new()
+            .set("bootstrap.servers", &self.bootstrap)
+            .set("group.id", "ends")
+            .create()
+            .expect("a consumer");
+        (0..partitions)
+            .map(|partition| consumer.fetch_watermarks(topic, partition, Duration::from_secs(10)).map_or(-1, |(_, end)| end))
+            .collect()
+    }
+}
+
+/// Sends records.
+pub struct Producer {
+    inner: ThreadedProducer<DefaultProducerContext>,
+}
+
+impl Producer {
+    /// Sends one record, waiting where the queue is full.
+    pub fn send(&self, topic: &str, partition: Option<i32>, key: Option<&str>, payload: &[u8]) {
+        let mut record = BaseRecord::<str, [u8]>::to(topic).payload(payload);
+        record.key = key;
+        record.partition = partition;
+        while let Err((error, back)) = self.inner.send(record) {
+            assert!(error.to_string().contains("Queue full"), "{error}");
+            std::thread::sleep(Duration::from_millis(20));
+            record = back;
+        }
+    }
+
+    /// Waits until everything has arrived.
+    pub fn flush(&self) {
+        self.inner.flush(Duration::from_secs(60)).expect("everything sent arrives");
+    }
+}
