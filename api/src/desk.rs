@@ -1,0 +1,272 @@
+//! The port to the rest of the program: what the HTTP surface asks, in the words of the crates below it.
+//!
+//! The binary implements [`Desk`] over the store (reads), the keeper (commands, so that there is one path on which an
+//! incident changes) and the board (decisions). Futures are boxed: a handler then is a plain function, and a page
+//! costs one small allocation for each question.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use beaconfire_incident::{Actor, Command, Dossier, Incident, IncidentId, Status};
+use beaconfire_model::{EventTime, Kind, Wall};
+use beaconfire_outbox::{LedgerLine, Row};
+use beaconfire_throttle::{Action, Board, Decision, Mode};
+use ipnet::IpNet;
+use prometheus::Registry;
+
+/// What the desk answers, in its own time. Every answer is bounded by the surface's deadline of 10 s.
+pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, DeskError>> + Send + 'a>>;
+
+/// What the HTTP surface knows and does.
+pub trait Desk: Send + Sync + 'static {
+    /// Incidents, worst first where `query.worst_first`, else newest first (`opened_at`, then id).
+    fn incidents(&self, query: IncidentQuery) -> Answer<'_, Page<Incident>>;
+
+    /// One incident with all that hangs on it; [`DeskError::NotFound`] where there is none.
+    fn case(&self, id: IncidentId) -> Answer<'_, Case>;
+
+    /// Does what a person asks and answers with the incident as it then stands, durable.
+    fn command(&self, id: IncidentId, actor: Actor, command: Command) -> Answer<'_, Incident>;
+
+    /// One line a receiver, by name.
+    fn ledger(&self) -> Answer<'_, Vec<LedgerLine>>;
+
+    /// Active decisions, newest first.
+    fn decisions(&self, query: DecisionQuery) -> Answer<'_, Page<Decision>>;
+
+    /// Decides by hand, under the guard; [`DeskError::Refused`] says what the guard has against it.
+    fn decide(&self, actor: Actor, wanted: NewDecision) -> Answer<'_, Decision>;
+
+    /// Takes decisions back; answers with those that were active.
+    fn lift(&self, actor: Actor, which: Lift) -> Answer<'_, Vec<Decision>>;
+
+    /// The table that bouncers read.
+    fn board(&self) -> &Board;
+
+    /// The bouncer key with this SHA-256, unless it is revoked. The surface compares `sha256` once more, in constant
+    /// time, so that the look-up itself need not be.
+    fn bouncer_key(&self, sha256: [u8; 32]) -> Answer<'_, Option<BouncerKey>>;
+
+    /// Writes down that a bouncer has pulled. Losing one of these is no fault.
+    fn bouncer_pulled(&self, pull: Pull) -> Answer<'_, ()>;
+
+    /// What feeds us, by topic and partition.
+    fn sources(&self) -> Answer<'_, Vec<SourceFacts>>;
+
+    /// How we are ourselves. Answers also while the store does not.
+    fn status(&self) -> Answer<'_, StatusFacts>;
+
+    /// Whether the process works at all; the reason where it does not.
+    fn live(&self) -> Result<(), String>;
+
+    /// Whether it can serve: the group was joined once and the store can be read; the reason where not.
+    fn ready(&self) -> Answer<'_, Result<(), String>>;
+
+    /// The registry that `/metrics` prints.
+    fn registry(&self) -> &Registry;
+}
+
+/// Why the desk does not do what it is asked.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum DeskError {
+    /// There is no such thing.
+    #[error("not found")]
+    NotFound,
+    /// It exists, but what is asked cannot be done to it as it stands; in words, for the person who asked.
+    #[error("refused: {0}")]
+    Refused(String),
+    /// What is asked cannot be understood (a foreign cursor); in words.
+    #[error("not understood: {0}")]
+    Invalid(String),
+    /// The store or the keeper does not answer: try again; the cause, for the log.
+    #[error("unavailable: {0}")]
+    Unavailable(String),
+}
+
+/// One page of a list.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Page<T> {
+    /// The items, in the list's order.
+    pub items: Vec<T>,
+    /// Give this back for the next page; `None` at the end.
+    pub next_cursor: Option<String>,
+}
+
+/// Which incidents.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct IncidentQuery {
+    /// Any of these; empty for all.
+    pub statuses: Vec<Status>,
+    /// Any of these; empty for all.
+    pub kinds: Vec<Kind>,
+    /// Only those whose `service` label is this.
+    pub service: Option<String>,
+    /// Only those that still held at or after this (`holds_until`).
+    pub since: Option<EventTime>,
+    /// At most so many, 1 to 500.
+    pub limit: usize,
+    /// Where the page before ended.
+    pub cursor: Option<String>,
+    /// Severity first (worst first), then newest; for the console, which asks for one page and needs no cursor.
+    pub worst_first: bool,
+}
+
+/// Which decisions.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct DecisionQuery {
+    /// At most so many, 1 to 500.
+    pub limit: usize,
+    /// Where the page before ended.
+    pub cursor: Option<String>,
+}
+
+/// One incident with all that hangs on it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Case {
+    /// The incident, its signals, participants, timeline, samples and chart.
+    pub dossier: Dossier,
+    /// What each receiver should know and has been told.
+    pub rows: Vec<Row>,
+    /// Single attempts, oldest first, at most the last 200.
+    pub deliveries: Vec<DeliveryFacts>,
+    /// Throttle decisions that answer it, oldest first, active or not.
+    pub decisions: Vec<Decision>,
+    /// `runbook_url` of its service, where it has one.
+    pub runbook: Option<String>,
+}
+
+/// One attempt to tell one receiver.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeliveryFacts {
+    /// When.
+    pub at: Wall,
+    /// The receiver.
+    pub receiver: Arc<str>,
+    /// The integration within it.
+    pub integration: Arc<str>,
+    /// What it told: the outbox action's name.
+    pub action: String,
+    /// What came of it: [`Outcome::name`](beaconfire_outbox::Outcome::name).
+    pub outcome: String,
+    /// What the receiver said, cleaned, where it was not accepted.
+    pub said: Option<String>,
+}
+
+/// A decision by hand.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewDecision {
+    /// Whom: one address (/32, /128) or a network.
+    pub network: IpNet,
+    /// What is done.
+    pub action: Action,
+    /// In earnest or not; `None` for the operator's `throttle.mode`.
+    pub mode: Option<Mode>,
+    /// For how long, at least a second.
+    pub duration: Duration,
+    /// In words, cleaned, at most 500 bytes.
+    pub reason: String,
+}
+
+/// Which decisions to take back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Lift {
+    /// The one with this number.
+    Id(i64),
+    /// All on exactly this network.
+    Network(IpNet),
+    /// All there are.
+    All,
+}
+
+/// A key that a bouncer shows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BouncerKey {
+    /// The name the operator gave it.
+    pub name: Arc<str>,
+    /// The SHA-256 of the key.
+    pub sha256: [u8; 32],
+}
+
+/// A bouncer asked for decisions.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pull {
+    /// The key's name.
+    pub key: Arc<str>,
+    /// From where it asked.
+    pub client: std::net::IpAddr,
+    /// Its `User-Agent`, cleaned, at most 120 bytes.
+    pub agent: String,
+    /// When.
+    pub at: Wall,
+}
+
+/// One partition that feeds us.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SourceFacts {
+    /// The entry of `kafka.topics` it belongs to, by name.
+    pub entry: String,
+    /// The topic.
+    pub topic: String,
+    /// The partition.
+    pub partition: i32,
+    /// Records seen of each format, most first.
+    pub formats: Vec<(String, u64)>,
+    /// Records rejected, by reason, most first.
+    pub rejected: Vec<(String, u64)>,
+    /// Late records.
+    pub late: u64,
+    /// The largest event time less the lateness; `None` before the first record.
+    pub watermark: Option<EventTime>,
+    /// The lateness that is configured.
+    pub lateness: Duration,
+    /// Records behind the end of the partition; `None` while unknown.
+    pub lag_records: Option<u64>,
+}
+
+/// How one integration of one receiver is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReceiverFacts {
+    /// The receiver.
+    pub receiver: Arc<str>,
+    /// The integration within it.
+    pub integration: Arc<str>,
+    /// Rows that wait.
+    pub pending: u64,
+    /// Since when the oldest of them waits.
+    pub oldest_pending: Option<Wall>,
+    /// Until when its endpoint is paused.
+    pub paused_until: Option<Wall>,
+    /// What went wrong last, cleaned; `None` where the last attempt was accepted.
+    pub last_error: Option<String>,
+}
+
+/// How we are ourselves.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StatusFacts {
+    /// Our version.
+    pub version: String,
+    /// The revision it was built from; empty where unknown.
+    pub revision: String,
+    /// The name of this installation.
+    pub installation: String,
+    /// Since when the process runs.
+    pub started: Wall,
+    /// When the last record arrived, by our clock.
+    pub last_record: Option<Wall>,
+    /// Whether Kafka answers; `None` without Kafka.
+    pub kafka_up: Option<bool>,
+    /// Records behind the ends of our partitions, summed; `None` while unknown.
+    pub lag_records: Option<u64>,
+    /// Whether the store takes writes.
+    pub store_up: bool,
+    /// Each integration of each receiver.
+    pub receivers: Vec<ReceiverFacts>,
+    /// When the configuration was loaded.
+    pub config_loaded: Wall,
+    /// Rules that are not exact with the group's members and topics as they are, and why.
+    pub inexact_rules: Vec<(String, String)>,
+    /// The mode of throttling where a rule does not say otherwise.
+    pub throttle_mode: Mode,
+}

@@ -1,0 +1,122 @@
+//! `/api/v1/incidents`: lists, one with its evidence, and what people do to it.
+
+use axum::extract::{Path, State};
+use axum::response::Response;
+use axum::{Extension, response::IntoResponse};
+use beaconfire_incident::{Command, IncidentId, Status};
+use beaconfire_model::{EventTime, Kind, Untrusted};
+use serde::Deserialize;
+
+use crate::IncidentQuery;
+use crate::auth::Caller;
+use crate::body::{Json, Parameters};
+use crate::edge::App;
+use crate::problem::Problem;
+use crate::shapes;
+
+/// The longest note, in bytes.
+const NOTE_BYTES_MAX: usize = 2000;
+
+/// `GET /api/v1/incidents[?status=&kind=&service=&since=&limit=&cursor=]`; `status` and `kind` take lists with commas.
+pub(crate) async fn list(State(app): State<App>, mut parameters: Parameters) -> Result<Response, Problem> {
+    let query = IncidentQuery {
+        statuses: each(parameters.take("status"), "status", Status::parse)?,
+        kinds: each(parameters.take("kind"), "kind", Kind::parse)?,
+        service: parameters.take("service"),
+        since: parameters.take("since").map(|text| moment(&text)).transpose()?,
+        limit: parameters.limit()?,
+        cursor: parameters.take("cursor"),
+        worst_first: false,
+    };
+    parameters.done("status, kind, service, since, limit and cursor")?;
+    let page = app.desk.incidents(query).await?;
+    Ok(shapes::list(page.items.iter().map(shapes::incident), page.next_cursor))
+}
+
+/// `GET /api/v1/incidents/{id}`.
+pub(crate) async fn one(State(app): State<App>, Path(id): Path<String>) -> Result<Response, Problem> {
+    let case = app.desk.case(incident_id(&id)?).await?;
+    Ok(shapes::case(&case).into_response())
+}
+
+/// `POST /api/v1/incidents/{id}/acknowledge`.
+pub(crate) async fn acknowledge(app: State<App>, caller: Extension<Caller>, id: Path<String>) -> Answered {
+    command(app, caller, id, Command::Acknowledge).await
+}
+
+/// `POST /api/v1/incidents/{id}/resolve`.
+pub(crate) async fn resolve(app: State<App>, caller: Extension<Caller>, id: Path<String>) -> Answered {
+    command(app, caller, id, Command::Resolve).await
+}
+
+/// `POST /api/v1/incidents/{id}/reopen`.
+pub(crate) async fn reopen(app: State<App>, caller: Extension<Caller>, id: Path<String>) -> Answered {
+    command(app, caller, id, Command::Reopen).await
+}
+
+/// A note: `{"text":"…"}`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Note {
+    text: String,
+}
+
+/// `POST /api/v1/incidents/{id}/notes`.
+pub(crate) async fn note(
+    app: State<App>,
+    caller: Extension<Caller>,
+    id: Path<String>,
+    Json(note): Json<Note>,
+) -> Answered {
+    command(app, caller, id, Command::Note(note_text(&note.text)?)).await
+}
+
+/// The incident as it then stands.
+type Answered = Result<Response, Problem>;
+
+async fn command(
+    State(app): State<App>,
+    Extension(caller): Extension<Caller>,
+    Path(id): Path<String>,
+    command: Command,
+) -> Answered {
+    let incident = app.desk.command(incident_id(&id)?, caller.actor(), command).await?;
+    Ok(shapes::incident(&incident).into_response())
+}
+
+/// The id of an incident: 32 hex digits, or there is none of that name.
+pub(crate) fn incident_id(text: &str) -> Result<IncidentId, Problem> {
+    if text.len() == 32 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f')) {
+        Ok(IncidentId::from_text(text))
+    } else {
+        Err(Problem::from(crate::DeskError::NotFound))
+    }
+}
+
+/// A note as it is kept: one line, cleaned, not empty, not endless.
+pub(crate) fn note_text(text: &str) -> Result<String, Problem> {
+    if text.len() > NOTE_BYTES_MAX {
+        return Err(Problem::bad_request(format!("a note has at most {NOTE_BYTES_MAX} bytes")));
+    }
+    let line = text.split(['\r', '\n']).map(str::trim).filter(|line| !line.is_empty());
+    let line = line.collect::<Vec<_>>().join(" / ");
+    if line.is_empty() {
+        return Err(Problem::bad_request("the note is empty"));
+    }
+    Ok(Untrusted::new(&line, 2 * NOTE_BYTES_MAX).clean().to_owned())
+}
+
+fn each<T>(list: Option<String>, what: &str, parse: fn(&str) -> Option<T>) -> Result<Vec<T>, Problem> {
+    let list = list.unwrap_or_default();
+    let items = list.split(',').map(str::trim).filter(|item| !item.is_empty());
+    items
+        .map(|item| parse(item).ok_or_else(|| Problem::bad_request(format!("unknown {what} {item:?}"))))
+        .collect()
+}
+
+fn moment(text: &str) -> Result<EventTime, Problem> {
+    let at: jiff::Timestamp = text.parse().map_err(|_| {
+        Problem::bad_request(format!("since {text:?} is no RFC 3339 time (2026-01-02T03:04:05Z)"))
+    })?;
+    Ok(EventTime::from_millis(at.as_millisecond()))
+}
