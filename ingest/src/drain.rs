@@ -205,6 +205,25 @@ pub(crate) fn metadata(list: &TopicPartitionList) -> Vec<String> {
     elements.iter().map(|element| text(element.metadata, element.metadata_size)).collect()
 }
 
+/// Commits without waiting; what comes of it reaches the context's `commit_callback`. rdkafka's own asynchronous commit
+/// reports to nobody: librdkafka tells a queue or a callback, and it gives it neither.
+pub(crate) fn commit(client: &Client, list: &TopicPartitionList) -> Result<(), RDKafkaErrorCode> {
+    let native = client.client().native_ptr();
+    // SAFETY: a live consumer; `queue` is a counted reference to its own queue, given back once, and librdkafka keeps
+    // its own while the commit is under way; the list is copied during the call. Without a callback, the opaque
+    // pointer is never read.
+    let error = unsafe {
+        let queue = bindings::rd_kafka_queue_get_consumer(native);
+        if queue.is_null() {
+            return Err(RDKafkaErrorCode::UnknownGroup);
+        }
+        let error = bindings::rd_kafka_commit_queue(native, list.ptr(), queue, None, std::ptr::null_mut());
+        bindings::rd_kafka_queue_destroy(queue);
+        error
+    };
+    if error == RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR { Ok(()) } else { Err(error.into()) }
+}
+
 /// Makes the embedded broker of this client form groups at once instead of after 3 s.
 pub(crate) fn hasten_groups<C: ClientContext>(client: &NativeOwner<C>) {
     // SAFETY: a live client; the cluster lives and dies with it, and the setter only writes an integer.

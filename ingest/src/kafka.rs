@@ -16,7 +16,7 @@ use beaconfire_model::{
     Assignment, Committed, EventTime, Log, LogFault, Names, Offset, Record, Source, Start, Turn,
 };
 use rdkafka::config::FromClientConfigAndContext;
-use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
+use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaError;
 use rdkafka::message::Message as _;
 use rdkafka::types::RDKafkaErrorCode;
@@ -664,8 +664,8 @@ impl Live {
         if list.count() == 0 {
             return Ok(());
         }
-        let said = self.client.commit(&list, CommitMode::Async);
-        said.map_err(|error| LogFault::Retriable(format!("a commit was not taken: {error}")))
+        drain::commit(&self.client, &list)
+            .map_err(|error| LogFault::Retriable(format!("a commit was not taken: {error}")))
     }
 
     /// Says commits again that the broker refused (a rebalance under way, a coordinator that moved), where nothing

@@ -3,7 +3,7 @@
 
 use std::sync::Mutex;
 
-use beaconfire_model::EntryId;
+use beaconfire_model::{EntryId, Secret};
 use prometheus::Registry;
 
 use super::*;
@@ -24,16 +24,26 @@ fn knobs(broker: &Broker, topics: &[&str]) -> KafkaKnobs {
         brokers: vec![broker.bootstrap().to_owned()],
         group: "beaconfire".to_owned(),
         instance: None,
-        properties: BTreeMap::new(),
+        properties: properties(2000),
         topics: topics.iter().enumerate().map(entry).collect(),
         dead_letter_topic: None,
     }
 }
 
+/// The embedded broker takes a session's length for every rebalance.
+fn properties(session: u32) -> BTreeMap<String, Secret> {
+    let all = [
+        ("session.timeout.ms", session),
+        ("max.poll.interval.ms", session),
+        ("heartbeat.interval.ms", 200),
+        ("reconnect.backoff.max.ms", 500),
+    ];
+    all.map(|(name, value)| (name.to_owned(), Secret::new(value.to_string()))).into()
+}
+
 /// A member and what it has seen. Payloads are their own offset as text.
 struct Member {
     log: KafkaLog,
-    names: Names,
     metrics: Metrics,
     assigned: Vec<Assignment>,
     revoked: Vec<(Source, bool)>,
@@ -51,10 +61,9 @@ impl Member {
     }
 
     fn join_with(knobs: &KafkaKnobs, worker: usize, names: Names, metrics: Metrics) -> Self {
-        let log = KafkaLog::open(knobs, worker, names.clone(), metrics.clone()).unwrap();
+        let log = KafkaLog::open(knobs, worker, names, metrics.clone()).unwrap();
         Self {
             log,
-            names,
             metrics,
             assigned: Vec::new(),
             revoked: Vec::new(),
@@ -299,6 +308,9 @@ fn a_member_joins_and_leaves_without_a_gap() {
         assert!(Instant::now() < late, "the first never got all back");
         first.step();
     }
+    for partition in 0..4 {
+        feed.more("edge", partition, 10);
+    }
     let total = |partition: i32| feed.next[&("edge".to_owned(), partition)];
     let ends: Vec<i64> = (0..4).map(total).collect();
     let of = |member: &Member, partition: i32| -> Vec<i64> {
@@ -352,9 +364,7 @@ fn a_rebalance_at_the_end_of_a_partition_skips_nothing() {
 fn paused_or_held_nothing_comes_and_membership_goes_on() {
     let broker = Broker::start(&[("edge", 2)]).unwrap();
     let mut feed = Feed::to(&broker);
-    let properties = [("session.timeout.ms", "6000"), ("max.poll.interval.ms", "6000")];
-    let properties = properties.map(|(name, value)| (name.to_owned(), beaconfire_model::Secret::new(value)));
-    let knobs = KafkaKnobs { properties: BTreeMap::from(properties), ..knobs(&broker, &["edge"]) };
+    let knobs = knobs(&broker, &["edge"]);
     let mut member = Member::join(&knobs, 0);
     member.until("both empty", |member| member.caught_up.len() == 2);
     let (held, other) = (member.sources()[0], member.sources()[1]);
@@ -368,7 +378,7 @@ fn paused_or_held_nothing_comes_and_membership_goes_on() {
     member.log.hold(&[]);
     feed.more("edge", other.partition, 40);
     // Longer than session and poll interval.
-    member.spin(Duration::from_millis(6500));
+    member.spin(Duration::from_millis(2600));
     assert_eq!(member.count(), 40, "nothing while paused");
     assert!(member.revoked.is_empty(), "still a member");
     member.log.pause(false).unwrap();
@@ -480,27 +490,6 @@ fn an_offset_that_retention_took_is_looked_up_anew() {
 }
 
 #[test]
-fn a_second_process_with_the_same_instance_fences_the_first() {
-    let broker = Broker::start(&[("edge", 1)]).unwrap();
-    let knobs = KafkaKnobs { instance: Some("pod-0".into()), ..knobs(&broker, &["edge"]) };
-    let mut first = Member::join(&knobs, 0);
-    first.until("assigned", |first| !first.assigned.is_empty());
-    let mut second = Member::join(&knobs, 0);
-    let late = Instant::now() + SOON;
-    let fault = loop {
-        assert!(Instant::now() < late, "never fenced");
-        second.step();
-        match first.log.poll(Duration::from_millis(20)) {
-            Err(fault @ LogFault::Fenced(_)) => break fault.to_string(),
-            Err(LogFault::Fatal(said)) => panic!("{said}"),
-            Ok(Turn::Revoked { sources, .. }) => first.log.release(&sources).unwrap(),
-            _ => {}
-        }
-    };
-    assert!(fault.contains("pod-0-0") && fault.contains("kafka.instance"), "{fault}");
-}
-
-#[test]
 fn what_cannot_work_is_refused_with_a_way_to_mend_it() {
     let broker = Broker::start(&[("edge", 1)]).unwrap();
     let open = |knobs: &KafkaKnobs| {
@@ -508,7 +497,7 @@ fn what_cannot_work_is_refused_with_a_way_to_mend_it() {
         KafkaLog::open(knobs, 0, Names::default(), metrics).err().map(|fault| fault.to_string()).unwrap()
     };
     let with = |name: &str, value: &str| {
-        let properties = BTreeMap::from([(name.to_owned(), beaconfire_model::Secret::new(value))]);
+        let properties = BTreeMap::from([(name.to_owned(), Secret::new(value))]);
         KafkaKnobs { properties, ..knobs(&broker, &["edge"]) }
     };
     let said = open(&with("sasl.mechanims", "PLAIN"));
@@ -548,7 +537,7 @@ fn dead_letters_arrive_with_their_headers_and_cut() {
     let mut list = TopicPartitionList::new();
     list.add_partition_offset("dead", 0, KafkaOffset::Beginning).unwrap();
     consumer.assign(&list).unwrap();
-    let mut next = || {
+    let next = || {
         let late = Instant::now() + SOON;
         loop {
             assert!(Instant::now() < late, "no dead letter");
