@@ -19,7 +19,9 @@ fn read(bytes: &[u8]) -> (Vec<(i64, String)>, Result<(), String>) {
     )
 }
 
-fn read_from(bytes: &[u8], from: i64) -> (Vec<(i64, Vec<u8>)>, Result<(), String>) {
+type Told = Vec<(i64, Vec<u8>)>;
+
+fn read_from(bytes: &[u8], from: i64) -> (Told, Result<(), String>) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("log");
     std::fs::write(&path, bytes).unwrap();

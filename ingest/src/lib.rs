@@ -16,6 +16,7 @@ mod drain;
 mod file;
 mod kafka;
 mod lookup;
+mod member;
 mod metrics;
 mod produce;
 mod rebalance;

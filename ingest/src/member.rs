@@ -1,0 +1,660 @@
+//! A membership of the consumer group: the partitions that are ours, and the group's wishes that are to be answered.
+//!
+//! The callbacks' notes (`rebalance`) are worked off one by one. Each becomes a turn that the caller answers, or is
+//! answered here: librdkafka waits until then. A partition is given up and taken up anew by ourselves where an error
+//! has left librdkafka's position in it wrong.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use beaconfire_model::{
+    Assignment, Committed, EventTime, LogFault, Names, Offset, Record, Source, Start, Turn,
+};
+use rdkafka::consumer::Consumer;
+use rdkafka::error::KafkaError;
+use rdkafka::message::Message as _;
+use rdkafka::types::RDKafkaErrorCode;
+use rdkafka::{Offset as KafkaOffset, TopicPartitionList};
+
+use crate::Metrics;
+use crate::drain::{self, Batch, Client, PartitionQueue};
+use crate::lookup::{self, Wanted};
+use crate::rebalance::{self, Note, Place};
+use crate::settings::Entries;
+
+/// The consumer's own queue is served at least this often.
+const SERVE_EVERY: Duration = Duration::from_millis(20);
+
+/// Records handed out by one poll at most; batches above 256 gain nothing.
+const BATCH: usize = 1024;
+/// Events taken from it at a time.
+const EVENTS: usize = 8;
+/// How often lag and positions are looked at.
+const MEASURE_EVERY: Duration = Duration::from_secs(1);
+/// How long one request about a new partition may take.
+const LOOK_UP_WITHIN: Duration = Duration::from_secs(3);
+/// How long look-ups may fail before we leave the group, so that another member may try, and join again.
+const LOOK_UP_UNTIL: Duration = Duration::from_secs(20);
+/// The pause before what failed is tried again: a look-up, a commit, joining, a partition that went wrong.
+const AGAIN_AFTER: Duration = Duration::from_secs(1);
+
+/// A partition that is being read.
+struct Reading {
+    queue: PartitionQueue,
+    wanted: Wanted,
+    /// The next offset to hand out. A rebalance makes librdkafka fetch again from where it last looked, which may be
+    /// behind this: what was handed out before is skipped.
+    next: i64,
+    /// The log's end when it was assigned: librdkafka's own idea of the end may still be of an earlier assignment.
+    end: i64,
+    caught_up: bool,
+    /// An error has left librdkafka's position wrong: to be given up and read anew, and left alone until then.
+    wrong: bool,
+    /// The last commit, for saying it again where the broker refused it.
+    said: Option<Committed>,
+}
+
+/// A turn that the caller has yet to answer.
+enum Asked {
+    /// With the ends that the look-up found.
+    Assign(Vec<Place>, BTreeMap<Source, i64>),
+    Revoke(Vec<Place>),
+    /// Nobody but we wants this one back: it went wrong and is to be read anew.
+    Reread(Wanted),
+}
+
+/// A record that came by the consumer's own queue. It should not happen (`drain`), and must not lose a record.
+struct Stray {
+    source: Source,
+    offset: i64,
+    stamped: Option<i64>,
+    payload: Option<Vec<u8>>,
+}
+
+/// One membership of the group.
+pub(crate) struct Member {
+    readings: BTreeMap<Source, Reading>,
+    /// The sources in turn, and whose turn comes next.
+    order: Vec<Source>,
+    cursor: usize,
+    batch: Batch,
+    /// Whose messages the batch holds: up to which place each source's reach.
+    runs: Vec<(Source, usize)>,
+    strays: Vec<Stray>,
+    delivered: bool,
+    /// Partitions that are assigned but not read: no entry wants them, or they could not be looked up.
+    parked: BTreeMap<Place, PartitionQueue>,
+    turns: VecDeque<Turn>,
+    asked: Option<Asked>,
+    /// When looking up the oldest assignment first failed, and when to try again.
+    failing: Option<(Instant, Instant)>,
+    /// Partitions to look up and read anew.
+    reread: Vec<(Instant, Wanted)>,
+    recommit: Option<Instant>,
+    rejoin: Option<Instant>,
+    held: BTreeSet<Source>,
+    paused: bool,
+    served: Instant,
+    measured: Instant,
+    nap: Duration,
+    entries: Entries,
+    names: Names,
+    metrics: Metrics,
+    instance: Option<String>,
+    client: Arc<Client>,
+}
+
+impl Member {
+    /// A member of the group that this client has just subscribed to.
+    pub(crate) fn new(
+        client: Arc<Client>,
+        entries: Entries,
+        names: Names,
+        metrics: Metrics,
+        instance: Option<String>,
+    ) -> Self {
+        let now = Instant::now();
+        Self {
+            readings: BTreeMap::new(),
+            order: Vec::new(),
+            cursor: 0,
+            batch: Batch::new(client.clone(), BATCH),
+            runs: Vec::new(),
+            strays: Vec::new(),
+            delivered: false,
+            parked: BTreeMap::new(),
+            turns: VecDeque::new(),
+            asked: None,
+            failing: None,
+            reread: Vec::new(),
+            recommit: None,
+            rejoin: None,
+            held: BTreeSet::new(),
+            paused: false,
+            served: now,
+            measured: now,
+            nap: Duration::ZERO,
+            entries,
+            names,
+            metrics,
+            instance,
+            client,
+        }
+    }
+
+    /// One poll, as [`beaconfire_model::Log::poll`] says.
+    pub(crate) fn poll(&mut self, wait: Duration) -> Result<Turn, LogFault> {
+        self.forget_batch();
+        let until = Instant::now() + wait;
+        loop {
+            if self.served.elapsed() >= SERVE_EVERY {
+                self.serve(Duration::ZERO)?;
+            }
+            if let Some(turn) = self.next_turn()? {
+                return Ok(turn);
+            }
+            if self.fetch() {
+                return Ok(Turn::Records);
+            }
+            if let Some(turn) = self.turns.pop_front() {
+                return Ok(turn);
+            }
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Ok(Turn::Idle);
+            }
+            // Short naps first: a queue that ran empty under load fills again within a millisecond.
+            self.nap = (self.nap * 2).clamp(Duration::from_millis(1), SERVE_EVERY);
+            self.serve(self.nap.min(left))?;
+        }
+    }
+
+    /// Stops or goes on taking records.
+    pub(crate) fn pause(&mut self, held: bool) {
+        self.paused = held;
+    }
+
+    /// The sources that are left where they are until this is told anew.
+    pub(crate) fn hold(&mut self, ahead: &[Source]) {
+        self.held = ahead.iter().copied().collect();
+    }
+
+    fn forget_batch(&mut self) {
+        self.batch.clear();
+        self.runs.clear();
+        if std::mem::take(&mut self.delivered) {
+            self.strays.clear();
+        }
+    }
+
+    /// The records of the last poll that brought some.
+    pub(crate) fn records(&self) -> impl Iterator<Item = Record<'_>> {
+        let strays = self.strays.iter().filter(|_| self.delivered).map(|stray| Record {
+            source: stray.source,
+            offset: Offset(stray.offset),
+            stamped: stray.stamped.map(EventTime::from_millis),
+            payload: stray.payload.as_deref(),
+        });
+        let mut from = 0;
+        let batch = self.runs.iter().flat_map(move |&(source, end)| {
+            let run = from..end;
+            from = end;
+            run.filter_map(|at| self.batch.get(at)).map(move |message| Record {
+                source,
+                offset: Offset(message.offset()),
+                stamped: message.stamped().map(EventTime::from_millis),
+                payload: message.payload(),
+            })
+        });
+        strays.chain(batch)
+    }
+
+    /// Serves the consumer's own queue.
+    fn serve(&mut self, wait: Duration) -> Result<(), LogFault> {
+        let client = self.client.clone();
+        for event in 0..EVENTS {
+            match client.poll(if event == 0 { wait } else { Duration::ZERO }) {
+                None => {}
+                Some(Ok(message)) => {
+                    let place = (message.topic().to_owned(), message.partition());
+                    self.stray(place, message.offset(), message.timestamp().to_millis(), message.payload());
+                }
+                Some(Err(error)) => self.judge(&error)?,
+            }
+        }
+        self.served = Instant::now();
+        Ok(())
+    }
+
+    /// Errors that pass were told by the callback; those that do not end this log.
+    fn judge(&self, error: &KafkaError) -> Result<(), LogFault> {
+        let Some((code, reason)) = self.client.client().fatal_error() else {
+            tracing::debug!(%error, "the consumer reported an error");
+            return Ok(());
+        };
+        if code == RDKafkaErrorCode::FencedInstanceId {
+            let name = self.instance.as_deref().unwrap_or("(none)");
+            return Err(LogFault::Fenced(format!(
+                "`{name}` has joined from another process; give each process its own kafka.instance ({reason})"
+            )));
+        }
+        Err(LogFault::Fatal(format!("Kafka, {code}: {reason}; the consumer has to be made anew: restart")))
+    }
+
+    fn stray(&mut self, place: Place, offset: i64, stamped: Option<i64>, payload: Option<&[u8]>) {
+        let found = self.readings.iter_mut().find(|(_, reading)| reading.wanted.place == place);
+        let Some((&source, reading)) = found else { return };
+        if offset >= reading.next {
+            reading.next = offset + 1;
+            reading.caught_up = false;
+            self.strays.push(Stray { source, offset, stamped, payload: payload.map(<[u8]>::to_vec) });
+        }
+    }
+
+    /// Takes records, from the source whose turn it is and on. Whether there are any.
+    fn fetch(&mut self) -> bool {
+        let mut wrong = Vec::new();
+        let sources = if self.paused { 0 } else { self.order.len() };
+        for step in 0..sources {
+            let source = self.order[(self.cursor + step) % sources];
+            let room = BATCH - self.batch.len();
+            if room == 0 {
+                break;
+            }
+            if self.held.contains(&source) {
+                continue;
+            }
+            let Some(reading) = self.readings.get_mut(&source).filter(|reading| !reading.wrong) else {
+                continue;
+            };
+            let (before, next) = (self.batch.len(), &mut reading.next);
+            let taken = self.batch.fill(&reading.queue, room, |message| match message.error() {
+                None if message.offset() >= *next => {
+                    *next = message.offset() + 1;
+                    true
+                }
+                None => false,
+                Some(code) => {
+                    let said = String::from_utf8_lossy(message.payload().unwrap_or_default()).into_owned();
+                    wrong.push((source, code, message.offset(), said));
+                    false
+                }
+            });
+            if self.batch.len() > before {
+                reading.caught_up = false;
+                self.runs.push((source, self.batch.len()));
+            } else if taken == 0 && !reading.caught_up {
+                reading.caught_up = at_end(&self.client, reading);
+                if reading.caught_up {
+                    self.turns.push_back(Turn::CaughtUp { source });
+                }
+            }
+        }
+        self.cursor = (self.cursor + 1) % sources.max(1);
+        for (source, code, offset, said) in wrong {
+            self.went_wrong(source, code, offset, &said);
+        }
+        if self.measured.elapsed() >= MEASURE_EVERY {
+            self.measure();
+        }
+        self.delivered = !self.runs.is_empty() || !self.strays.is_empty();
+        if self.delivered {
+            self.nap = Duration::ZERO;
+        }
+        self.delivered
+    }
+
+    /// An error stood in a partition's queue. Where it carries an offset, librdkafka has moved its own position past
+    /// that offset (its batch calls take an error for a message) and would skip a record at the next rebalance; and a
+    /// partition whose offset is out of range is not fetched any more. Both are healed by reading it anew.
+    fn went_wrong(&mut self, source: Source, code: RDKafkaErrorCode, offset: i64, said: &str) {
+        if code == RDKafkaErrorCode::PartitionEOF {
+            return;
+        }
+        self.client.context().complain(code, said);
+        if offset < 0 && code != RDKafkaErrorCode::AutoOffsetReset {
+            return;
+        }
+        if let Some(reading) = self.readings.get_mut(&source) {
+            reading.wrong = true;
+        }
+    }
+
+    /// Tells the lag, and moves over what no record stands for (a transaction's marks) at the end of a partition.
+    fn measure(&mut self) {
+        self.measured = Instant::now();
+        let behind = self.readings.values().any(|reading| !reading.caught_up);
+        let positions = if behind { self.client.position().ok() } else { None };
+        for reading in self.readings.values_mut() {
+            let (topic, partition) = &reading.wanted.place;
+            let position = positions.as_ref().and_then(|list| list.find_partition(topic, *partition));
+            if let Some(KafkaOffset::Offset(position)) = position.map(|element| element.offset()) {
+                reading.next = reading.next.max(position);
+            }
+            if let Some(end) = drain::seen_end(&self.client, topic, *partition) {
+                self.metrics.set_lag(topic, *partition, (end.max(reading.end) - reading.next).max(0));
+            }
+        }
+    }
+
+    /// What the caller has to answer next.
+    fn next_turn(&mut self) -> Result<Option<Turn>, LogFault> {
+        if let Some(turn) = self.turns.pop_front() {
+            return Ok(Some(turn));
+        }
+        if self.asked.is_some() {
+            return Ok(None);
+        }
+        self.commit_again();
+        let client = self.client.clone();
+        match client.context().first() {
+            Some(Note::Assigned(places)) => self.assigned(places),
+            Some(Note::Revoked { places, lost }) => Ok(self.revoked(places, lost)),
+            None => {
+                self.join_again()?;
+                if let Some((source, reading)) = self.readings.iter().find(|(_, reading)| reading.wrong) {
+                    // What it was read to is known to whoever answers: they begin behind it.
+                    let turn = Turn::Revoked { sources: vec![*source], lost: true };
+                    self.asked = Some(Asked::Reread(reading.wanted.clone()));
+                    return Ok(Some(turn));
+                }
+                self.read_again()
+            }
+        }
+    }
+
+    fn assigned(&mut self, places: Vec<Place>) -> Result<Option<Turn>, LogFault> {
+        let now = Instant::now();
+        if self.failing.is_some_and(|(_, again)| now < again) {
+            return Ok(None);
+        }
+        let wanted: Vec<Wanted> = places.iter().filter_map(|place| self.wanted(place)).collect();
+        // Nothing to look up: none assigned, or none that we want; or the group has changed its mind meanwhile, and
+        // joining again sorts that out.
+        let overtaken = self.client.context().has_more();
+        if wanted.is_empty() || overtaken {
+            self.client.context().strike();
+            self.failing = None;
+            self.park(&places);
+            if overtaken && !wanted.is_empty() {
+                self.leave();
+            }
+            return Ok(None);
+        }
+        match lookup::look_up(&self.client, &wanted, LOOK_UP_WITHIN) {
+            Ok(assignments) => {
+                self.client.context().strike();
+                self.client.context().saw_broker(true);
+                self.failing = None;
+                self.asked = Some(Asked::Assign(places, ends(&assignments)));
+                Ok(Some(Turn::Assigned(assignments)))
+            }
+            Err(error) => {
+                let since = self.failing.map_or(now, |(since, _)| since);
+                self.failing = Some((since, Instant::now() + AGAIN_AFTER));
+                tracing::warn!(%error, partitions = wanted.len(), "could not look up new partitions");
+                if since.elapsed() >= LOOK_UP_UNTIL {
+                    self.client.context().strike();
+                    self.failing = None;
+                    self.park(&places);
+                    self.leave();
+                }
+                Err(LogFault::Retriable(format!(
+                    "the offsets of new partitions could not be looked up: {error}"
+                )))
+            }
+        }
+    }
+
+    fn wanted(&self, place: &Place) -> Option<Wanted> {
+        let (entry, start) = self.entries.find(&place.0)?;
+        let Some(topic) = self.names.topic(&place.0) else {
+            tracing::error!(topic = place.0, "more topics than can be counted; this one is not read");
+            return None;
+        };
+        let source = Source { entry, topic, partition: place.1 };
+        Some(Wanted { source, place: place.clone(), start })
+    }
+
+    fn revoked(&mut self, places: Vec<Place>, lost: bool) -> Option<Turn> {
+        self.client.context().strike();
+        self.reread.retain(|(_, wanted)| !places.contains(&wanted.place));
+        let ours = self.readings.iter().filter(|(_, reading)| places.contains(&reading.wanted.place));
+        let sources: Vec<Source> = ours.map(|(source, _)| *source).collect();
+        if sources.is_empty() {
+            self.give_up(&places);
+            return None;
+        }
+        self.asked = Some(Asked::Revoke(places));
+        Some(Turn::Revoked { sources, lost })
+    }
+
+    /// Begins to read what was assigned.
+    pub(crate) fn start(&mut self, at: &[Start]) -> Result<(), LogFault> {
+        let Some(Asked::Assign(places, ends)) = self.asked.take() else {
+            return Err(LogFault::Fatal("a start was told for partitions that were not assigned".to_owned()));
+        };
+        let mut list = TopicPartitionList::with_capacity(places.len());
+        let mut left = Vec::new();
+        let mut begun = Vec::new();
+        for place in &places {
+            let wanted = self.wanted(place);
+            let start =
+                wanted.as_ref().and_then(|wanted| at.iter().find(|start| start.source == wanted.source));
+            let queue = PartitionQueue::take_over(&self.client, &place.0, place.1);
+            let (Some(wanted), Some(start), Some(queue)) = (wanted, start, queue) else {
+                left.push(place.clone());
+                continue;
+            };
+            let next = start.at.0.max(0);
+            let end = ends.get(&wanted.source).copied().unwrap_or(next);
+            if list.add_partition_offset(&place.0, place.1, KafkaOffset::Offset(next)).is_ok() {
+                begun.push(wanted.source);
+                let reading =
+                    Reading { queue, wanted, next, end, caught_up: false, wrong: false, said: None };
+                self.readings.insert(start.source, reading);
+            }
+        }
+        self.reorder();
+        if !left.is_empty() {
+            self.park_with(&left, &mut list);
+        }
+        if let Err(error) = rebalance::assign(&self.client, &list) {
+            // The assignment was taken from us meanwhile, or librdkafka has lost its mind: either way start over.
+            tracing::warn!(%error, partitions = begun.len(), "an assignment could not be taken up; joining again");
+            self.asked = Some(Asked::Revoke(places));
+            self.turns.push_back(Turn::Revoked { sources: begun, lost: true });
+            self.leave();
+        }
+        Ok(())
+    }
+
+    /// Lets go of what was revoked.
+    pub(crate) fn release(&mut self) -> Result<(), LogFault> {
+        match self.asked.take() {
+            Some(Asked::Revoke(places)) => self.give_up(&places),
+            Some(Asked::Reread(wanted)) => {
+                self.give_up(std::slice::from_ref(&wanted.place));
+                self.reread.push((Instant::now() + AGAIN_AFTER, wanted));
+            }
+            other => {
+                self.asked = other;
+                return Err(LogFault::Fatal("partitions were released that nobody wants back".to_owned()));
+            }
+        }
+        Ok(())
+    }
+
+    /// Gives partitions back to the group.
+    fn give_up(&mut self, places: &[Place]) {
+        self.readings.retain(|_, reading| !places.contains(&reading.wanted.place));
+        self.parked.retain(|place, _| !places.contains(place));
+        self.reorder();
+        for (topic, partition) in places {
+            self.metrics.forget_lag(topic, *partition);
+        }
+        if let Err(error) = rebalance::unassign(&self.client, &list(places)) {
+            // They are not read any more in any case; the group takes them when our session or assignment ends.
+            tracing::warn!(%error, partitions = places.len(), "partitions could not be given back; joining again");
+            self.leave();
+        }
+    }
+
+    /// Takes up partitions without reading them: an assignment has to be answered in full.
+    fn park(&mut self, places: &[Place]) {
+        let mut list = TopicPartitionList::with_capacity(places.len());
+        self.park_with(places, &mut list);
+        if let Err(error) = rebalance::assign(&self.client, &list) {
+            tracing::warn!(%error, "an assignment could not be answered; joining again");
+            self.leave();
+        }
+    }
+
+    fn park_with(&mut self, places: &[Place], list: &mut TopicPartitionList) {
+        for place in places {
+            if self.entries.find(&place.0).is_none() {
+                tracing::error!(
+                    topic = place.0,
+                    "no entry of kafka.topics matches this topic; it is not read"
+                );
+            }
+            if let Some(queue) = PartitionQueue::take_over(&self.client, &place.0, place.1) {
+                self.parked.insert(place.clone(), queue);
+            }
+            let added = list.add_partition_offset(&place.0, place.1, KafkaOffset::End);
+            debug_assert!(added.is_ok(), "the end is an offset that every list takes");
+        }
+    }
+
+    /// What is being read.
+    #[cfg(test)]
+    pub(crate) fn sources(&self) -> Vec<Source> {
+        self.order.clone()
+    }
+
+    fn reorder(&mut self) {
+        self.order = self.readings.keys().copied().collect();
+    }
+
+    /// Leaves the group; what is still assigned comes back as a revocation, and then we join again.
+    pub(crate) fn leave(&mut self) {
+        self.client.unsubscribe();
+        self.rejoin = Some(Instant::now() + AGAIN_AFTER);
+    }
+
+    /// Subscribes again once everything from before has been given back.
+    fn join_again(&mut self) -> Result<(), LogFault> {
+        let due = self.rejoin.is_some_and(|at| at <= Instant::now());
+        if due && self.readings.is_empty() && self.parked.is_empty() {
+            self.client
+                .subscribe(&self.entries.subscribed())
+                .map_err(|error| LogFault::Fatal(format!("cannot subscribe again: {error}; restart")))?;
+            self.rejoin = None;
+        }
+        Ok(())
+    }
+
+    /// Looks up a partition that went wrong, to read it anew.
+    fn read_again(&mut self) -> Result<Option<Turn>, LogFault> {
+        let now = Instant::now();
+        let Some(at) = self.reread.iter().position(|(due, _)| *due <= now) else { return Ok(None) };
+        let (_, wanted) = self.reread.remove(at);
+        match lookup::look_up(&self.client, std::slice::from_ref(&wanted), LOOK_UP_WITHIN) {
+            Ok(assignments) => {
+                self.asked = Some(Asked::Assign(vec![wanted.place], ends(&assignments)));
+                Ok(Some(Turn::Assigned(assignments)))
+            }
+            Err(error) => {
+                self.reread.push((now + AGAIN_AFTER, wanted));
+                Err(LogFault::Retriable(format!("a partition could not be looked up again: {error}")))
+            }
+        }
+    }
+
+    /// Commits without waiting; a refused commit is said again until a newer one replaces it.
+    pub(crate) fn commit(&mut self, offsets: &[Committed]) -> Result<(), LogFault> {
+        let mut list = TopicPartitionList::with_capacity(offsets.len());
+        for committed in offsets {
+            // Not ours any more: its next owner commits for it.
+            let Some(reading) = self.readings.get_mut(&committed.source) else { continue };
+            let mut element = list.add_partition(&reading.wanted.place.0, reading.wanted.place.1);
+            if let Err(error) = element.set_offset(KafkaOffset::Offset(committed.next.0)) {
+                return Err(LogFault::Fatal(format!(
+                    "offset {} cannot be committed: {error}",
+                    committed.next.0
+                )));
+            }
+            element.set_metadata(&committed.metadata);
+            reading.said = Some(committed.clone());
+        }
+        if list.count() == 0 {
+            return Ok(());
+        }
+        drain::commit(&self.client, &list)
+            .map_err(|error| LogFault::Retriable(format!("a commit was not taken: {error}")))
+    }
+
+    /// Says commits again that the broker refused (a rebalance under way, a coordinator that moved), where nothing
+    /// newer was said: the last commit of a quiet partition would otherwise be missing for good.
+    fn commit_again(&mut self) {
+        for refused in self.client.context().uncommitted() {
+            let said = self.readings.values().filter(|reading| reading.wanted.place == refused.place);
+            let mut said = said.filter_map(|reading| reading.said.as_ref());
+            if said.any(|said| said.next.0 == refused.next) {
+                self.recommit = Some(Instant::now() + AGAIN_AFTER);
+            }
+        }
+        if self.recommit.is_some_and(|at| at <= Instant::now()) {
+            let said: Vec<Committed> =
+                self.readings.values().filter_map(|reading| reading.said.clone()).collect();
+            self.recommit = self.commit(&said).err().map(|_| Instant::now() + AGAIN_AFTER);
+        }
+    }
+
+    /// Lets go of all that borrows from the client, answers what is open, and hands the client out for closing.
+    pub(crate) fn shut(mut self) -> Arc<Client> {
+        self.client.context().close();
+        for reading in self.readings.values() {
+            self.metrics.forget_lag(&reading.wanted.place.0, reading.wanted.place.1);
+        }
+        let mut open = Vec::new();
+        match self.asked.take() {
+            Some(Asked::Assign(places, _)) => open.push(Note::Assigned(places)),
+            Some(Asked::Revoke(places)) => open.push(Note::Revoked { places, lost: false }),
+            Some(Asked::Reread(_)) | None => {}
+        }
+        open.extend(std::iter::from_fn(|| self.client.context().strike()));
+        for note in open {
+            let answered = match note {
+                Note::Assigned(places) => {
+                    let mut list = TopicPartitionList::new();
+                    self.park_with(&places, &mut list);
+                    rebalance::assign(&self.client, &list)
+                }
+                Note::Revoked { places, .. } => rebalance::unassign(&self.client, &list(&places)),
+            };
+            if let Err(error) = answered {
+                tracing::debug!(%error, "could not answer a rebalance while closing");
+            }
+        }
+        self.client
+    }
+}
+
+fn ends(assignments: &[Assignment]) -> BTreeMap<Source, i64> {
+    assignments.iter().map(|given| (given.source, given.high.0)).collect()
+}
+
+fn at_end(client: &Client, reading: &Reading) -> bool {
+    let (topic, partition) = &reading.wanted.place;
+    drain::seen_end(client, topic, *partition).is_some_and(|end| reading.next >= end.max(reading.end))
+}
+
+fn list(places: &[Place]) -> TopicPartitionList {
+    let mut list = TopicPartitionList::with_capacity(places.len());
+    for (topic, partition) in places {
+        list.add_partition(topic, *partition);
+    }
+    list
+}
