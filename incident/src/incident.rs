@@ -59,9 +59,9 @@ pub struct Incident {
     pub target: Subject,
     /// For routing: alertname, kind, service or workload, severity, then the rule's, the service's, external ones.
     pub labels: Labels,
-    /// The peak of each rule that holds in it, by the rule's name; at most 100 (more are counted in `rules_beyond`).
+    /// The peak of each rule that holds in it, by the rule's name: the first 100 by name where there are more.
     pub rules: BTreeMap<Arc<str>, RulePeak>,
-    /// Rules beyond the 100 that are kept.
+    /// 1 where more than 100 rules held, else 0: a count of those beyond could not be rebuilt by a replay.
     pub rules_beyond: u32,
     /// The start of the first sub-bucket with anything in it of the first window that exceeded.
     pub started_at: EventTime,
@@ -79,11 +79,12 @@ pub struct Incident {
     pub resolved_at: Option<Wall>,
     /// Who resolved it by hand; `None` where clearance did.
     pub resolved_by: Option<String>,
-    /// Who is on it, since when and until when.
+    /// Who is on it, since when and until when; kept when it resolves, as who had it then.
     pub acknowledged: Option<Acknowledgement>,
     /// Facts up to here were closed by hand: they change nothing but peaks.
     pub closed_through: Option<EventTime>,
-    /// Rises whenever every receiver must be told again; what receivers were told is compared with it.
+    /// Rises whenever every receiver must be told again; what receivers were told is compared with it. Its value says
+    /// nothing else: it begins above 1 where an opening brings more than one rule or more than information.
     pub revision: u32,
     /// How many took part: exact up to 10,000.
     pub participants_total: u64,

@@ -5,13 +5,16 @@
 //! Everything a replay can touch is joined by minimum or maximum, so folding the same fact twice changes nothing;
 //! what people wrote (acknowledgement, manual resolve, notes) no fold of signals ever undoes.
 
+mod command;
 mod fingerprint;
 mod fold;
 mod incident;
 mod title;
+mod work;
 
+pub use command::{Actor, Command, Refused, fold_command};
 pub use fingerprint::{Fingerprint, IncidentId};
-pub use fold::{Actor, Cause, Command, Folded, Refused, fold_command, fold_signals, fold_time};
+pub use fold::{Folded, fold_signals, fold_time};
 pub use incident::{
     Acknowledgement, Context, Dossier, Incident, Knobs, ParticipantRow, RatePoint, RulePeak, SampleRow,
     ServiceFacts, SignalRow, Status, TimelineEntry, Transition,

@@ -1,23 +1,25 @@
 //! An incident in one line, for people.
 
-use beaconfire_model::{Kind, Untrusted};
+use std::time::Duration;
+
+use beaconfire_model::{Kind, SubjectKind, Untrusted};
 
 use crate::{Incident, RulePeak};
 
-/// One line that says what is happening to what: a function of the incident's recorded numbers only.
+/// Longest name of a stranger's in a title, in bytes.
+const NAME_MAX: usize = 120;
+
+/// One line that says what is happening to what, by the rule that is furthest over its threshold: a function of the
+/// incident's recorded numbers only. Cleaned; still to be escaped for where it is shown.
 ///
-/// `Request flood on shop: 203.0.113.7 sent 4,120 requests in 60 s (limit 600)`
+/// `Request flood on shop: 203.0.113.7 sent 4,120 requests in 60 s (limit 600)`, or
+/// `Request flood on shop: 40 clients, the loudest 203.0.113.7 sent 4,120 requests in 60 s (limit 600)`
 pub fn title(incident: &Incident) -> String {
-    let target = Untrusted::new(&incident.target.value, 120);
-    let what = format!("{} on {}", noun(incident.kind), target.clean());
-    let Some((rule, peak)) = incident.rules.iter().max_by(|a, b| excess(a.1).total_cmp(&excess(b.1)).then(b.0.cmp(a.0))) else {
-        return what;
-    };
-    let detail = detail(incident, rule, peak);
-    let others = incident.participants_total.saturating_sub(1);
-    match others {
-        0 => format!("{what}: {detail}"),
-        _ => format!("{what}: {detail}, and {} others", group(others as f64)),
+    let what = format!("{} on {}", noun(incident.kind), clean(&incident.target.value));
+    let loudest = incident.rules.iter().max_by(|a, b| excess(a.1).total_cmp(&excess(b.1)).then(b.0.cmp(a.0)));
+    match loudest {
+        Some((rule, peak)) => format!("{what}: {}", detail(incident, rule, peak)),
+        None => what,
     }
 }
 
@@ -32,39 +34,129 @@ fn noun(kind: Kind) -> &'static str {
         Kind::Intrusion => "Intrusion",
         Kind::Image => "Risky image",
         Kind::Resource => "Resource trouble",
-        Kind::Sensor => "Blind input",
+        Kind::Sensor => "Blind sensor",
         Kind::External => "Alert",
         Kind::Throttle => "Throttle breaker",
     }
 }
 
-/// How far over its threshold a peak is; where the threshold is nothing, the value itself.
+/// How many times its threshold a peak is; where the threshold is nothing, the value itself.
 fn excess(peak: &RulePeak) -> f64 {
     if peak.threshold > 0.0 { peak.observed / peak.threshold } else { peak.observed }
 }
 
 fn detail(incident: &Incident, rule: &str, peak: &RulePeak) -> String {
-    let subject = Untrusted::new(&peak.subject.value, 120);
-    let subject = subject.clean();
-    let rule = Untrusted::new(rule, 120);
-    let seconds = peak.window.as_secs();
-    let (observed, threshold) = (group(peak.observed), group(peak.threshold));
-    match incident.kind {
-        Kind::Intrusion | Kind::Image => rule.clean().to_owned(),
-        Kind::Sensor => subject.to_owned(),
-        Kind::Errors => format!(
-            "{:.1} % of answers were server errors in {seconds} s (limit {:.1} %)", peak.observed * 100.0, peak.threshold * 100.0
-        ),
-        Kind::Login => format!("{subject} failed {observed} logins in {seconds} s (limit {threshold})"),
-        Kind::Probing => format!("{subject} got {observed} client errors in {seconds} s (limit {threshold})"),
-        _ if rule.clean().contains("bytes") => format!("{subject} was sent {observed} bytes in {seconds} s (limit {threshold})"),
-        _ => format!("{subject} sent {observed} requests in {seconds} s (limit {threshold})"),
+    let name = clean(rule);
+    if matches!(incident.kind, Kind::Intrusion | Kind::Image | Kind::Sensor | Kind::External | Kind::Throttle)
+    {
+        // What the rule is called says it; its count says little.
+        return match incident.rules.len() - 1 {
+            0 => name,
+            1 => format!("{name}, and 1 more rule"),
+            others => format!("{name}, and {others} more rules"),
+        };
     }
+    let measure = Measure::of(incident.kind, rule, peak);
+    let seconds = window(peak.window);
+    let (observed, limit) = (measure.amount(peak.observed), measure.limit(peak.threshold));
+    let did = match measure {
+        Measure::Requests => format!("sent {observed} requests in {seconds} (limit {limit})"),
+        Measure::Bytes => format!("was sent {observed} in {seconds} (limit {limit})"),
+        Measure::Logins => format!("failed {observed} logins in {seconds} (limit {limit})"),
+        Measure::ClientErrors => format!("caused {observed} client errors in {seconds} (limit {limit})"),
+        Measure::ServerErrors => {
+            format!("{observed} of answers were server errors in {seconds} (limit {limit})")
+        }
+        Measure::Count | Measure::Share => format!("{observed} in {seconds} ({name}, limit {limit})"),
+    };
+    match who(incident, peak) {
+        Some(who) if matches!(measure, Measure::Count | Measure::Share) => format!("{who}: {did}"),
+        Some(who) => format!("{who} {did}"),
+        // A rule that counts by the target itself names nobody.
+        None if measure == Measure::Logins => {
+            format!("{observed} failed logins in {seconds} (limit {limit})")
+        }
+        None => did.trim_start_matches("was ").trim_start_matches("sent ").to_owned(),
+    }
+}
+
+/// Who did it: how many, and the loudest. Nobody, where a rule counts by the target itself.
+fn who(incident: &Incident, peak: &RulePeak) -> Option<String> {
+    let subject = (peak.subject != incident.target).then(|| clean(&peak.subject.value));
+    let about = if incident.participants_estimated { "about " } else { "" };
+    let total = group(incident.participants_total as f64);
+    match (incident.participants_total, subject) {
+        (0 | 1, subject) => subject,
+        (_, None) => None,
+        (_, Some(subject)) => {
+            let crowd = if peak.subject.kind == SubjectKind::Client { "clients" } else { "participants" };
+            Some(format!("{about}{total} {crowd}, the loudest {subject}"))
+        }
+    }
+}
+
+/// What a rule counts, as far as its kind and name tell; where they do not, the title names the rule instead.
+#[derive(Clone, Copy, PartialEq)]
+enum Measure {
+    Requests,
+    Bytes,
+    Logins,
+    ClientErrors,
+    ServerErrors,
+    Count,
+    Share,
+}
+
+impl Measure {
+    fn of(kind: Kind, rule: &str, peak: &RulePeak) -> Self {
+        let share = peak.threshold > 0.0 && peak.threshold < 1.0 && peak.observed <= 1.0;
+        match kind {
+            Kind::Errors if share && rule.contains("server-errors") => Self::ServerErrors,
+            _ if share => Self::Share,
+            Kind::Flood if rule.contains("bytes") => Self::Bytes,
+            Kind::Flood if rule.contains("request") => Self::Requests,
+            Kind::Login if rule.contains("login") => Self::Logins,
+            Kind::Probing if rule.contains("client-errors") => Self::ClientErrors,
+            _ => Self::Count,
+        }
+    }
+
+    fn amount(self, value: f64) -> String {
+        match self {
+            Self::ServerErrors | Self::Share => format!("{:.1} %", value * 100.0),
+            Self::Bytes => bytes(value),
+            _ => group(value),
+        }
+    }
+
+    /// A threshold of 10 % reads better than one of 10.0 %.
+    fn limit(self, value: f64) -> String {
+        self.amount(value).replace(".0 ", " ")
+    }
+}
+
+fn window(window: Duration) -> String {
+    match (window.as_millis(), window.as_secs()) {
+        (millis, _) if millis % 1_000 != 0 => format!("{millis} ms"),
+        (_, seconds) if seconds >= 120 && seconds.is_multiple_of(60) => format!("{} min", seconds / 60),
+        (_, seconds) => format!("{seconds} s"),
+    }
+}
+
+fn bytes(value: f64) -> String {
+    let units = ["bytes", "KiB", "MiB", "GiB", "TiB"];
+    let mut value = value;
+    let mut unit = 0;
+    while value >= 1024.0 && unit + 1 < units.len() {
+        value /= 1024.0;
+        unit += 1;
+    }
+    if unit == 0 { format!("{} bytes", group(value)) } else { format!("{value:.1} {}", units[unit]) }
 }
 
 /// `4120` as `4,120`; a fraction keeps two digits.
 fn group(value: f64) -> String {
-    if value.fract() != 0.0 {
+    if value.fract() != 0.0 || !value.is_finite() {
         return format!("{value:.2}");
     }
     let digits = format!("{value:.0}");
@@ -78,14 +170,34 @@ fn group(value: f64) -> String {
     out
 }
 
+fn clean(text: &str) -> String {
+    Untrusted::new(text, NAME_MAX).clean().to_owned()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn numbers_are_grouped() {
-        for (value, text) in [(0.0, "0"), (999.0, "999"), (4120.0, "4,120"), (1234567.0, "1,234,567"), (0.5, "0.50")] {
+        for (value, text) in
+            [(0.0, "0"), (999.0, "999"), (4_120.0, "4,120"), (1_234_567.0, "1,234,567"), (0.5, "0.50")]
+        {
             assert_eq!(group(value), text);
+        }
+    }
+
+    #[test]
+    fn bytes_have_units() {
+        for (value, text) in [(900.0, "900 bytes"), (1536.0, "1.5 KiB"), (2_147_483_648.0, "2.0 GiB")] {
+            assert_eq!(bytes(value), text);
+        }
+    }
+
+    #[test]
+    fn windows_are_said_as_people_say_them() {
+        for (millis, text) in [(500, "500 ms"), (10_000, "10 s"), (60_000, "60 s"), (600_000, "10 min")] {
+            assert_eq!(window(Duration::from_millis(millis)), text);
         }
     }
 }

@@ -1,0 +1,122 @@
+//! What people do to an incident. No fold of facts undoes it, but for what is said there.
+
+use beaconfire_model::{Untrusted, Wall};
+
+use crate::work::Work;
+use crate::{Acknowledgement, Folded, Incident, Knobs, Status, TimelineEntry, Transition};
+
+/// Who gives a command: a person's or token's name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Actor(pub String);
+
+/// What a person can do to an incident.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Command {
+    /// Take it.
+    Acknowledge,
+    /// Close it by hand: facts up to the furthest one known change nothing more.
+    Resolve,
+    /// Take the acknowledgement or the manual resolve back.
+    Reopen,
+    /// Write a line into its timeline.
+    Note(String),
+}
+
+/// Why a command changes nothing, in words for the person who gave it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refused(pub String);
+
+/// Longest note, in bytes.
+const NOTE_MAX: usize = 2_000;
+
+/// Folds what a person does. Refused, in words, where it makes no sense.
+///
+/// - Acknowledging holds for `ack_expiry`; somebody else takes it over, and whoever has it already only renews it,
+///   which tells nobody.
+/// - Reopening takes back an acknowledgement or a manual resolve. What clearance resolved reopens by itself when it
+///   holds again. The caller refuses where a later episode is open: of one fingerprint, one incident is.
+pub fn fold_command(
+    current: &Incident,
+    actor: &Actor,
+    command: Command,
+    now: Wall,
+    knobs: &Knobs,
+) -> Result<Folded, Refused> {
+    let name = Untrusted::new(actor.0.trim(), 128).clean().to_owned();
+    if name.is_empty() {
+        return refuse("nobody's name was given");
+    }
+    let mut work = Work::on(current.clone());
+    match command {
+        Command::Acknowledge => acknowledge(&mut work, &name, now, knobs)?,
+        Command::Resolve => {
+            if current.status == Status::Resolved {
+                return refuse("it is resolved already");
+            }
+            let through =
+                current.closed_through.map_or(current.holds_until, |held| held.max(current.holds_until));
+            work.incident_mut().closed_through = Some(through);
+            work.resolve(Some(name.clone()), now);
+        }
+        Command::Reopen => reopen(&mut work)?,
+        Command::Note(text) => {
+            let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+            if text.is_empty() {
+                return refuse("the note is empty");
+            }
+            let text = Untrusted::new(&text, NOTE_MAX).clean().to_owned();
+            work.line(line("noted", &name, text, now));
+        }
+    }
+    Ok(work.close(now, &name))
+}
+
+fn acknowledge(work: &mut Work, name: &str, now: Wall, knobs: &Knobs) -> Result<(), Refused> {
+    let incident = work.incident_mut();
+    if incident.status == Status::Resolved {
+        return refuse("it is resolved: there is nothing left to take on");
+    }
+    let until = now.plus(knobs.ack_expiry);
+    match &mut incident.acknowledged {
+        Some(held) if incident.status == Status::Acknowledged && held.by == name => {
+            held.until = until;
+            work.line(line("acknowledged", name, format!("{name} is still on it"), now));
+        }
+        _ => {
+            incident.status = Status::Acknowledged;
+            incident.acknowledged = Some(Acknowledgement { by: name.to_owned(), at: now, until });
+            work.push(Transition::Acknowledged { by: name.to_owned() });
+        }
+    }
+    Ok(())
+}
+
+fn reopen(work: &mut Work) -> Result<(), Refused> {
+    let incident = work.incident_mut();
+    match (incident.status, &incident.resolved_by) {
+        (Status::Open, _) => refuse("it is open already"),
+        (Status::Resolved, None) => {
+            refuse("it has stopped: it opens by itself when it happens again, and nobody closed it by hand")
+        }
+        (Status::Acknowledged, _) => {
+            work.tell(Transition::Unacknowledged);
+            Ok(())
+        }
+        (Status::Resolved, Some(_)) => {
+            incident.status = Status::Open;
+            incident.resolved_at = None;
+            incident.resolved_by = None;
+            incident.closed_through = None;
+            work.tell(Transition::Reopened);
+            Ok(())
+        }
+    }
+}
+
+fn refuse<T>(why: &str) -> Result<T, Refused> {
+    Err(Refused(why.to_owned()))
+}
+
+fn line(what: &str, actor: &str, text: String, now: Wall) -> TimelineEntry {
+    TimelineEntry { at: now, event_at: None, actor: actor.to_owned(), what: what.to_owned(), text }
+}
