@@ -31,7 +31,7 @@ pub(crate) type Client = BaseConsumer<Context>;
 pub(crate) struct PartitionQueue {
     queue: NonNull<RDKafkaQueue>,
     /// Keeps the client alive for as long as the queue is referenced. Declared last: dropped after `drop` below.
-    _client: Arc<Client>,
+    client: Arc<Client>,
 }
 
 // SAFETY: a queue is a counted reference that librdkafka locks itself; `Client` is `Send + Sync`.
@@ -48,13 +48,22 @@ impl PartitionQueue {
         let queue = NonNull::new(queue)?;
         // SAFETY: `queue` was just made and is ours; a null destination turns forwarding off.
         unsafe { bindings::rd_kafka_queue_forward(queue.as_ptr(), std::ptr::null_mut()) };
-        Some(Self { queue, _client: client.clone() })
+        Some(Self { queue, client: client.clone() })
     }
 }
 
 impl Drop for PartitionQueue {
+    /// Throws away what is left in the queue, which nobody would do as nothing is forwarded: to be dropped before the
+    /// partition is given up, so that librdkafka forgets the position that this moves.
     fn drop(&mut self) {
-        // SAFETY: the reference is ours, given back once; the client is still alive, `_client` goes after this.
+        let mut rest = Batch { messages: Vec::new(), _client: self.client.clone() };
+        // Bounded, as a fetch may still add to it; librdkafka's limits keep it below this in all but odd settings.
+        for _ in 0..100 {
+            if rest.fill(self, 1024, |_| false) == 0 {
+                break;
+            }
+        }
+        // SAFETY: the reference is ours, given back once; the client is still alive, `client` goes after this.
         unsafe { bindings::rd_kafka_queue_destroy(self.queue.as_ptr()) };
     }
 }

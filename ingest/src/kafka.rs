@@ -59,7 +59,7 @@ impl Log for KafkaLog {
     }
 
     fn records(&self) -> impl Iterator<Item = Record<'_>> {
-        self.live.iter().flat_map(Member::records)
+        self.live.iter().flat_map(|member| member.reader().records())
     }
 
     fn start(&mut self, at: &[Start]) -> Result<(), LogFault> {
@@ -75,13 +75,13 @@ impl Log for KafkaLog {
     }
 
     fn pause(&mut self, held: bool) -> Result<(), LogFault> {
-        self.live()?.pause(held);
+        self.live()?.reader_mut().pause(held);
         Ok(())
     }
 
     fn hold(&mut self, ahead: &[Source]) {
         if let Some(live) = &mut self.live {
-            live.hold(ahead);
+            live.reader_mut().hold(ahead);
         }
     }
 

@@ -150,7 +150,7 @@ impl Probe {
     }
 
     fn sources(&self) -> Vec<Source> {
-        self.log.live.as_ref().unwrap().sources()
+        self.log.live.as_ref().unwrap().reader().sources()
     }
 
     fn lag(&self, topic: &str, partition: i32) -> i64 {

@@ -7,8 +7,8 @@
 //!
 //! Both logs implement [`beaconfire_model::Log`]: one thread owns one log and keeps polling it. The map of one
 //! Kafka member: `settings` makes its configuration, `rebalance` notes what the group protocol asks for, `lookup`
-//! asks the broker what is known of a partition, `drain` (the one module with `unsafe` code) borrows messages, and
-//! `kafka` answers for all of it.
+//! asks the broker what is known of a partition, `member` answers for all of it; `reader` takes records in turn, and
+//! `drain` (the one module with `unsafe` code) borrows them from librdkafka.
 
 mod broker;
 mod dead;
@@ -19,6 +19,7 @@ mod lookup;
 mod member;
 mod metrics;
 mod produce;
+mod reader;
 mod rebalance;
 mod settings;
 

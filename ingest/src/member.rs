@@ -4,56 +4,33 @@
 //! answered here: librdkafka waits until then. A partition is given up and taken up anew by ourselves where an error
 //! has left librdkafka's position in it wrong.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use beaconfire_model::{
-    Assignment, Committed, EventTime, LogFault, Names, Offset, Record, Source, Start, Turn,
-};
+use beaconfire_model::{Assignment, Committed, LogFault, Names, Source, Start, Turn};
 use rdkafka::consumer::Consumer;
 use rdkafka::error::KafkaError;
-use rdkafka::message::Message as _;
 use rdkafka::types::RDKafkaErrorCode;
 use rdkafka::{Offset as KafkaOffset, TopicPartitionList};
 
 use crate::Metrics;
-use crate::drain::{self, Batch, Client, PartitionQueue};
+use crate::drain::{self, Client, PartitionQueue};
 use crate::lookup::{self, Wanted};
+use crate::reader::Reader;
 use crate::rebalance::{self, Note, Place};
 use crate::settings::Entries;
 
 /// The consumer's own queue is served at least this often.
 const SERVE_EVERY: Duration = Duration::from_millis(20);
-
-/// Records handed out by one poll at most; batches above 256 gain nothing.
-const BATCH: usize = 1024;
 /// Events taken from it at a time.
 const EVENTS: usize = 8;
-/// How often lag and positions are looked at.
-const MEASURE_EVERY: Duration = Duration::from_secs(1);
 /// How long one request about a new partition may take.
-const LOOK_UP_WITHIN: Duration = Duration::from_secs(3);
+const LOOK_UP_WITHIN: Duration = Duration::from_secs(2);
 /// How long look-ups may fail before we leave the group, so that another member may try, and join again.
 const LOOK_UP_UNTIL: Duration = Duration::from_secs(20);
 /// The pause before what failed is tried again: a look-up, a commit, joining, a partition that went wrong.
 const AGAIN_AFTER: Duration = Duration::from_secs(1);
-
-/// A partition that is being read.
-struct Reading {
-    queue: PartitionQueue,
-    wanted: Wanted,
-    /// The next offset to hand out. A rebalance makes librdkafka fetch again from where it last looked, which may be
-    /// behind this: what was handed out before is skipped.
-    next: i64,
-    /// The log's end when it was assigned: librdkafka's own idea of the end may still be of an earlier assignment.
-    end: i64,
-    caught_up: bool,
-    /// An error has left librdkafka's position wrong: to be given up and read anew, and left alone until then.
-    wrong: bool,
-    /// The last commit, for saying it again where the broker refused it.
-    said: Option<Committed>,
-}
 
 /// A turn that the caller has yet to answer.
 enum Asked {
@@ -64,25 +41,9 @@ enum Asked {
     Reread(Wanted),
 }
 
-/// A record that came by the consumer's own queue. It should not happen (`drain`), and must not lose a record.
-struct Stray {
-    source: Source,
-    offset: i64,
-    stamped: Option<i64>,
-    payload: Option<Vec<u8>>,
-}
-
 /// One membership of the group.
 pub(crate) struct Member {
-    readings: BTreeMap<Source, Reading>,
-    /// The sources in turn, and whose turn comes next.
-    order: Vec<Source>,
-    cursor: usize,
-    batch: Batch,
-    /// Whose messages the batch holds: up to which place each source's reach.
-    runs: Vec<(Source, usize)>,
-    strays: Vec<Stray>,
-    delivered: bool,
+    reader: Reader,
     /// Partitions that are assigned but not read: no entry wants them, or they could not be looked up.
     parked: BTreeMap<Place, PartitionQueue>,
     turns: VecDeque<Turn>,
@@ -93,14 +54,10 @@ pub(crate) struct Member {
     reread: Vec<(Instant, Wanted)>,
     recommit: Option<Instant>,
     rejoin: Option<Instant>,
-    held: BTreeSet<Source>,
-    paused: bool,
     served: Instant,
-    measured: Instant,
     nap: Duration,
     entries: Entries,
     names: Names,
-    metrics: Metrics,
     instance: Option<String>,
     client: Arc<Client>,
 }
@@ -114,15 +71,8 @@ impl Member {
         metrics: Metrics,
         instance: Option<String>,
     ) -> Self {
-        let now = Instant::now();
         Self {
-            readings: BTreeMap::new(),
-            order: Vec::new(),
-            cursor: 0,
-            batch: Batch::new(client.clone(), BATCH),
-            runs: Vec::new(),
-            strays: Vec::new(),
-            delivered: false,
+            reader: Reader::new(client.clone(), metrics),
             parked: BTreeMap::new(),
             turns: VecDeque::new(),
             asked: None,
@@ -130,14 +80,10 @@ impl Member {
             reread: Vec::new(),
             recommit: None,
             rejoin: None,
-            held: BTreeSet::new(),
-            paused: false,
-            served: now,
-            measured: now,
+            served: Instant::now(),
             nap: Duration::ZERO,
             entries,
             names,
-            metrics,
             instance,
             client,
         }
@@ -145,7 +91,7 @@ impl Member {
 
     /// One poll, as [`beaconfire_model::Log::poll`] says.
     pub(crate) fn poll(&mut self, wait: Duration) -> Result<Turn, LogFault> {
-        self.forget_batch();
+        self.reader.clear();
         let until = Instant::now() + wait;
         loop {
             if self.served.elapsed() >= SERVE_EVERY {
@@ -154,7 +100,8 @@ impl Member {
             if let Some(turn) = self.next_turn()? {
                 return Ok(turn);
             }
-            if self.fetch() {
+            if self.reader.fetch(&mut self.turns) {
+                self.nap = Duration::ZERO;
                 return Ok(Turn::Records);
             }
             if let Some(turn) = self.turns.pop_front() {
@@ -170,44 +117,14 @@ impl Member {
         }
     }
 
-    /// Stops or goes on taking records.
-    pub(crate) fn pause(&mut self, held: bool) {
-        self.paused = held;
+    /// What is being read.
+    pub(crate) fn reader(&self) -> &Reader {
+        &self.reader
     }
 
-    /// The sources that are left where they are until this is told anew.
-    pub(crate) fn hold(&mut self, ahead: &[Source]) {
-        self.held = ahead.iter().copied().collect();
-    }
-
-    fn forget_batch(&mut self) {
-        self.batch.clear();
-        self.runs.clear();
-        if std::mem::take(&mut self.delivered) {
-            self.strays.clear();
-        }
-    }
-
-    /// The records of the last poll that brought some.
-    pub(crate) fn records(&self) -> impl Iterator<Item = Record<'_>> {
-        let strays = self.strays.iter().filter(|_| self.delivered).map(|stray| Record {
-            source: stray.source,
-            offset: Offset(stray.offset),
-            stamped: stray.stamped.map(EventTime::from_millis),
-            payload: stray.payload.as_deref(),
-        });
-        let mut from = 0;
-        let batch = self.runs.iter().flat_map(move |&(source, end)| {
-            let run = from..end;
-            from = end;
-            run.filter_map(|at| self.batch.get(at)).map(move |message| Record {
-                source,
-                offset: Offset(message.offset()),
-                stamped: message.stamped().map(EventTime::from_millis),
-                payload: message.payload(),
-            })
-        });
-        strays.chain(batch)
+    /// What is being read, to pause and hold it.
+    pub(crate) fn reader_mut(&mut self) -> &mut Reader {
+        &mut self.reader
     }
 
     /// Serves the consumer's own queue.
@@ -216,10 +133,7 @@ impl Member {
         for event in 0..EVENTS {
             match client.poll(if event == 0 { wait } else { Duration::ZERO }) {
                 None => {}
-                Some(Ok(message)) => {
-                    let place = (message.topic().to_owned(), message.partition());
-                    self.stray(place, message.offset(), message.timestamp().to_millis(), message.payload());
-                }
+                Some(Ok(message)) => self.reader.stray(&message),
                 Some(Err(error)) => self.judge(&error)?,
             }
         }
@@ -242,102 +156,6 @@ impl Member {
         Err(LogFault::Fatal(format!("Kafka, {code}: {reason}; the consumer has to be made anew: restart")))
     }
 
-    fn stray(&mut self, place: Place, offset: i64, stamped: Option<i64>, payload: Option<&[u8]>) {
-        let found = self.readings.iter_mut().find(|(_, reading)| reading.wanted.place == place);
-        let Some((&source, reading)) = found else { return };
-        if offset >= reading.next {
-            reading.next = offset + 1;
-            reading.caught_up = false;
-            self.strays.push(Stray { source, offset, stamped, payload: payload.map(<[u8]>::to_vec) });
-        }
-    }
-
-    /// Takes records, from the source whose turn it is and on. Whether there are any.
-    fn fetch(&mut self) -> bool {
-        let mut wrong = Vec::new();
-        let sources = if self.paused { 0 } else { self.order.len() };
-        for step in 0..sources {
-            let source = self.order[(self.cursor + step) % sources];
-            let room = BATCH - self.batch.len();
-            if room == 0 {
-                break;
-            }
-            if self.held.contains(&source) {
-                continue;
-            }
-            let Some(reading) = self.readings.get_mut(&source).filter(|reading| !reading.wrong) else {
-                continue;
-            };
-            let (before, next) = (self.batch.len(), &mut reading.next);
-            let taken = self.batch.fill(&reading.queue, room, |message| match message.error() {
-                None if message.offset() >= *next => {
-                    *next = message.offset() + 1;
-                    true
-                }
-                None => false,
-                Some(code) => {
-                    let said = String::from_utf8_lossy(message.payload().unwrap_or_default()).into_owned();
-                    wrong.push((source, code, message.offset(), said));
-                    false
-                }
-            });
-            if self.batch.len() > before {
-                reading.caught_up = false;
-                self.runs.push((source, self.batch.len()));
-            } else if taken == 0 && !reading.caught_up {
-                reading.caught_up = at_end(&self.client, reading);
-                if reading.caught_up {
-                    self.turns.push_back(Turn::CaughtUp { source });
-                }
-            }
-        }
-        self.cursor = (self.cursor + 1) % sources.max(1);
-        for (source, code, offset, said) in wrong {
-            self.went_wrong(source, code, offset, &said);
-        }
-        if self.measured.elapsed() >= MEASURE_EVERY {
-            self.measure();
-        }
-        self.delivered = !self.runs.is_empty() || !self.strays.is_empty();
-        if self.delivered {
-            self.nap = Duration::ZERO;
-        }
-        self.delivered
-    }
-
-    /// An error stood in a partition's queue. Where it carries an offset, librdkafka has moved its own position past
-    /// that offset (its batch calls take an error for a message) and would skip a record at the next rebalance; and a
-    /// partition whose offset is out of range is not fetched any more. Both are healed by reading it anew.
-    fn went_wrong(&mut self, source: Source, code: RDKafkaErrorCode, offset: i64, said: &str) {
-        if code == RDKafkaErrorCode::PartitionEOF {
-            return;
-        }
-        self.client.context().complain(code, said);
-        if offset < 0 && code != RDKafkaErrorCode::AutoOffsetReset {
-            return;
-        }
-        if let Some(reading) = self.readings.get_mut(&source) {
-            reading.wrong = true;
-        }
-    }
-
-    /// Tells the lag, and moves over what no record stands for (a transaction's marks) at the end of a partition.
-    fn measure(&mut self) {
-        self.measured = Instant::now();
-        let behind = self.readings.values().any(|reading| !reading.caught_up);
-        let positions = if behind { self.client.position().ok() } else { None };
-        for reading in self.readings.values_mut() {
-            let (topic, partition) = &reading.wanted.place;
-            let position = positions.as_ref().and_then(|list| list.find_partition(topic, *partition));
-            if let Some(KafkaOffset::Offset(position)) = position.map(|element| element.offset()) {
-                reading.next = reading.next.max(position);
-            }
-            if let Some(end) = drain::seen_end(&self.client, topic, *partition) {
-                self.metrics.set_lag(topic, *partition, (end.max(reading.end) - reading.next).max(0));
-            }
-        }
-    }
-
     /// What the caller has to answer next.
     fn next_turn(&mut self) -> Result<Option<Turn>, LogFault> {
         if let Some(turn) = self.turns.pop_front() {
@@ -353,10 +171,10 @@ impl Member {
             Some(Note::Revoked { places, lost }) => Ok(self.revoked(places, lost)),
             None => {
                 self.join_again()?;
-                if let Some((source, reading)) = self.readings.iter().find(|(_, reading)| reading.wrong) {
+                if let Some(wanted) = self.reader.wrong() {
                     // What it was read to is known to whoever answers: they begin behind it.
-                    let turn = Turn::Revoked { sources: vec![*source], lost: true };
-                    self.asked = Some(Asked::Reread(reading.wanted.clone()));
+                    let turn = Turn::Revoked { sources: vec![wanted.source], lost: true };
+                    self.asked = Some(Asked::Reread(wanted.clone()));
                     return Ok(Some(turn));
                 }
                 self.read_again()
@@ -420,8 +238,7 @@ impl Member {
     fn revoked(&mut self, places: Vec<Place>, lost: bool) -> Option<Turn> {
         self.client.context().strike();
         self.reread.retain(|(_, wanted)| !places.contains(&wanted.place));
-        let ours = self.readings.iter().filter(|(_, reading)| places.contains(&reading.wanted.place));
-        let sources: Vec<Source> = ours.map(|(source, _)| *source).collect();
+        let sources = self.reader.among(&places);
         if sources.is_empty() {
             self.give_up(&places);
             return None;
@@ -451,12 +268,9 @@ impl Member {
             let end = ends.get(&wanted.source).copied().unwrap_or(next);
             if list.add_partition_offset(&place.0, place.1, KafkaOffset::Offset(next)).is_ok() {
                 begun.push(wanted.source);
-                let reading =
-                    Reading { queue, wanted, next, end, caught_up: false, wrong: false, said: None };
-                self.readings.insert(start.source, reading);
+                self.reader.begin(wanted, queue, next, end);
             }
         }
-        self.reorder();
         if !left.is_empty() {
             self.park_with(&left, &mut list);
         }
@@ -488,12 +302,8 @@ impl Member {
 
     /// Gives partitions back to the group.
     fn give_up(&mut self, places: &[Place]) {
-        self.readings.retain(|_, reading| !places.contains(&reading.wanted.place));
+        self.reader.end(places);
         self.parked.retain(|place, _| !places.contains(place));
-        self.reorder();
-        for (topic, partition) in places {
-            self.metrics.forget_lag(topic, *partition);
-        }
         if let Err(error) = rebalance::unassign(&self.client, &list(places)) {
             // They are not read any more in any case; the group takes them when our session or assignment ends.
             tracing::warn!(%error, partitions = places.len(), "partitions could not be given back; joining again");
@@ -527,16 +337,6 @@ impl Member {
         }
     }
 
-    /// What is being read.
-    #[cfg(test)]
-    pub(crate) fn sources(&self) -> Vec<Source> {
-        self.order.clone()
-    }
-
-    fn reorder(&mut self) {
-        self.order = self.readings.keys().copied().collect();
-    }
-
     /// Leaves the group; what is still assigned comes back as a revocation, and then we join again.
     pub(crate) fn leave(&mut self) {
         self.client.unsubscribe();
@@ -546,7 +346,7 @@ impl Member {
     /// Subscribes again once everything from before has been given back.
     fn join_again(&mut self) -> Result<(), LogFault> {
         let due = self.rejoin.is_some_and(|at| at <= Instant::now());
-        if due && self.readings.is_empty() && self.parked.is_empty() {
+        if due && self.reader.is_empty() && self.parked.is_empty() {
             self.client
                 .subscribe(&self.entries.subscribed())
                 .map_err(|error| LogFault::Fatal(format!("cannot subscribe again: {error}; restart")))?;
@@ -577,16 +377,13 @@ impl Member {
         let mut list = TopicPartitionList::with_capacity(offsets.len());
         for committed in offsets {
             // Not ours any more: its next owner commits for it.
-            let Some(reading) = self.readings.get_mut(&committed.source) else { continue };
-            let mut element = list.add_partition(&reading.wanted.place.0, reading.wanted.place.1);
-            if let Err(error) = element.set_offset(KafkaOffset::Offset(committed.next.0)) {
-                return Err(LogFault::Fatal(format!(
-                    "offset {} cannot be committed: {error}",
-                    committed.next.0
-                )));
-            }
+            let Some(place) = self.reader.say(committed) else { continue };
+            let mut element = list.add_partition(&place.0, place.1);
+            let next = committed.next.0;
+            element
+                .set_offset(KafkaOffset::Offset(next))
+                .map_err(|error| LogFault::Fatal(format!("offset {next} cannot be committed: {error}")))?;
             element.set_metadata(&committed.metadata);
-            reading.said = Some(committed.clone());
         }
         if list.count() == 0 {
             return Ok(());
@@ -598,16 +395,12 @@ impl Member {
     /// Says commits again that the broker refused (a rebalance under way, a coordinator that moved), where nothing
     /// newer was said: the last commit of a quiet partition would otherwise be missing for good.
     fn commit_again(&mut self) {
-        for refused in self.client.context().uncommitted() {
-            let said = self.readings.values().filter(|reading| reading.wanted.place == refused.place);
-            let mut said = said.filter_map(|reading| reading.said.as_ref());
-            if said.any(|said| said.next.0 == refused.next) {
-                self.recommit = Some(Instant::now() + AGAIN_AFTER);
-            }
+        let refused = self.client.context().uncommitted();
+        if refused.iter().any(|refused| self.reader.is_last_said(&refused.place, refused.next)) {
+            self.recommit = Some(Instant::now() + AGAIN_AFTER);
         }
         if self.recommit.is_some_and(|at| at <= Instant::now()) {
-            let said: Vec<Committed> =
-                self.readings.values().filter_map(|reading| reading.said.clone()).collect();
+            let said = self.reader.said();
             self.recommit = self.commit(&said).err().map(|_| Instant::now() + AGAIN_AFTER);
         }
     }
@@ -615,9 +408,7 @@ impl Member {
     /// Lets go of all that borrows from the client, answers what is open, and hands the client out for closing.
     pub(crate) fn shut(mut self) -> Arc<Client> {
         self.client.context().close();
-        for reading in self.readings.values() {
-            self.metrics.forget_lag(&reading.wanted.place.0, reading.wanted.place.1);
-        }
+        self.reader.end_all();
         let mut open = Vec::new();
         match self.asked.take() {
             Some(Asked::Assign(places, _)) => open.push(Note::Assigned(places)),
@@ -644,11 +435,6 @@ impl Member {
 
 fn ends(assignments: &[Assignment]) -> BTreeMap<Source, i64> {
     assignments.iter().map(|given| (given.source, given.high.0)).collect()
-}
-
-fn at_end(client: &Client, reading: &Reading) -> bool {
-    let (topic, partition) = &reading.wanted.place;
-    drain::seen_end(client, topic, *partition).is_some_and(|end| reading.next >= end.max(reading.end))
 }
 
 fn list(places: &[Place]) -> TopicPartitionList {
