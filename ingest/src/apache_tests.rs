@@ -117,3 +117,85 @@ fn apache_marks_of_transactions_hide_neither_records_nor_the_end() {
     probe.spin(Duration::from_millis(1200));
     assert_eq!(probe.lag(&topic, 0), 0);
 }
+
+#[test]
+#[ignore = "a measurement that needs BEACONFIRE_TEST_KAFKA; optimise the crate for it"]
+fn apache_measure_against_a_bare_consumer() {
+    use rdkafka::message::Message as _;
+
+    const RECORDS: u64 = 1_000_000;
+    let (topic, knobs) = fresh("measure");
+    let producer = Producer::open(&bootstrap()).unwrap();
+    let payload = vec![b'x'; 234];
+    for n in 0..RECORDS {
+        let record = Produced {
+            topic: &topic,
+            partition: Some((n % 3) as i32),
+            payload: Some(&payload),
+            ..Produced::default()
+        };
+        producer.send(record).unwrap();
+    }
+    producer.flush(Duration::from_secs(60)).unwrap();
+    drop(producer);
+    for round in 0..3 {
+        let mut knobs = knobs.clone();
+        knobs.group = format!("{topic}-{round}");
+        let mut log =
+            KafkaLog::open(&knobs, 0, Names::default(), Metrics::register(&Registry::new()).unwrap())
+                .unwrap();
+        let (mut seen, mut bytes, mut begun) = (0, 0, (Instant::now(), cpu()));
+        while seen < RECORDS {
+            match log.poll(Duration::from_millis(100)).unwrap() {
+                Turn::Assigned(given) => {
+                    let starts: Vec<Start> =
+                        given.iter().map(|given| Start { source: given.source, at: given.low }).collect();
+                    begun = (Instant::now(), cpu());
+                    log.start(&starts).unwrap();
+                }
+                Turn::Records => {
+                    for record in log.records() {
+                        seen += 1;
+                        bytes += record.payload.map_or(0, <[u8]>::len);
+                        assert!(record.stamped.is_some());
+                    }
+                }
+                _ => {}
+            }
+        }
+        let ours = (begun.0.elapsed(), cpu() - begun.1);
+        drop(log);
+        assert_eq!(bytes as u64, 234 * RECORDS);
+
+        let consumer: BaseConsumer = ClientConfig::new()
+            .set("bootstrap.servers", bootstrap())
+            .set("group.id", format!("{topic}-bare-{round}"))
+            .set("fetch.queue.backoff.ms", "10")
+            .create()
+            .unwrap();
+        let mut list = TopicPartitionList::new();
+        for partition in 0..3 {
+            list.add_partition_offset(&topic, partition, KafkaOffset::Beginning).unwrap();
+        }
+        let begun = (Instant::now(), cpu());
+        consumer.assign(&list).unwrap();
+        let mut seen = 0;
+        while seen < RECORDS {
+            if let Some(message) = consumer.poll(Duration::from_millis(100)) {
+                let message = message.unwrap();
+                assert!(message.payload().is_some() && message.timestamp().to_millis().is_some());
+                seen += 1;
+            }
+        }
+        let bare = (begun.0.elapsed(), cpu() - begun.1);
+        println!("KafkaLog {ours:?}, BaseConsumer {bare:?} for {RECORDS} records (wall, CPU)");
+    }
+}
+
+/// What this process has used, user and system: fields 14 and 15 of `stat`, in hundredths of a second.
+fn cpu() -> Duration {
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap();
+    let fields: Vec<&str> = stat.rsplit(')').next().unwrap().split_whitespace().collect();
+    let ticks = |at: usize| fields[at].parse::<u64>().unwrap();
+    Duration::from_millis(10 * (ticks(11) + ticks(12)))
+}
