@@ -13,7 +13,15 @@ pub type Receivers = BTreeMap<Arc<str>, Vec<Integration>>;
 
 /// The rows that `transitions` of `incident` ask for: new ones where routes reach receivers that have none yet,
 /// changed ones where the desired state moved. Receivers that saw the open stay, wherever the labels route now, so
-/// that they hear of the resolve.
+/// that they hear of the resolve. `rows` are all rows of this incident.
+///
+/// - Growth tells nobody. An acknowledgement or a resolve goes to those who have a row; only what disturbs (opened,
+///   reopened, escalated, another rule, nobody on it any more) makes new ones, and gives those that were suppressed
+///   or had become dead letters another try: it is another message, and may be worse news.
+/// - What was found too late to tell is suppressed, and counted, until there is fresh news of it.
+/// - What resolved before its opening was accepted is suppressed. A delivery that is under way at that moment may
+///   still be accepted: [`settle`](crate::settle) then makes the row delivered, and the resolve follows.
+/// - Rows of integrations that are gone are settled as [`orphaned`] says.
 pub fn desire(
     route: &Route,
     receivers: &Receivers,
@@ -25,80 +33,125 @@ pub fn desire(
     if !transitions.iter().any(Transition::tells) {
         return Vec::new();
     }
+    let disturbs = transitions.iter().any(disturbs);
     let desired = Told { revision: incident.revision, status: incident.status, severity: incident.severity };
-    let mut changed: Vec<Row> =
-        rows.iter().filter(|row| row.key.incident == incident.id).filter_map(|row| moved(row, desired, incident, now)).collect();
-    for routed in route.resolve(&incident.labels) {
-        for integration in receivers.get(&routed.receiver).into_iter().flatten() {
-            let key = RowKey {
-                incident: incident.id.clone(),
-                receiver: routed.receiver.clone(),
-                integration: integration.name.clone(),
-            };
-            if rows.iter().any(|row| row.key == key) {
-                continue;
+    let mut wanted = orphaned(rows.iter().cloned(), receivers);
+    for row in rows.iter().filter(|row| integration(receivers, &row.key).is_some()) {
+        let moved = moved(row.clone(), desired, incident.stale, disturbs, now);
+        if moved != *row {
+            wanted.push(moved);
+        }
+    }
+    if disturbs {
+        for routed in route.resolve(&incident.labels) {
+            for integration in receivers.get(&routed.receiver).into_iter().flatten() {
+                let key = RowKey {
+                    incident: incident.id.clone(),
+                    receiver: routed.receiver.clone(),
+                    integration: integration.name.clone(),
+                };
+                if !rows.iter().any(|row| row.key == key) {
+                    wanted.push(made(key, integration.send_resolved, desired, incident.stale, now));
+                }
             }
-            let fate = if incident.stale {
-                Fate::Suppressed(Suppressed::TooOld)
-            } else if incident.status == Status::Resolved {
-                Fate::Suppressed(Suppressed::ClearedBeforeSend)
-            } else {
-                Fate::Pending
-            };
-            changed.push(Row {
-                key,
-                version: 0,
-                desired,
-                told: None,
-                handle: None,
-                fate,
-                lane: lane(None, desired),
-                send_resolved: integration.send_resolved,
-                attempts: 0,
-                due: now,
-                waiting_since: now,
-                messages: 0,
-                last_error: None,
-                created_at: now,
-            });
         }
     }
-    changed
+    wanted
 }
 
-/// A row whose desired state has moved; `None` where it has not.
-fn moved(row: &Row, desired: Told, incident: &Incident, now: Wall) -> Option<Row> {
-    if row.desired == desired {
-        return None;
-    }
-    let idle = row.next_action().is_none();
-    let mut row = Row { desired, lane: lane(row.told, desired), ..row.clone() };
-    match row.fate {
-        Fate::Pending if desired.status == Status::Resolved && row.told.is_none() => {
-            row.fate = Fate::Suppressed(Suppressed::ClearedBeforeSend);
+/// The rows among `rows` whose integration is no longer configured, as they are to be written: what was never told is
+/// suppressed, and of the rest nothing more is told. For a changed configuration, at start and at reload.
+pub fn orphaned(rows: impl IntoIterator<Item = Row>, receivers: &Receivers) -> Vec<Row> {
+    let gone = |row: &Row| integration(receivers, &row.key).is_none() && row.next_action().is_some();
+    let settle = |mut row: Row| {
+        match row.fate {
+            Fate::Pending => row.fate = Fate::Suppressed(Suppressed::Unrouted),
+            Fate::Delivered | Fate::Suppressed(_) | Fate::Dead => row.told = Some(row.desired),
         }
-        // It holds (again), and nobody has heard of it yet.
-        Fate::Suppressed(Suppressed::ClearedBeforeSend) if desired.status != Status::Resolved => row.fate = Fate::Pending,
-        Fate::Suppressed(Suppressed::TooOld) if desired.status != Status::Resolved && !incident.stale => row.fate = Fate::Pending,
-        _ => {}
+        row.last_error = Some("the receiver or integration is no longer configured".into());
+        row
+    };
+    rows.into_iter().filter(gone).map(settle).collect()
+}
+
+fn integration<'a>(receivers: &'a Receivers, key: &RowKey) -> Option<&'a Integration> {
+    receivers.get(&key.receiver)?.iter().find(|integration| integration.name == key.integration)
+}
+
+/// Whether people are to look (again).
+fn disturbs(transition: &Transition) -> bool {
+    match transition {
+        Transition::Opened
+        | Transition::Reopened
+        | Transition::Escalated { .. }
+        | Transition::Joined { .. }
+        | Transition::Unacknowledged => true,
+        Transition::Grew | Transition::Acknowledged { .. } | Transition::Resolved { .. } => false,
     }
-    if idle {
-        row.waiting_since = now;
+}
+
+/// A new row.
+fn made(key: RowKey, send_resolved: bool, desired: Told, stale: bool, now: Wall) -> Row {
+    let row = Row {
+        key,
+        version: 0,
+        desired,
+        told: None,
+        handle: None,
+        fate: untold(desired, stale),
+        lane: Lane::Info,
+        send_resolved,
+        attempts: 0,
+        due: now,
+        waiting_since: now,
+        messages: 0,
+        last_error: None,
+        created_at: now,
+    };
+    Row { lane: row.lane(), ..row }
+}
+
+/// A row whose desired state has moved.
+fn moved(mut row: Row, desired: Told, stale: bool, disturbs: bool, now: Wall) -> Row {
+    if row.desired.revision >= desired.revision {
+        return row;
+    }
+    let waited = row.next_action().is_some();
+    row.desired = desired;
+    row.fate = match row.fate {
+        Fate::Delivered => Fate::Delivered,
+        Fate::Pending => untold(desired, stale),
+        Fate::Suppressed(_) | Fate::Dead if disturbs => untold(desired, stale),
+        stays => stays,
+    };
+    if row.next_action().is_some() {
         row.due = now;
-    } else if row.attempts == 0 {
-        // Nothing has failed: the newest state need not wait. After a failure the back-off stands.
-        row.due = row.due.min(now);
+        row.waiting_since = if waited { row.waiting_since } else { now };
     }
-    Some(row)
+    row.lane = row.lane();
+    row
 }
 
-/// Which lane a state waits in, given what was told before.
-pub(crate) fn lane(told: Option<Told>, desired: Told) -> Lane {
-    let severity = told.map_or(desired.severity, |told| told.severity.max(desired.severity));
-    match (severity, told) {
-        (Severity::Critical, _) => Lane::Page,
-        (Severity::Info, _) => Lane::Info,
-        (Severity::Warning | Severity::Error, None) => Lane::Ticket,
-        (Severity::Warning | Severity::Error, Some(_)) => Lane::Update,
+/// The fate of a row whose opening has not been accepted.
+fn untold(desired: Told, stale: bool) -> Fate {
+    match desired.status {
+        _ if stale => Fate::Suppressed(Suppressed::TooOld),
+        Status::Resolved => Fate::Suppressed(Suppressed::ClearedBeforeSend),
+        Status::Open | Status::Acknowledged => Fate::Pending,
+    }
+}
+
+impl Row {
+    /// The lane that its next delivery belongs in. Whoever was paged hears of the end as fast as of the beginning.
+    pub(crate) fn lane(&self) -> Lane {
+        let paged = self.told.is_some_and(|told| told.severity == Severity::Critical);
+        let tells_anew = self.told.is_none() || self.desired.status == Status::Open;
+        match self.desired.severity {
+            Severity::Critical => Lane::Page,
+            _ if paged => Lane::Page,
+            Severity::Info => Lane::Info,
+            Severity::Warning | Severity::Error if tells_anew => Lane::Ticket,
+            Severity::Warning | Severity::Error => Lane::Update,
+        }
     }
 }

@@ -10,8 +10,8 @@ mod route;
 mod row;
 mod settle;
 
-pub use desire::{Receivers, desire};
-pub use ledger::LedgerLine;
+pub use desire::{Receivers, desire, orphaned};
+pub use ledger::{LedgerLine, ledger};
 pub use outcome::{Handle, Outcome};
 pub use pace::{Pace, Rate};
 pub use route::{Integration, IntegrationKind, Route, Routed};

@@ -1,166 +1,182 @@
 //! How fast one endpoint may be told: a configured ceiling (governor, on a told clock), pauses that the endpoint asks
-//! for, and a share of ours that halves when it says "too many" and grows back slowly.
+//! for, and a share of ours that shrinks when it says "too many" and grows back slowly.
 
 use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use beaconfire_model::Wall;
-use governor::clock::{Clock as _, FakeRelativeClock};
+use governor::clock::Clock;
 use governor::middleware::NoOpMiddleware;
 use governor::nanos::Nanos;
 use governor::state::{InMemoryState, NotKeyed};
 use governor::{Quota, RateLimiter};
 
 use crate::IntegrationKind;
-use crate::settle::PAUSE_MAX;
+use crate::settle::ASKED_MAX;
 
 /// A ceiling: so many in a period, so many at once.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Rate {
-    /// Deliveries a minute, at least 1.
-    pub per_minute: NonZeroU32,
-    /// How many may go at once, at least 1.
-    pub burst: NonZeroU32,
+    /// Deliveries a minute; 0 counts as 1.
+    pub per_minute: u32,
+    /// How many may go at once, after a pause long enough to save them up; 0 counts as 1.
+    pub burst: u32,
 }
 
 impl Rate {
-    /// What the services themselves allow: Slack about one message a second and channel, PagerDuty about 120 events a
-    /// minute and key, mail relays what postmasters bear.
-    pub const fn of(kind: IntegrationKind) -> Self {
-        let (per_minute, burst) = match kind {
-            IntegrationKind::Email => (30, 10),
-            IntegrationKind::Slack => (50, 5),
-            IntegrationKind::PagerDuty => (100, 20),
-            IntegrationKind::Webhook => (600, 20),
-        };
-        // All four pairs are above zero.
-        match (NonZeroU32::new(per_minute), NonZeroU32::new(burst)) {
-            (Some(per_minute), Some(burst)) => Self { per_minute, burst },
-            _ => Self { per_minute: NonZeroU32::MIN, burst: NonZeroU32::MIN },
+    /// The ceiling of an endpoint for which nothing is configured: a little beneath what each provider publishes.
+    pub const fn default_of(kind: IntegrationKind) -> Self {
+        match kind {
+            IntegrationKind::Email => Self { per_minute: 30, burst: 10 },
+            IntegrationKind::Slack => Self { per_minute: 60, burst: 5 },
+            IntegrationKind::PagerDuty => Self { per_minute: 100, burst: 20 },
+            IntegrationKind::Webhook => Self { per_minute: 600, burst: 20 },
         }
     }
 }
 
-type Limiter = RateLimiter<NotKeyed, InMemoryState, FakeRelativeClock, NoOpMiddleware<Nanos>>;
+/// Our share of the ceiling, in 160ths: halves down to a 16th and tenths back up are whole numbers.
+const WHOLE: u32 = 160;
+const LEAST: u32 = WHOLE / 16;
+const TENTH: u32 = WHOLE / 10;
 
-/// The smallest share of the ceiling that is kept.
-const SHARE_MIN: f64 = 1.0 / 16.0;
-/// A tenth of the ceiling comes back after so long without a 429.
-const RECOVER_EVERY: Duration = Duration::from_secs(30);
+/// How long without "too many" gives a tenth back.
+const RECOVERY: Duration = Duration::from_secs(30);
 
-/// The pace of one endpoint.
+/// The longest pause that we choose ourselves.
+const CHOSEN_MAX: Duration = Duration::from_secs(300);
+
+/// The pace of one endpoint. Keep it across a reload: a new one forgets what the endpoint asked for.
 #[derive(Debug)]
 pub struct Pace {
-    limiter: Limiter,
-    clock: FakeRelativeClock,
+    clock: ToldClock,
+    ceiling: RateLimiter<NotKeyed, InMemoryState, ToldClock, NoOpMiddleware<Nanos>>,
     period: Duration,
-    told: Wall,
+    /// The first pause where the endpoint does not say how long.
+    patience: Duration,
     paused_until: Option<Wall>,
-    share: f64,
-    recovered_at: Wall,
-    /// While the share is below 1, the earliest time of the next delivery.
+    /// Share and moment of the last "too many".
+    limited: Option<(u32, Wall)>,
+    /// "Too many" in a row, each within [`RECOVERY`] of the pause before it.
+    streak: u32,
+    /// Beneath a whole share: when the next may go.
     spaced_until: Wall,
 }
 
 impl Pace {
-    /// A pace with this ceiling, its burst available once.
+    /// A pace with this ceiling. It begins with one delivery at hand, not with the whole burst, which is saved up at
+    /// the ceiling's rate: restarts and reloads give no free bursts, and the first page need not wait.
     pub fn new(rate: Rate, now: Wall) -> Self {
-        let period = Duration::from_secs(60) / rate.per_minute.get();
-        let quota = Quota::with_period(period).unwrap_or_else(|| Quota::per_minute(rate.per_minute));
-        let clock = FakeRelativeClock::default();
+        let clock = ToldClock::starting(now);
+        let period = Duration::from_secs(60) / rate.per_minute.max(1);
+        let burst = NonZeroU32::new(rate.burst).unwrap_or(NonZeroU32::MIN);
+        let quota =
+            Quota::with_period(period).unwrap_or(Quota::per_minute(NonZeroU32::MIN)).allow_burst(burst);
+        let ceiling = RateLimiter::direct_with_clock(quota, clock.clone());
+        if let Some(kept_back) = NonZeroU32::new(burst.get() - 1) {
+            // A new limiter is full, so this drains it down to one; there is nothing to do where it cannot.
+            let _drained = ceiling.check_n(kept_back);
+        }
         Self {
-            limiter: RateLimiter::direct_with_clock(quota.allow_burst(rate.burst), clock.clone()),
             clock,
+            ceiling,
             period,
-            told: now,
+            patience: Duration::from_secs(1),
             paused_until: None,
-            share: 1.0,
-            recovered_at: now,
+            limited: None,
+            streak: 0,
             spaced_until: now,
         }
     }
 
-    fn tell(&mut self, now: Wall) {
-        // A clock that was set back stands still until it has caught up.
-        self.clock.advance(now.since(self.told));
-        self.told = self.told.max(now);
-        while self.share < 1.0 && now.since(self.recovered_at) >= RECOVER_EVERY {
-            self.share = (self.share + 0.1).min(1.0);
-            self.recovered_at = self.recovered_at.plus(RECOVER_EVERY);
-        }
+    /// A pace with the ceiling and the patience that suit this kind: PagerDuty says "too many" without saying how
+    /// long, and means half a minute.
+    pub fn default_of(kind: IntegrationKind, now: Wall) -> Self {
+        let patience = match kind {
+            IntegrationKind::PagerDuty => 30,
+            IntegrationKind::Email | IntegrationKind::Slack | IntegrationKind::Webhook => 1,
+        };
+        Self { patience: Duration::from_secs(patience), ..Self::new(Rate::default_of(kind), now) }
     }
 
     /// Takes one delivery, or says when to ask again.
     pub fn take(&mut self, now: Wall) -> Result<(), Wall> {
-        self.tell(now);
-        let wait_until = self.paused_until.unwrap_or(now).max(self.spaced_until);
-        if wait_until > now {
-            return Err(wait_until);
+        if let Some(until) = self.paused_until(now) {
+            return Err(until);
         }
-        match self.limiter.check() {
-            Ok(()) => {
-                if self.share < 1.0 {
-                    self.spaced_until = now.plus(self.period.div_f64(self.share));
-                }
-                Ok(())
-            }
-            Err(not_yet) => Err(now.plus(not_yet.wait_time_from(self.clock.now()).max(Duration::from_millis(1)))),
+        let share = self.share_in_160ths(now);
+        if share < WHOLE && self.spaced_until > now {
+            return Err(self.spaced_until);
         }
+        self.clock.tell(now);
+        self.ceiling.check().map_err(|refused| {
+            // Rounded up, or asking again at that moment would be refused by a fraction of a millisecond.
+            let wait = refused.wait_time_from(self.clock.now()).as_nanos().div_ceil(1_000_000);
+            now.plus(Duration::from_millis(u64::try_from(wait).unwrap_or(u64::MAX)))
+        })?;
+        self.spaced_until = now.plus(self.period * WHOLE / share);
+        Ok(())
     }
 
-    /// The endpoint said "too many": pause, and halve our share. `after` is its own wish.
+    /// The endpoint said "too many": pause, and halve our share. `after` is its own wish, honoured up to 15 minutes;
+    /// without one the pause doubles from one "too many" to the next, up to 5 minutes. Several that answer one burst
+    /// halve the share once.
     pub fn limited(&mut self, after: Option<Duration>, now: Wall) {
-        self.tell(now);
-        let pause = after.unwrap_or(Duration::from_secs(1)).min(PAUSE_MAX);
-        self.paused_until = Some(self.paused_until.unwrap_or(now).max(now.plus(pause)));
-        self.share = (self.share / 2.0).max(SHARE_MIN);
-        self.recovered_at = now.plus(pause);
+        let already = self.paused_until(now);
+        if already.is_none() {
+            let again = self.paused_until.is_some_and(|ended| now.since(ended) < RECOVERY);
+            self.streak = if again { self.streak.saturating_add(1) } else { 0 };
+            self.limited = Some(((self.share_in_160ths(now) / 2).max(LEAST), now));
+        }
+        let chosen = self.patience.saturating_mul(1u32.checked_shl(self.streak).unwrap_or(u32::MAX));
+        let until = now.plus(after.map_or(chosen.min(CHOSEN_MAX), |asked| asked.min(ASKED_MAX)));
+        self.paused_until = Some(already.map_or(until, |held| held.max(until)));
     }
 
     /// Until when the endpoint is paused, if it is.
     pub fn paused_until(&self, now: Wall) -> Option<Wall> {
         self.paused_until.filter(|until| *until > now)
     }
+
+    /// Our share of the ceiling at this moment, from a 16th to 1.
+    pub fn share(&self, now: Wall) -> f64 {
+        f64::from(self.share_in_160ths(now)) / f64::from(WHOLE)
+    }
+
+    fn share_in_160ths(&self, now: Wall) -> u32 {
+        let Some((share, at)) = self.limited else { return WHOLE };
+        let tenths = u32::try_from(now.since(at).as_secs() / RECOVERY.as_secs()).unwrap_or(u32::MAX);
+        share.saturating_add(tenths.saturating_mul(TENTH)).min(WHOLE)
+    }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+/// A clock that is told the time. It never goes back: a wall clock that is set back stops it until it has caught up.
+#[derive(Debug, Clone)]
+struct ToldClock {
+    start: Wall,
+    elapsed: Arc<AtomicU64>,
+}
 
-    fn at(millis: i64) -> Wall {
-        Wall::from_millis(millis)
+impl ToldClock {
+    /// Longest time it can tell since its start, in milliseconds: a hundred years, far within governor's range.
+    const MILLIS_MAX: u64 = 100 * 366 * 86_400_000;
+
+    fn starting(start: Wall) -> Self {
+        Self { start, elapsed: Arc::default() }
     }
 
-    fn slack() -> Rate {
-        Rate::of(IntegrationKind::Slack)
+    fn tell(&self, now: Wall) {
+        let millis = u64::try_from(now.since(self.start).as_millis()).unwrap_or(u64::MAX);
+        self.elapsed.fetch_max(millis.min(Self::MILLIS_MAX) * 1_000_000, Ordering::Relaxed);
     }
+}
 
-    #[test]
-    fn a_burst_then_the_ceiling() {
-        let mut pace = Pace::new(slack(), at(0));
-        let sent = |pace: &mut Pace, from: i64, to: i64| (from..to).filter(|ms| pace.take(at(*ms)).is_ok()).count();
-        assert_eq!(sent(&mut pace, 0, 1_000), 5);
-        assert_eq!(sent(&mut pace, 1_000, 61_000), 50);
-    }
+impl Clock for ToldClock {
+    type Instant = Nanos;
 
-    #[test]
-    fn retry_after_is_honoured_to_the_millisecond() {
-        let mut pace = Pace::new(slack(), at(0));
-        pace.take(at(0)).unwrap();
-        pace.limited(Some(Duration::from_secs(5)), at(0));
-        assert_eq!(pace.take(at(4_999)), Err(at(5_000)));
-        assert_eq!(pace.take(at(5_000)), Ok(()));
-        assert_eq!(pace.paused_until(at(5_000)), None);
-    }
-
-    #[test]
-    fn the_share_halves_and_comes_back() {
-        let mut pace = Pace::new(slack(), at(0));
-        pace.limited(None, at(0));
-        let sent = |pace: &mut Pace, from: i64, to: i64| (from..to).filter(|ms| pace.take(at(*ms)).is_ok()).count();
-        let slow = sent(&mut pace, 1_000, 31_000);
-        assert!((12..=14).contains(&slow), "half the ceiling: {slow}");
-        let later = sent(&mut pace, 400_000, 430_000);
-        assert!(later >= 25, "the whole ceiling: {later}");
+    fn now(&self) -> Nanos {
+        Nanos::new(self.elapsed.load(Ordering::Relaxed))
     }
 }

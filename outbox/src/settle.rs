@@ -4,8 +4,13 @@ use std::time::Duration;
 
 use beaconfire_model::{Untrusted, Wall};
 
-use crate::desire::lane;
 use crate::{Fate, Outcome, Row, Told};
+
+/// The longest wait that a receiver may ask for: what it says is a stranger's number too.
+pub(crate) const ASKED_MAX: Duration = Duration::from_secs(15 * 60);
+
+/// Longest text of what went wrong, in bytes.
+const SAID_MAX: usize = 500;
 
 /// How retries are spaced.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,61 +29,90 @@ impl Default for RetryKnobs {
     }
 }
 
-/// The longest pause that an endpoint may ask for.
-pub(crate) const PAUSE_MAX: Duration = Duration::from_secs(900);
-
 /// The row after an attempt to tell it `sent`. The desired state may have moved meanwhile: it stays to be told.
 /// `jitter` is a random number in `[0, 1)`, told from outside.
-pub fn settle(mut row: Row, sent: Told, outcome: &Outcome, jitter: f64, knobs: &RetryKnobs, now: Wall) -> Row {
+///
+/// - Accepted: the receiver knows `sent`; the row is delivered, whatever it was meanwhile.
+/// - Limited: no attempt; again when the receiver says so, or after a second.
+/// - Deferred: again after a random part of a wait that doubles from `base` to `cap`, and not before the receiver
+///   says so; without end.
+/// - Misconfigured: kept, and probed.
+/// - Rejected: a row that was never told becomes a dead letter; one that was told counts as told up to `sent`, so
+///   that only a newer state is tried.
+/// - Gone: the remote message was deleted. The handle is forgotten, and the same state told afresh. A receiver that
+///   says so where no handle was given is treated as if it had deferred.
+pub fn settle(
+    mut row: Row,
+    sent: Told,
+    outcome: &Outcome,
+    jitter: f64,
+    knobs: &RetryKnobs,
+    now: Wall,
+) -> Row {
     match outcome {
         Outcome::Accepted { remote } => {
+            row.told = Some(newer(row.told, sent));
+            row.handle = remote.clone().or(row.handle);
             row.fate = Fate::Delivered;
-            row.told = Some(sent);
-            row.messages += 1;
-            row.attempts = 0;
+            row.messages = row.messages.saturating_add(1);
             row.last_error = None;
-            row.due = now;
-            if remote.is_some() {
-                row.handle.clone_from(remote);
-            }
-            row.lane = lane(row.told, row.desired);
-            row.waiting_since = now;
+            renew(&mut row, now);
         }
         Outcome::Limited { after } => {
-            row.due = now.plus(after.unwrap_or(Duration::from_secs(1)).min(PAUSE_MAX));
+            row.due = now.plus(after.unwrap_or(knobs.base).min(ASKED_MAX));
         }
         Outcome::Deferred { after, said } => {
-            row.attempts = row.attempts.saturating_add(1);
-            // Full jitter: anything up to the exponential bound, and never less than the receiver asks for.
-            let bound = knobs.base.saturating_mul(1 << row.attempts.min(16)).min(knobs.cap);
-            let wait = bound.mul_f64(jitter.clamp(0.0, 1.0)).max(Duration::from_millis(100));
-            row.due = now.plus(wait.max(after.unwrap_or_default().min(PAUSE_MAX)));
-            row.last_error = Some(cleaned(said));
+            back_off(&mut row, *after, jitter, knobs, now);
+            row.last_error = Some(clean(said));
         }
         Outcome::Misconfigured { said } => {
-            row.attempts = row.attempts.saturating_add(1);
             row.due = now.plus(knobs.probe);
-            row.last_error = Some(cleaned(said));
+            row.last_error = Some(clean(said));
         }
         Outcome::Rejected { said } => {
-            row.last_error = Some(cleaned(said));
-            row.attempts = 0;
-            if row.told.is_none() {
-                row.fate = Fate::Dead;
-            } else {
-                // The opening was delivered; this state never will be, and is not tried again.
-                row.told = Some(sent);
+            match row.fate {
+                Fate::Pending => row.fate = Fate::Dead,
+                Fate::Delivered => {
+                    row.told = Some(newer(row.told, sent));
+                    renew(&mut row, now);
+                }
+                Fate::Suppressed(_) | Fate::Dead => {}
             }
+            row.last_error = Some(clean(said));
         }
-        Outcome::Gone => {
-            // Whoever deleted the message is told afresh; the delivery is still one.
-            row.handle = None;
-            row.due = now;
-        }
+        Outcome::Gone => match row.handle.take() {
+            Some(_) => row.due = now,
+            None => {
+                back_off(&mut row, None, jitter, knobs, now);
+                row.last_error =
+                    Some("the receiver says that a message is gone which it never gave us".into());
+            }
+        },
     }
+    row.lane = row.lane();
     row
 }
 
-fn cleaned(said: &str) -> String {
-    Untrusted::new(said, 512).clean().to_owned()
+/// What is left to tell is told from now on, without regard to what failed before.
+fn renew(row: &mut Row, now: Wall) {
+    row.attempts = 0;
+    row.due = now;
+    row.waiting_since = now;
+}
+
+fn back_off(row: &mut Row, asked: Option<Duration>, jitter: f64, knobs: &RetryKnobs, now: Wall) {
+    let doubled = knobs.base.saturating_mul(1u32.checked_shl(row.attempts).unwrap_or(u32::MAX));
+    let jitter = if jitter.is_finite() { jitter.clamp(0.0, 1.0) } else { 1.0 };
+    let wait = doubled.min(knobs.cap).mul_f64(jitter);
+    row.attempts = row.attempts.saturating_add(1);
+    row.due = now.plus(wait.max(asked.unwrap_or_default().min(ASKED_MAX)));
+}
+
+/// Only one delivery of a row is under way at a time, so `sent` is the newer; a stray late answer is not believed.
+fn newer(told: Option<Told>, sent: Told) -> Told {
+    told.filter(|told| told.revision > sent.revision).unwrap_or(sent)
+}
+
+fn clean(said: &str) -> String {
+    Untrusted::new(said, SAID_MAX).clean().to_owned()
 }

@@ -1,0 +1,7 @@
+//! The outbox as its users see it: who is reached, what a row asks for, what outcomes do, how fast.
+
+mod history;
+mod pace;
+mod routes;
+mod rows;
+mod support;
