@@ -1,0 +1,339 @@
+//! What the documentation names and this version does not have. It is refused by name: a key that did nothing would be
+//! believed, and found out at the worst moment.
+
+use crate::complain::{Complaint, Origins};
+use crate::node::{Node, Place, Value};
+
+/// Paths of keys, with what to say of them. `*` stands for any one key or item, `**` for any number of them.
+const LATER: &[(&str, &str)] = &[
+    ("inhibit_rules", "inhibition is not in this version: every incident is told by itself"),
+    ("time_intervals", "time intervals are not in this version: routes hold at all hours"),
+    ("mute_time_intervals", "time intervals are not in this version: routes hold at all hours"),
+    (
+        "escalations",
+        "escalation is not in this version: use a route with `continue: true` to tell several receivers",
+    ),
+    ("heartbeats", "heartbeats are not in this version: watch `/healthz` or the metrics instead"),
+    (
+        "interactions",
+        "acknowledging from Slack or PagerDuty is not in this version: use the console or the API",
+    ),
+    ("templates", "templates are not in this version: messages have their built-in form"),
+    ("findings", "overrides and suppressions of findings are not in this version"),
+    ("baselines", "baselines are not in this version: thresholds are those of `rules`"),
+    ("mining", "detection of cryptomining is not in this version"),
+    ("images", "image policies are not in this version"),
+    ("kafka.ingest_topic", "HTTP inputs are not in this version"),
+    (
+        "kafka.topics.*.log_format",
+        "`log_format` is not in this version: formats are combined, nginx-json, envoy, falco, beaconfire",
+    ),
+    ("kafka.topics.*.timezone", "`timezone` is not in this version: times without an offset are read as UTC"),
+    ("kafka.topics.*.dedup", "`dedup` is not in this version: every record counts"),
+    (
+        "kafka.topics.*.fields",
+        "`fields` is not in this version: write the records in the format `beaconfire`",
+    ),
+    (
+        "services.*.capacity",
+        "capacities are not in this version: set `rules` with thresholds for the service",
+    ),
+    ("services.*.workloads", "the link from services to workloads is not in this version"),
+    (
+        "services.*.rules.*.window",
+        "a service may change `enabled`, `threshold` and `critical_above` of a rule; `window` is not in this version",
+    ),
+    (
+        "services.*.rules.*.severity",
+        "a service may change `enabled`, `threshold` and `critical_above` of a rule; `severity` is not in this version",
+    ),
+    (
+        "services.*.rules.*.throttle",
+        "a service may change `enabled`, `threshold` and `critical_above` of a rule; `throttle` is not in this version",
+    ),
+    (
+        "services.*.rules.*.matchers",
+        "a service may change `enabled`, `threshold` and `critical_above` of a rule; `matchers` is not in this version",
+    ),
+    (
+        "services.*.rules.*.except",
+        "a service may change `enabled`, `threshold` and `critical_above` of a rule; `except` is not in this version",
+    ),
+    ("route.**.group_by", GROUPING),
+    ("route.**.group_wait", GROUPING),
+    ("route.**.group_interval", GROUPING),
+    (
+        "route.**.repeat_interval",
+        "`repeat_interval` is not in this version: an incident is told when it opens, changes and resolves, and not repeated between",
+    ),
+    ("route.**.mute_time_intervals", "time intervals are not in this version: routes hold at all hours"),
+    ("route.**.active_time_intervals", "time intervals are not in this version: routes hold at all hours"),
+    (
+        "receivers.*.fallback",
+        "fallback receivers are not in this version: give the receiver a second integration, or use a route with `continue: true`",
+    ),
+    ("receivers.*.rate", PACE),
+    ("receivers.*.burst", PACE),
+    ("receivers.*.digest_after", "digests are not in this version: every incident is told by itself"),
+    ("throttle.approval", "approval of decisions is not in this version: use `mode: dry_run` to look first"),
+    ("throttle.outputs", "outputs are not in this version: enforcers fetch decisions from `/v1/decisions`"),
+    ("throttle.budget.client_share", SHARES),
+    ("throttle.budget.client_floor", SHARES),
+    ("throttle.budget.request_share", SHARES),
+    ("http.tls_server_config.client_auth_type", CLIENT_CERTIFICATES),
+    ("http.tls_server_config.client_ca_file", CLIENT_CERTIFICATES),
+    ("http.tls_server_config.client_ca", CLIENT_CERTIFICATES),
+    ("http.tls_server_config.client_allowed_sans", CLIENT_CERTIFICATES),
+    (
+        "http.tls_server_config.cert",
+        "a certificate in the text of the configuration is not in this version: use `cert_file`",
+    ),
+    (
+        "http.tls_server_config.key",
+        "a key in the text of the configuration is not in this version: use `key_file`",
+    ),
+    ("http.tls_server_config.min_version", SUITES),
+    ("http.tls_server_config.max_version", SUITES),
+    ("http.tls_server_config.cipher_suites", SUITES),
+    ("http.tls_server_config.curve_preferences", SUITES),
+    ("http.tls_server_config.prefer_server_cipher_suites", SUITES),
+    ("limits.baseline_memory", "baselines are not in this version, so nothing would use this memory"),
+    ("global.resolve_timeout", "`resolve_timeout` is not in this version: see `incidents.resolve_after`"),
+    ("global.http_config", HTTP_CONFIG),
+    ("receivers.*.*.*.http_config", HTTP_CONFIG),
+];
+
+const GROUPING: &str = "grouping is not in this version: an incident already gathers one attack on one service, and is told by itself at once";
+const PACE: &str =
+    "pacing by receiver is not in this version: each integration keeps to what its service allows";
+const SHARES: &str =
+    "budgets by share are not in this version: `per_minute` and `active` bound what is decided";
+const CLIENT_CERTIFICATES: &str =
+    "client certificates are not in this version: use `http.tokens` or `http.basic_auth_users`";
+const SUITES: &str =
+    "choosing TLS versions and suites is not in this version: TLS 1.2 and 1.3 with safe suites are offered";
+const HTTP_CONFIG: &str =
+    "`http_config` is not in this version: credentials have keys of their own, and no proxy is used";
+
+/// Integrations of Alertmanager that we lack.
+const INTEGRATIONS: [&str; 15] = [
+    "discord_configs",
+    "incidentio_configs",
+    "jira_configs",
+    "mattermost_configs",
+    "msteams_configs",
+    "msteamsv2_configs",
+    "opsgenie_configs",
+    "pushover_configs",
+    "rocketchat_configs",
+    "sns_configs",
+    "telegram_configs",
+    "victorops_configs",
+    "webex_configs",
+    "wechat_configs",
+    "alertmanager_configs",
+];
+
+/// What keys of `global` for these begin with.
+const INTEGRATION_GLOBALS: [&str; 11] = [
+    "opsgenie_",
+    "victorops_",
+    "wechat_",
+    "webex_",
+    "telegram_",
+    "jira_",
+    "rocketchat_",
+    "mattermost_",
+    "pushover_",
+    "incidentio_",
+    "discord_",
+];
+
+/// Keys of single integrations and of `global`'s settings for them that Alertmanager has and we do not.
+const MESSAGE_KEYS: &[(&str, &[&str])] = &[
+    (
+        "email_configs",
+        &[
+            "headers",
+            "html",
+            "text",
+            "auth_secret",
+            "auth_secret_file",
+            "auth_identity",
+            "threading",
+            "force_implicit_tls",
+        ],
+    ),
+    (
+        "slack_configs",
+        &[
+            "actions",
+            "blocks",
+            "callback_id",
+            "color",
+            "fallback",
+            "fields",
+            "footer",
+            "icon_emoji",
+            "icon_url",
+            "image_url",
+            "link_names",
+            "message_text",
+            "mrkdwn_in",
+            "pretext",
+            "short_fields",
+            "text",
+            "thumb_url",
+            "timeout",
+            "title",
+            "title_link",
+            "update_message",
+            "username",
+        ],
+    ),
+    (
+        "pagerduty_configs",
+        &[
+            "class",
+            "client",
+            "client_url",
+            "component",
+            "custom_details",
+            "description",
+            "details",
+            "group",
+            "images",
+            "links",
+            "service_key",
+            "service_key_file",
+            "severity",
+            "source",
+            "timeout",
+        ],
+    ),
+    ("webhook_configs", &["max_alerts", "timeout"]),
+];
+
+/// Formats of records that later versions read.
+pub(crate) const FORMATS: [&str; 18] = [
+    "ingress-nginx",
+    "traefik",
+    "caddy",
+    "haproxy",
+    "alb",
+    "cloudfront",
+    "cloudflare",
+    "ecs",
+    "otel",
+    "telegraf",
+    "metricbeat",
+    "cadvisor",
+    "prometheus",
+    "tracee",
+    "guardduty",
+    "k8s-audit",
+    "trivy",
+    "vpc-dns",
+];
+
+/// Complains of every key that this version does not have, and takes it out, so that it is not called unknown as well.
+pub(crate) fn refuse(tree: &mut Node, origins: &Origins, out: &mut Vec<Complaint>) {
+    let mut found = Vec::new();
+    walk(tree, &mut Vec::new(), &mut found);
+    for (place, key, said) in found {
+        out.push(Complaint::error(format!("`{key}`: {said}")).mend("take the key out").at(origins, place));
+        tree.cut(place);
+    }
+    let mut templates = Vec::new();
+    for section in ["global", "route", "receivers"] {
+        if let Some(node) = tree.get(section) {
+            go_templates(node, &mut templates);
+        }
+    }
+    for place in templates {
+        out.push(
+            Complaint::error("Go templates are not in this version: messages have their built-in form")
+                .mend("take the `{{ … }}` out")
+                .at(origins, place),
+        );
+    }
+}
+
+fn walk<'t>(node: &'t Node, path: &mut Vec<&'t str>, found: &mut Vec<(Place, String, String)>) {
+    match &node.value {
+        Value::Map(entries) => {
+            for entry in entries {
+                path.push(&entry.key);
+                match said_of(path) {
+                    Some(said) => found.push((entry.place, entry.key.clone(), said)),
+                    None => walk(&entry.node, path, found),
+                }
+                path.pop();
+            }
+        }
+        Value::List(items) => {
+            for item in items {
+                path.push("*");
+                walk(item, path, found);
+                path.pop();
+            }
+        }
+        _ => {}
+    }
+}
+
+fn said_of(path: &[&str]) -> Option<String> {
+    if let Some((_, said)) = LATER.iter().find(|(pattern, _)| {
+        let pattern: Vec<&str> = pattern.split('.').collect();
+        fits(&pattern, path)
+    }) {
+        return Some((*said).to_owned());
+    }
+    match path {
+        ["receivers", _, key] if INTEGRATIONS.contains(key) => Some(
+            "this integration is not in this version; there are email_configs, slack_configs, pagerduty_configs and \
+             webhook_configs"
+                .to_owned(),
+        ),
+        ["global", key] if INTEGRATION_GLOBALS.iter().any(|start| key.starts_with(start)) => {
+            Some("this integration is not in this version".to_owned())
+        }
+        ["global", key @ ("smtp_auth_secret" | "smtp_auth_secret_file" | "smtp_auth_identity" | "smtp_force_implicit_tls")] => {
+            Some(format!("`{key}` is not in this version: log in with `smtp_auth_username` and `smtp_auth_password`"))
+        }
+        ["receivers", _, integration, _, key] => MESSAGE_KEYS
+            .iter()
+            .find(|(name, keys)| name == integration && keys.contains(key))
+            .map(|_| match *key {
+                "service_key" | "service_key_file" => {
+                    "PagerDuty's Events API v1 is not in this version: use `routing_key` of an Events v2 integration".to_owned()
+                }
+                "auth_secret" | "auth_secret_file" | "auth_identity" => {
+                    "CRAM-MD5 and SASL identities are not in this version: use `auth_username` and `auth_password`".to_owned()
+                }
+                _ => "setting this is not in this version: messages have their built-in form".to_owned(),
+            }),
+        _ => None,
+    }
+}
+
+/// Whether a path fits a pattern.
+fn fits(pattern: &[&str], path: &[&str]) -> bool {
+    match (pattern, path) {
+        ([], []) => true,
+        (["**", rest @ ..], _) => fits(rest, path) || (!path.is_empty() && fits(pattern, &path[1..])),
+        (["*", rest @ ..], [_, path @ ..]) => fits(rest, path),
+        ([name, rest @ ..], [key, path @ ..]) => name == key && fits(rest, path),
+        _ => false,
+    }
+}
+
+/// Places of texts that hold a Go template.
+fn go_templates(node: &Node, out: &mut Vec<Place>) {
+    match &node.value {
+        Value::Text(text) | Value::Loose(text) if text.contains("{{") => out.push(node.place),
+        Value::List(items) => items.iter().for_each(|item| go_templates(item, out)),
+        Value::Map(entries) => entries.iter().for_each(|entry| go_templates(&entry.node, out)),
+        _ => {}
+    }
+}

@@ -1,0 +1,235 @@
+//! `route` and `receivers`: whom to tell, and who would be told nothing.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use beaconfire_model::{Kind, Matcher, Matchers, Op, Severity};
+use beaconfire_outbox::{Integration, IntegrationKind, Receivers, Route};
+
+use crate::complain::Complaint;
+use crate::config::Channel;
+use crate::de::At;
+use crate::judge::Judge;
+use crate::meaning::channels::channels;
+use crate::raw::{self, Raw};
+
+/// The tree, the receivers as the outbox knows them, and their channels: `channels[receiver][n]` belongs to
+/// `receivers[receiver][n]`.
+pub(crate) struct Tell {
+    pub(crate) route: Route,
+    pub(crate) receivers: Receivers,
+    pub(crate) channels: BTreeMap<Arc<str>, Vec<Channel>>,
+}
+
+/// Routes may be nested so deep.
+const DEPTH_MAX: usize = 32;
+
+/// Reads `route` and `receivers`.
+pub(crate) fn tell(judge: &mut Judge<'_>, raw: &Raw) -> Tell {
+    let (mut receivers, mut all) = (Receivers::new(), BTreeMap::new());
+    for receiver in &raw.receivers {
+        let name: Arc<str> = Arc::from(receiver.name.as_str());
+        if name.is_empty() || name.len() > 128 {
+            judge.error(receiver.name.place, "a receiver's name has 1 to 128 characters", "");
+        }
+        let made = channels(judge, raw, receiver);
+        if made.is_empty() {
+            judge.error(
+                receiver.name.place,
+                format!(
+                    "the receiver `{name}` has no integration: nobody would hear of what is routed to it"
+                ),
+                "give it email_configs, slack_configs, pagerduty_configs or webhook_configs",
+            );
+        }
+        let mut counts: BTreeMap<IntegrationKind, usize> = BTreeMap::new();
+        let mut integrations = Vec::new();
+        let mut kept = Vec::new();
+        for (channel, send_resolved) in made {
+            let count = counts.entry(channel.kind()).or_default();
+            integrations.push(Integration {
+                name: Arc::from(format!("{}-{count}", channel.kind().name())),
+                kind: channel.kind(),
+                send_resolved,
+            });
+            *count += 1;
+            kept.push(channel);
+        }
+        if receivers.insert(name.clone(), integrations).is_some() {
+            judge.error(
+                receiver.name.place,
+                format!("the receiver `{name}` stands twice"),
+                "merge the two, or rename one",
+            );
+        }
+        all.insert(name, kept);
+    }
+    let route = root(judge, raw);
+    unused(judge, raw);
+    if let Some(route) = &route {
+        alone(judge, raw, route, &receivers);
+    }
+    Tell { route: route.unwrap_or_default(), receivers, channels: all }
+}
+
+/// The root: it has a receiver, or there is only one. `None` where there are no receivers at all.
+fn root(judge: &mut Judge<'_>, raw: &Raw) -> Option<Route> {
+    let root = &raw.route;
+    if let Some(matcher) = root.matchers.first().or(root.equal.values().next()).or(root.regex.values().next())
+    {
+        judge.error(
+            matcher.place,
+            "the root of `route` takes everything: it has no matchers",
+            "put them into one of its `routes`",
+        );
+    }
+    let mut route = read(judge, raw, root, 0);
+    route.matchers = Matchers::default();
+    match (&route.receiver, raw.receivers.as_slice()) {
+        (Some(_), _) => Some(route),
+        (None, []) => {
+            judge.complaints.push(
+                Complaint::warning(
+                    "there are no `receivers`: incidents are shown on the console, and nobody is told",
+                )
+                .mend("for example `receivers: [{name: mail, email_configs: [{to: oncall@example.com}]}]`"),
+            );
+            None
+        }
+        (None, [only]) => {
+            route.receiver = Some(Arc::from(only.name.as_str()));
+            Some(route)
+        }
+        (None, [first, ..]) => {
+            judge.error(
+                first.name.place,
+                "there are several receivers, and `route.receiver` does not say which has what no other route takes",
+                &format!("for example `route: {{receiver: {}}}`", first.name.value),
+            );
+            None
+        }
+    }
+}
+
+fn read(judge: &mut Judge<'_>, raw: &Raw, route: &raw::Route, depth: usize) -> Route {
+    if let Some(receiver) = &route.receiver
+        && !raw.receivers.iter().any(|held| held.name.value == receiver.value)
+    {
+        judge.unknown("receiver", receiver, raw.receivers.iter().map(|held| held.name.as_str()));
+    }
+    let mut matchers = judge.matchers(&route.matchers);
+    for (pairs, op) in [(&route.equal, Op::Equal), (&route.regex, Op::Matches)] {
+        for (name, value) in pairs {
+            match Matcher::new(name, op, value) {
+                Ok(matcher) => matchers.0.push(matcher),
+                Err(error) => judge.error(value.place, error.to_string(), ""),
+            }
+        }
+    }
+    let mut children: Vec<Route> = Vec::new();
+    if depth >= DEPTH_MAX {
+        if let Some(child) = route.routes.first() {
+            judge.error(child.place, format!("routes are nested more than {DEPTH_MAX} deep"), "");
+        }
+        return Route { receiver: None, matchers, continues: route.continues, routes: children };
+    }
+    for child in &route.routes {
+        let read = read(judge, raw, child, depth + 1);
+        unreachable(judge, child, &read, &children);
+        children.push(read);
+    }
+    Route {
+        receiver: route.receiver.as_ref().map(|receiver| Arc::from(receiver.as_str())),
+        matchers,
+        continues: route.continues,
+        routes: children,
+    }
+}
+
+/// Warns of a route that nothing ever reaches: an earlier sibling takes everything it would match, or it asks for a
+/// severity or kind that no incident has.
+fn unreachable(judge: &mut Judge<'_>, written: &At<raw::Route>, route: &Route, before: &[Route]) {
+    // The place of the first matcher shows best which route is meant.
+    let place = written.matchers.first().map_or(written.place, |matcher| matcher.place);
+    let taken = before.iter().find(|sibling| {
+        !sibling.continues && sibling.matchers.0.iter().all(|matcher| route.matchers.0.contains(matcher))
+    });
+    if let Some(sibling) = taken {
+        let by: Vec<String> = sibling.matchers.0.iter().map(ToString::to_string).collect();
+        let by = if by.is_empty() {
+            "which has no matchers".to_owned()
+        } else {
+            format!("with {}", by.join(", "))
+        };
+        judge.warn(
+            place,
+            format!(
+                "this route is never reached: an earlier one, {by}, takes everything that it would match"
+            ),
+            "put it before the other, or give the other `continue: true`",
+        );
+    }
+    let sets: [(&str, Vec<&str>); 2] = [
+        ("severity", Severity::ALL.map(Severity::name).to_vec()),
+        ("kind", Kind::ALL.map(Kind::name).to_vec()),
+    ];
+    for (label, names) in sets {
+        let about: Vec<&Matcher> = route.matchers.0.iter().filter(|matcher| matcher.name == label).collect();
+        if !about.is_empty() && !names.iter().any(|name| about.iter().all(|matcher| matcher.matches(name))) {
+            let complaint =
+                Complaint::warning(format!("this route is never reached: no incident has such a `{label}`"))
+                    .near(&about[0].value, names.iter().copied());
+            judge.push(complaint, place, &format!("there are {}", names.join(", ")));
+        }
+    }
+}
+
+/// Warns of receivers that no route leads to.
+fn unused(judge: &mut Judge<'_>, raw: &Raw) {
+    fn collect<'r>(route: &'r raw::Route, used: &mut BTreeSet<&'r str>) {
+        used.extend(route.receiver.as_ref().map(|receiver| receiver.as_str()));
+        route.routes.iter().for_each(|child| collect(child, used));
+    }
+    let mut used = BTreeSet::new();
+    collect(&raw.route, &mut used);
+    if used.is_empty() {
+        return;
+    }
+    for receiver in raw.receivers.iter().filter(|receiver| !used.contains(receiver.name.as_str())) {
+        judge.warn(
+            receiver.name.place,
+            format!("no route leads to the receiver `{}`", receiver.name.value),
+            "",
+        );
+    }
+}
+
+/// Warns where a page has only one way to reach anybody. A receiver pages where it has a PagerDuty integration, or
+/// where a route of its own sends it what is critical.
+fn alone(judge: &mut Judge<'_>, raw: &Raw, route: &Route, receivers: &Receivers) {
+    let critical = |severity: &str| {
+        let mut labels = beaconfire_model::Labels::default();
+        labels.set("severity", severity);
+        route.resolve(&labels)
+    };
+    let reached = critical(Severity::Critical.name());
+    let ways: usize = reached.iter().map(|routed| receivers.get(&routed.receiver).map_or(0, Vec::len)).sum();
+    let [only] = reached.as_slice() else { return };
+    let has_pager = receivers
+        .get(&only.receiver)
+        .is_some_and(|held| held.iter().any(|integration| integration.kind == IntegrationKind::PagerDuty));
+    let apart = critical(Severity::Warning.name()) != reached;
+    if ways != 1 || !(has_pager || apart) {
+        return;
+    }
+    let place =
+        raw.receivers.iter().find(|held| held.name.as_str() == &*only.receiver).map(|held| held.name.place);
+    judge.warn(
+        place.unwrap_or_default(),
+        format!(
+            "critical incidents reach nobody but `{}`, by one integration: while it fails, nobody is paged",
+            only.receiver
+        ),
+        "give the receiver a second integration, or a second route with `continue: true`",
+    );
+}
