@@ -125,7 +125,8 @@ pub struct DecisionQuery {
 /// One incident with all that hangs on it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Case {
-    /// The incident, its signals, participants, timeline, samples and chart.
+    /// The incident, its signals, participants, timeline, samples (`privacy.query` applied: what is in here is shown)
+    /// and chart.
     pub dossier: Dossier,
     /// What each receiver should know and has been told.
     pub rows: Vec<Row>,

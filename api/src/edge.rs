@@ -94,6 +94,7 @@ pub(crate) async fn edge(State(app): State<App>, request: Request, next: Next) -
         // Not `no-referrer`: browsers then send `Origin: null` with our own forms.
         (header::REFERRER_POLICY, "same-origin"),
     ];
+    let may_cache = may_cache && response.status().is_success();
     let headers = response.headers_mut();
     for (name, value) in fixed {
         headers.insert(name, HeaderValue::from_static(value));

@@ -1,41 +1,223 @@
 //! From what the desk knows to the public JSON shapes.
 
+use std::fmt::Display;
+
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
-use beaconfire_incident::Incident;
+use beaconfire_incident::{Incident, Status, title};
 use beaconfire_model::Wall;
-use beaconfire_outbox::LedgerLine;
-use beaconfire_throttle::Decision;
+use beaconfire_outbox::{Fate, LedgerLine, Row};
+use beaconfire_throttle::{Decision, Origin};
 use serde_json::{Value, json};
 
-use crate::{Case, SourceFacts, StatusFacts};
+use crate::{Case, DeliveryFacts, ReceiverFacts, SourceFacts, StatusFacts};
 
+/// A JSON document.
 pub(crate) struct Shape(Value);
+
 impl IntoResponse for Shape {
     fn into_response(self) -> Response {
         let kind = HeaderValue::from_static("application/json");
         ([(header::CONTENT_TYPE, kind)], self.0.to_string()).into_response()
     }
 }
+
+/// `{"items":[…],"next_cursor":…}`.
 pub(crate) fn list(items: impl Iterator<Item = Shape>, next_cursor: Option<String>) -> Response {
-    Shape(json!({"items": items.map(|shape| shape.0).collect::<Vec<_>>(), "next_cursor": next_cursor}))
-        .into_response()
+    let items: Vec<Value> = items.map(|shape| shape.0).collect();
+    Shape(json!({ "items": items, "next_cursor": next_cursor })).into_response()
 }
+
+/// An incident as lists show it.
 pub(crate) fn incident(incident: &Incident) -> Shape {
-    Shape(json!({"id": incident.id.as_str()}))
+    let over = incident.status == Status::Resolved;
+    let held = incident.acknowledged.as_ref();
+    Shape(json!({
+        "id": incident.id.as_str(),
+        "fingerprint": incident.fingerprint.as_str(),
+        "episode": incident.episode,
+        "kind": incident.kind.name(),
+        "severity": incident.severity.name(),
+        "status": incident.status.name(),
+        "target": { "kind": incident.target.kind.name(), "name": incident.target.value },
+        "title": title(incident),
+        "started_at": text(incident.started_at),
+        "detected_at": text(incident.detected_at),
+        "last_seen_at": text(incident.holds_until),
+        "ended_at": over.then(|| text(incident.holds_until)),
+        "opened_at": text(incident.opened_at),
+        "changed_at": text(incident.changed_at),
+        "resolved_at": incident.resolved_at.map(text),
+        "resolved_by": incident.resolved_by,
+        "acknowledged": held.map(|held| json!({ "by": held.by, "at": text(held.at), "until": text(held.until) })),
+        "participants_total": incident.participants_total,
+        "participants_estimated": incident.participants_estimated,
+        "stale": incident.stale,
+        "labels": incident.labels.iter().collect::<std::collections::BTreeMap<_, _>>(),
+    }))
 }
+
+/// An incident with its evidence, what was done, and what happened.
 pub(crate) fn case(case: &Case) -> Shape {
-    incident(&case.dossier.incident)
+    let dossier = &case.dossier;
+    let Shape(mut shape) = incident(&dossier.incident);
+    let more = [
+        (
+            "participants",
+            each(&dossier.participants, |one| {
+                json!({
+                    "kind": one.subject.kind.name(), "value": one.subject.value, "events": one.events.0,
+                    "first_seen": text(one.first_seen.0), "last_seen": text(one.last_seen.0),
+                })
+            }),
+        ),
+        (
+            "signals",
+            each(&dossier.signals, |signal| {
+                json!({
+                    "rule": &*signal.rule, "subject": signal.subject.value, "severity": signal.severity.name(),
+                    "observed": signal.observed, "threshold": signal.threshold,
+                    "window_seconds": signal.window.as_secs(), "first_at": text(signal.first),
+                    "last_at": text(signal.holds_until),
+                })
+            }),
+        ),
+        (
+            "points",
+            each(
+                &dossier.points,
+                |point| json!({ "rule": &*point.rule, "at": text(point.at), "value": point.value }),
+            ),
+        ),
+        (
+            "samples",
+            each(&dossier.samples, |sample| {
+                json!({
+                    "at": text(sample.time), "client": sample.client.map(text),
+                    "text": sample.text.clean(), "by": sample.by.clean(),
+                })
+            }),
+        ),
+        (
+            "timeline",
+            each(&dossier.timeline, |entry| {
+                json!({
+                    "at": text(entry.at), "event_at": entry.event_at.map(text),
+                    "actor": entry.actor, "what": entry.what, "text": entry.text,
+                })
+            }),
+        ),
+        ("notifications", each(&case.rows, row)),
+        ("deliveries", each(&case.deliveries, delivery)),
+        ("decisions", each(&case.decisions, |held| decision(held).0)),
+        ("runbook_url", json!(case.runbook)),
+    ];
+    for (name, value) in more {
+        shape[name] = value;
+    }
+    Shape(shape)
 }
+
+/// A throttle decision.
 pub(crate) fn decision(decision: &Decision) -> Shape {
-    Shape(json!({"id": decision.id}))
+    Shape(json!({
+        "id": decision.id,
+        "scope": decision.scope().name().to_ascii_lowercase(),
+        "value": decision.value(),
+        "action": decision.key.action.name(),
+        "mode": decision.key.mode.name(),
+        "rule": &*decision.scenario,
+        "origin": match &decision.origin { Origin::Rule => "rule", Origin::Manual(_) => "manual" },
+        "by": match &decision.origin { Origin::Rule => None, Origin::Manual(who) => Some(who) },
+        "incident": decision.incident.as_ref().map(|id| id.as_str()),
+        "reason": decision.reason,
+        "duration_seconds": decision.expires.since(decision.created).as_secs(),
+        "at": text(decision.created),
+        "expires_at": text(decision.expires),
+        "deleted_at": decision.deleted.map(text),
+    }))
 }
+
+/// A receiver's account.
 pub(crate) fn ledger(line: &LedgerLine) -> Shape {
-    Shape(json!({"receiver": &*line.receiver}))
+    Shape(json!({
+        "receiver": &*line.receiver, "created": line.created, "delivered": line.delivered,
+        "in_digest": line.in_digest, "suppressed": line.suppressed, "dead": line.dead,
+        "pending": line.pending, "messages": line.messages,
+    }))
 }
+
+/// A partition that feeds us.
 pub(crate) fn source(source: &SourceFacts) -> Shape {
-    Shape(json!({"topic": source.topic}))
+    let counts = |list: &[(String, u64)], name: &str| {
+        each(list, |(what, records)| {
+            let mut count = json!({ "records": records });
+            count[name] = json!(what);
+            count
+        })
+    };
+    Shape(json!({
+        "entry": source.entry, "topic": source.topic, "partition": source.partition,
+        "formats": counts(&source.formats, "format"), "rejected": counts(&source.rejected, "reason"),
+        "late": source.late, "watermark": source.watermark.map(text),
+        "lateness_seconds": source.lateness.as_secs_f64(), "lag_records": source.lag_records,
+    }))
 }
-pub(crate) fn status(status: &StatusFacts, _now: Wall) -> Shape {
-    Shape(json!({"version": status.version}))
+
+/// How we are.
+pub(crate) fn status(status: &StatusFacts, now: Wall) -> Shape {
+    Shape(json!({
+        "version": status.version,
+        "revision": status.revision,
+        "installation": status.installation,
+        "now": text(now),
+        "started_at": text(status.started),
+        "last_record_at": status.last_record.map(text),
+        "kafka_up": status.kafka_up,
+        "lag_records": status.lag_records,
+        "store_up": status.store_up,
+        "receivers": each(&status.receivers, receiver),
+        "config_loaded_at": text(status.config_loaded),
+        "inexact_rules": each(&status.inexact_rules, |(rule, why)| json!({ "rule": rule, "why": why })),
+        "throttle_mode": status.throttle_mode.name(),
+    }))
+}
+
+fn receiver(facts: &ReceiverFacts) -> Value {
+    json!({
+        "receiver": &*facts.receiver, "integration": &*facts.integration, "pending": facts.pending,
+        "oldest_pending_at": facts.oldest_pending.map(text), "paused_until": facts.paused_until.map(text),
+        "last_error": facts.last_error,
+    })
+}
+
+fn row(row: &Row) -> Value {
+    let (fate, reason) = match &row.fate {
+        Fate::Pending => ("pending", None),
+        Fate::Delivered => ("delivered", None),
+        Fate::Dead => ("dead", None),
+        Fate::Suppressed(why) => ("suppressed", Some(why.name())),
+    };
+    let next = row.next_action();
+    json!({
+        "receiver": &*row.key.receiver, "integration": &*row.key.integration, "fate": fate, "reason": reason,
+        "told": row.told.map(|told| told.status.name()), "still_to_tell": next.map(|action| action.name()),
+        "next_at": next.map(|_| text(row.due)), "attempts": row.attempts, "messages": row.messages,
+        "last_error": row.last_error,
+    })
+}
+
+fn delivery(facts: &DeliveryFacts) -> Value {
+    json!({
+        "at": text(facts.at), "receiver": &*facts.receiver, "integration": &*facts.integration,
+        "action": facts.action, "outcome": facts.outcome, "said": facts.said,
+    })
+}
+
+fn each<T>(items: &[T], shape: impl Fn(&T) -> Value) -> Value {
+    items.iter().map(shape).collect()
+}
+
+fn text(value: impl Display) -> String {
+    value.to_string()
 }

@@ -130,7 +130,7 @@ fn answer(change: Change, filter: &Filter, now: Wall) -> String {
     // Of what is deleted, dry runs were never told; the expiry does not matter.
     let mut deleted = change.deleted;
     deleted.retain(|decision| decision.key.mode == Mode::Enforce && filter.passes(decision));
-    deleted.sort_by(|a, b| (a.id, a.value()).cmp(&(b.id, b.value())));
+    deleted.sort_by_key(|decision| (decision.id, decision.key.network));
     wire::stream(&deleted, &new, now)
 }
 

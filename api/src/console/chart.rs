@@ -43,6 +43,7 @@ pub(super) fn chart(rule: &str, peak: &RulePeak, points: &[RatePoint]) -> Markup
                 span { b { (rule) } }
                 span.key-line { "peak " (shown_peak) }
                 span.key-threshold { "threshold " (shown_line) }
+                span.dim { "each point: the " (peak.window.as_secs()) " s that end there" }
             }
             svg viewBox={ "0 0 " (WIDTH) " " (HEIGHT) } preserveAspectRatio="none" role="img" aria-label=(says) {
                 polygon.area points=(area) {}
@@ -51,7 +52,6 @@ pub(super) fn chart(rule: &str, peak: &RulePeak, points: &[RatePoint]) -> Markup
             }
             div.axis {
                 span { (time_of_day(first.at)) }
-                span.dim { "each point: the window of " (peak.window.as_secs()) " s that ends there" }
                 span { (time_of_day(last.at)) " UTC" }
             }
         }

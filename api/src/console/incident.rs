@@ -41,15 +41,16 @@ impl View<'_> {
             (self.head(title))
             (self.actions())
             div.columns {
-                section.card { h2 { "Why it fired" } (self.why()) }
-                section.card { h2 { "Who" } (self.who()) }
+                div {
+                    section.card { h2 { "Why it fired" } (self.why()) (self.charts()) }
+                    section.card { h2 { "Timeline" } (self.timeline()) }
+                    (self.samples())
+                }
+                div {
+                    section.card { h2 { "What was done" } (self.decisions()) (self.notifications()) }
+                    section.card { h2 { "Who" } (self.who()) }
+                }
             }
-            (self.charts())
-            div.columns {
-                section.card { h2 { "What was done" } (self.decisions()) (self.notifications()) }
-                section.card { h2 { "Timeline" } (self.timeline()) }
-            }
-            (self.samples())
             (self.terminal())
         }
     }
@@ -178,7 +179,7 @@ impl View<'_> {
             })
             .take(CHARTS_MAX)
             .collect();
-        html! { @if !charts.is_empty() { section.card { @for chart in charts { (chart) } } } }
+        html! { @for chart in charts { (chart) } }
     }
 
     fn who(&self) -> Markup {

@@ -58,7 +58,7 @@ fn row(incident: &Incident, now: Wall) -> Markup {
     html! {
         tr class=(incident.severity.name()) {
             td { (severity(incident)) }
-            td.what { a href={ "/incidents/" (incident.id) } { (clean(&title(incident), 200)) } }
+            td.what { a href={ "/incidents/" (incident.id) } { (clean(&title(incident), 400)) } }
             td.target { span.dim { (incident.target.kind.name()) " " } (clean(&incident.target.value, 80)) }
             td { (who(incident)) }
             td.age {

@@ -78,7 +78,7 @@ pub(crate) async fn incident(
     let (case, status) = tokio::join!(app.desk.case(id), app.desk.status());
     let case = case?;
     let now = now();
-    let title = words::clean(&beaconfire_incident::title(&case.dossier.incident), 200);
+    let title = words::clean(&beaconfire_incident::title(&case.dossier.incident), 400);
     let view = incident::View { case: &case, caller: &caller, base: app.knobs.base_url(), noting, now };
     let refresh = !noting && case.dossier.incident.status != Status::Resolved;
     let page = Page { title: &title, refresh, caller: Some(&caller), status: Some(&status), now };

@@ -1,0 +1,190 @@
+//! The console: strangers' text stays text, and a person finds what they need.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use axum::http::{Method, StatusCode};
+use beaconfire_api::Case;
+use beaconfire_incident::{Command, RulePeak};
+use beaconfire_model::{Kind, Severity, Subject, SubjectKind, Untrusted};
+use beaconfire_outbox::Fate;
+
+use crate::fake::{Fake, flood, small};
+use crate::harness::{ask, get, open, secret, surface, with_tokens};
+
+const BROWSER: &str = "accept: text/html,application/xhtml+xml";
+const EVIL: &str =
+    "\"><script>alert(1)</script><img src=x onerror=alert(1)>\u{202e}\u{1b}[31m\r\n<!channel>{{7*7}}";
+
+/// The flood, with a stranger's text wherever a stranger's text can get.
+fn hostile() -> Case {
+    let mut case = flood();
+    let dossier = &mut case.dossier;
+    dossier.incident.target = Subject::new(SubjectKind::Service, EVIL);
+    let peak = dossier.incident.rules.values().next().unwrap().clone();
+    let peak = RulePeak { subject: Subject::new(SubjectKind::UserAgent, EVIL), ..peak };
+    dossier.incident.rules = [(EVIL.into(), peak)].into();
+    dossier.incident.resolved_by = Some(EVIL.into());
+    for point in &mut dossier.points {
+        point.rule = EVIL.into();
+    }
+    dossier.participants[0].subject = Subject::new(SubjectKind::Path, EVIL);
+    dossier.samples[0].text = Untrusted::new(EVIL, 512);
+    dossier.samples[0].by = Untrusted::new(EVIL, 256);
+    for entry in &mut dossier.timeline {
+        (entry.text, entry.actor, entry.what) = (EVIL.into(), EVIL.into(), EVIL.into());
+    }
+    case.rows[2].last_error = Some(EVIL.into());
+    case.rows[1].key.receiver = EVIL.into();
+    case.deliveries[1].said = Some(EVIL.into());
+    case.deliveries[0].action = EVIL.into();
+    case.runbook = Some("javascript:alert(1)".into());
+    case
+}
+
+fn with(cases: Vec<Case>) -> Arc<Fake> {
+    let desk = Fake::empty();
+    *desk.cases.lock().unwrap() = cases;
+    desk
+}
+
+fn page_of(desk: &Fake) -> String {
+    format!("/incidents/{}", desk.cases.lock().unwrap()[0].dossier.incident.id)
+}
+
+#[tokio::test]
+async fn a_strangers_text_stays_text() {
+    let desk = with(vec![hostile()]);
+    let router = open(&desk);
+    for path in ["/".to_owned(), page_of(&desk), page_of(&desk) + "?note"] {
+        let said = get(&router, &path, &[BROWSER]).await;
+        assert_eq!(said.status, StatusCode::OK);
+        for bad in ["<script", "<img", "javascript:", "\u{202e}", "\u{1b}", "<!channel"] {
+            assert!(!said.body.contains(bad), "{bad:?} in {path}");
+        }
+        assert!(said.body.contains("&lt;script&gt;alert(1)&lt;/script&gt;"), "{path} shows it");
+        assert!(said.body.len() < 60_000, "{path} has {} bytes", said.body.len());
+        let policy = said.header("content-security-policy");
+        assert!(policy.starts_with("default-src 'none'") && !policy.contains("script-src"), "{policy}");
+        assert!(!said.body.contains("style=\""), "nothing that the policy stops");
+    }
+}
+
+#[tokio::test]
+async fn the_page_of_an_incident_answers_what_one_asks_at_night() {
+    let desk = with(vec![flood()]);
+    let page = get(&open(&desk), &page_of(&desk), &[BROWSER]).await.body;
+    for fact in [
+        "Request flood on shop",
+        "critical",
+        "Still happening.",
+        "7,412",
+        "12.4×",
+        "threshold 600",
+        "<polyline",
+        "300 participants",
+        "and 280 more",
+        "GET /cart?[redacted] 200",
+        "would ban",
+        "450 mailbox busy",
+        "after 3 failed tries",
+        "Acknowledge",
+        "href=\"https://wiki.example.com/shop\"",
+        "beaconfire incidents ack",
+        "http-equiv=\"refresh\"",
+    ] {
+        assert!(page.contains(fact), "{fact:?} is missing");
+    }
+}
+
+#[tokio::test]
+async fn dead_rows_and_silent_hours_are_shown() {
+    let mut case =
+        small(Kind::Intrusion, Severity::Critical, Subject::new(SubjectKind::Workload, "shop/a"), 9);
+    case.rows = flood().rows;
+    case.rows[0].fate = Fate::Dead;
+    case.dossier.incident.holds_until = case.dossier.incident.started_at;
+    let desk = with(vec![case]);
+    let page = get(&open(&desk), &page_of(&desk), &[BROWSER]).await.body;
+    assert!(page.contains("failed for good") && page.contains("Quiet for 9 min"), "{page}");
+    assert!(!page.contains("<svg"), "no chart without points");
+}
+
+#[tokio::test]
+async fn nothing_wrong_says_that_we_are_alive() {
+    let desk = Fake::empty();
+    let page = get(&open(&desk), "/", &[BROWSER]).await.body;
+    assert!(page.contains("All quiet") && page.contains("Last record 2 s ago"), "{page}");
+    *desk.last_record.lock().unwrap() = None;
+    let page = get(&open(&Fake::empty()), "/", &[BROWSER]).await;
+    assert_eq!(page.status, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn a_store_that_is_down_is_said_on_a_page_that_still_loads() {
+    let desk = Fake::full();
+    desk.store_down.store(true, Ordering::Relaxed);
+    let page = get(&open(&desk), "/", &[BROWSER]).await.body;
+    assert!(page.contains("down: nothing is lost") && page.contains("the store does not answer"), "{page}");
+    assert!(!page.contains("secret.db"));
+}
+
+#[tokio::test]
+async fn buttons_act_and_lead_back() {
+    let desk = Fake::full();
+    let path = page_of(&desk);
+    let router = open(&desk);
+    let form = "content-type: application/x-www-form-urlencoded";
+    for (action, body, command) in [
+        ("acknowledge", "", Command::Acknowledge),
+        ("resolve", "", Command::Resolve),
+        ("reopen", "", Command::Reopen),
+        ("notes", "text=a+%3Cb%3E%0D%0Ac", Command::Note("a <b> / c".into())),
+    ] {
+        let said = ask(&router, Method::POST, &format!("{path}/{action}"), &[form], body).await;
+        assert_eq!((said.status, said.header("location")), (StatusCode::SEE_OTHER, &*path), "{action}");
+        assert_eq!(desk.commands.lock().unwrap().pop().unwrap().2, command);
+    }
+    let said = ask(&router, Method::POST, &format!("{path}/notes"), &[form, BROWSER], "text=").await;
+    assert_eq!(said.status, StatusCode::BAD_REQUEST);
+    assert!(said.header("content-type").starts_with("text/html") && said.body.contains("the note is empty"));
+}
+
+#[tokio::test]
+async fn a_note_is_not_lost_to_a_reload_and_a_viewer_has_no_buttons() {
+    let desk = Fake::full();
+    let page = get(&open(&desk), &(page_of(&desk) + "?note"), &[BROWSER]).await.body;
+    assert!(page.contains("<textarea") && !page.contains("http-equiv=\"refresh\""));
+    let router = surface(&Fake::full(), with_tokens());
+    let login = format!("authorization: Bearer {}", secret(beaconfire_api::Role::Viewer));
+    let page = get(&router, &page_of(&desk), &[BROWSER, &login]).await.body;
+    assert!(!page.contains("<form") && page.contains("acting needs responder"));
+}
+
+#[tokio::test]
+async fn problems_are_pages_in_browsers_only() {
+    let router = surface(&Fake::full(), with_tokens());
+    let said = get(&router, "/", &[BROWSER]).await;
+    assert_eq!(said.status, StatusCode::UNAUTHORIZED);
+    assert!(said.header("www-authenticate").starts_with("Basic ") && said.body.contains("<h1>Unauthorized"));
+    get(&router, "/", &[]).await.problem();
+    get(&router, "/api/v1/incidents", &[BROWSER]).await.problem();
+    assert!(get(&router, "/nosuch", &[BROWSER]).await.body.contains("<h1>Not Found"));
+}
+
+#[tokio::test]
+async fn the_style_may_be_kept_and_nothing_else() {
+    let router = open(&Fake::full());
+    let page = get(&router, "/", &[BROWSER]).await;
+    assert_eq!(page.header("cache-control"), "no-store");
+    let at = page.body.find("/assets/style-").unwrap();
+    let path = page.body[at..].split('"').next().unwrap();
+    let style = get(&router, path, &[]).await;
+    assert_eq!((style.status, style.header("content-type")), (StatusCode::OK, "text/css; charset=utf-8"));
+    assert!(style.header("cache-control").contains("immutable"));
+    let missing = get(&router, "/assets/style-000000000000.css", &[]).await;
+    assert_eq!((missing.status, missing.header("cache-control")), (StatusCode::NOT_FOUND, "no-store"));
+    for name in ["x-content-type-options", "referrer-policy", "cross-origin-opener-policy"] {
+        assert!(!page.header(name).is_empty(), "{name}");
+    }
+}

@@ -1,0 +1,9 @@
+//! The HTTP surface over a desk in memory, called as clients call it.
+
+mod bouncer;
+mod console;
+mod fake;
+mod harness;
+mod json;
+mod logins;
+mod sockets;
