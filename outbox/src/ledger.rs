@@ -5,25 +5,6 @@ use std::sync::Arc;
 
 use crate::{Fate, Row};
 
-/// The account of these rows, one line for each receiver that has any, sorted by name.
-pub fn ledger<'a>(rows: impl IntoIterator<Item = &'a Row>) -> Vec<LedgerLine> {
-    let mut lines: BTreeMap<&Arc<str>, LedgerLine> = BTreeMap::new();
-    for row in rows {
-        let line = lines
-            .entry(&row.key.receiver)
-            .or_insert_with(|| LedgerLine { receiver: row.key.receiver.clone(), ..LedgerLine::default() });
-        line.created += 1;
-        line.messages += u64::from(row.messages);
-        match row.fate {
-            Fate::Pending => line.pending += 1,
-            Fate::Delivered => line.delivered += 1,
-            Fate::Suppressed(why) => *line.suppressed.entry(why.name()).or_default() += 1,
-            Fate::Dead => line.dead += 1,
-        }
-    }
-    lines.into_values().collect()
-}
-
 /// One receiver's account: `created` equals the sum of the rest, at any moment.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct LedgerLine {
@@ -50,5 +31,28 @@ impl LedgerLine {
     pub fn adds_up(&self) -> bool {
         let suppressed: u64 = self.suppressed.values().sum();
         self.created == self.delivered + self.in_digest + suppressed + self.dead + self.pending
+    }
+
+    /// Enters so many rows of this fate, with so many messages accepted for them.
+    pub fn enter(&mut self, fate: &Fate, rows: u64, messages: u64) {
+        self.created += rows;
+        self.messages += messages;
+        match fate {
+            Fate::Pending => self.pending += rows,
+            Fate::Delivered => self.delivered += rows,
+            Fate::Suppressed(why) => *self.suppressed.entry(why.name()).or_default() += rows,
+            Fate::Dead => self.dead += rows,
+        }
+    }
+
+    /// The account of these rows, one line for each receiver that has any, sorted by name.
+    pub fn of<'a>(rows: impl IntoIterator<Item = &'a Row>) -> Vec<Self> {
+        let mut lines: BTreeMap<&Arc<str>, Self> = BTreeMap::new();
+        for row in rows {
+            let line = lines.entry(&row.key.receiver).or_default();
+            line.receiver = row.key.receiver.clone();
+            line.enter(&row.fate, 1, u64::from(row.messages));
+        }
+        lines.into_values().collect()
     }
 }

@@ -11,7 +11,7 @@ mod row;
 mod settle;
 
 pub use desire::{Receivers, desire, orphaned};
-pub use ledger::{LedgerLine, ledger};
+pub use ledger::LedgerLine;
 pub use outcome::{Handle, Outcome};
 pub use pace::{Pace, Rate};
 pub use route::{Integration, IntegrationKind, Route, Routed};

@@ -27,7 +27,7 @@ pub struct Rate {
 
 impl Rate {
     /// The ceiling of an endpoint for which nothing is configured: a little beneath what each provider publishes.
-    pub const fn default_of(kind: IntegrationKind) -> Self {
+    pub const fn of(kind: IntegrationKind) -> Self {
         match kind {
             IntegrationKind::Email => Self { per_minute: 30, burst: 10 },
             IntegrationKind::Slack => Self { per_minute: 60, burst: 5 },
@@ -93,12 +93,12 @@ impl Pace {
 
     /// A pace with the ceiling and the patience that suit this kind: PagerDuty says "too many" without saying how
     /// long, and means half a minute.
-    pub fn default_of(kind: IntegrationKind, now: Wall) -> Self {
+    pub fn of(kind: IntegrationKind, now: Wall) -> Self {
         let patience = match kind {
             IntegrationKind::PagerDuty => 30,
             IntegrationKind::Email | IntegrationKind::Slack | IntegrationKind::Webhook => 1,
         };
-        Self { patience: Duration::from_secs(patience), ..Self::new(Rate::default_of(kind), now) }
+        Self { patience: Duration::from_secs(patience), ..Self::new(Rate::of(kind), now) }
     }
 
     /// Takes one delivery, or says when to ask again.

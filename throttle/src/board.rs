@@ -1,158 +1,202 @@
 //! The table of decisions that readers use without blocking the pipeline: a dashmap, refreshed from the store.
+//!
+//! Enforcers see only decisions in earnest, one for each (network, action): the longest. A dry run never leaves
+//! through [`enforced`](Board::enforced), [`matching`](Board::matching), [`within`](Board::within) or
+//! [`changes`](Board::changes).
 
-use std::net::IpAddr;
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use beaconfire_model::Wall;
 use dashmap::DashMap;
 use ipnet::IpNet;
 
+use crate::guard::canonical;
 use crate::{Action, Decision, DecisionKey, Mode};
+
+/// How long an ended decision is remembered, so that an enforcer that was away hears that it ended.
+const REMEMBERED: Duration = Duration::from_secs(24 * 3_600);
+
+/// Decisions held at most, active and ended.
+const HELD_MAX: usize = 100_000;
+
+/// The shortest rest that is handed to enforcers: some read less than a second as "for ever".
+const REST_MIN: Duration = Duration::from_secs(1);
 
 /// What a poll of changes brings.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Change {
     /// Made or changed since.
     pub new: Vec<Decision>,
-    /// Expired or taken back since.
+    /// Expired or taken back since, and what is replaced by something in `new`: enforcers that hold an address
+    /// already ignore a new expiry, unless the same answer takes the old one back.
     pub deleted: Vec<Decision>,
 }
 
-/// Decisions that are over stay so long, for pollers that come late.
-const KEPT_FOR: Duration = Duration::from_secs(24 * 3600);
-/// At most so many in all; beyond, those that are over go first.
-const HELD_MAX: usize = 100_000;
-
-/// Decisions as readers see them.
+/// Decisions as readers see them. All answers are sorted by id.
 #[derive(Debug, Default)]
 pub struct Board {
-    decisions: DashMap<DecisionKey, Decision>,
+    entries: DashMap<DecisionKey, Entry>,
+    forgotten: AtomicU64,
+}
+
+#[derive(Debug, Clone)]
+struct Entry {
+    decision: Decision,
+    /// What enforcers held before with another expiry, taken back meanwhile or not.
+    replaced: Option<Decision>,
 }
 
 impl Board {
-    /// Puts in a decision as the store has it (active, deleted or expired). Of two for one key the newer stands.
+    /// Puts in a decision as the store has it (active, deleted or expired). Of several with one key the board keeps
+    /// the one that is not taken back and ends last.
     pub fn put(&self, decision: Decision) {
-        match self.decisions.entry(decision.key.clone()) {
-            dashmap::Entry::Occupied(mut held) => {
-                if (held.get().changed, held.get().id) <= (decision.changed, decision.id) {
-                    held.insert(decision);
+        let at = decision.changed;
+        match self.entries.entry(decision.key.clone()) {
+            dashmap::Entry::Vacant(vacant) => {
+                vacant.insert(Entry { decision, replaced: None });
+            }
+            dashmap::Entry::Occupied(mut occupied) => {
+                let held = occupied.get_mut();
+                let order = |decision: &Decision| (decision.deleted.is_none(), decision.expires, decision.id);
+                if held.decision.id != decision.id && order(&decision) <= order(&held.decision) {
+                    return;
                 }
+                if (held.decision.id, held.decision.expires) != (decision.id, decision.expires) {
+                    held.replaced = Some(held.decision.clone());
+                }
+                held.decision = decision;
             }
-            dashmap::Entry::Vacant(slot) => {
-                slot.insert(decision);
-            }
+        }
+        if self.entries.len() > HELD_MAX {
+            self.sweep(at);
         }
     }
 
-    /// Forgets what has been over for a day, and, at the bound, everything that is over. How many went.
-    pub fn sweep(&self, now: Wall) -> usize {
-        let before = self.decisions.len();
-        let full = before > HELD_MAX;
-        self.decisions.retain(|_, held| held.active(now) || (!full && now.since(over(held)) < KEPT_FOR));
-        before - self.decisions.len()
+    /// Takes over all that the store has; what is active here and unknown there counts as taken back.
+    pub fn replace_all(&self, decisions: impl IntoIterator<Item = Decision>, now: Wall) {
+        let held =
+            self.active(now).into_iter().map(|decision| ((decision.key.clone(), decision.id), decision));
+        let mut unknown: BTreeMap<(DecisionKey, i64), Decision> = held.collect();
+        for decision in decisions {
+            unknown.remove(&(decision.key.clone(), decision.id));
+            self.put(decision);
+        }
+        for decision in unknown.into_values() {
+            self.put(Decision { deleted: Some(now), changed: now, ..decision });
+        }
+        self.sweep(now);
     }
 
-    /// All active decisions, by key.
+    /// All active decisions, dry runs too: for people, not for enforcers.
     pub fn active(&self, now: Wall) -> Vec<Decision> {
-        let mut active: Vec<_> = self.decisions.iter().filter(|held| held.active(now)).map(|held| held.clone()).collect();
-        active.sort_by(|a, b| a.key.cmp(&b.key));
-        active
+        self.select(|decision| decision.active(now))
     }
 
-    /// Active decisions that enforcers may see, the longest of each (network, action).
+    /// All that enforcers should hold: for an enforcer that starts.
     pub fn enforced(&self, now: Wall) -> Vec<Decision> {
-        self.active(now).into_iter().filter(|held| held.key.mode == Mode::Enforce).collect()
+        self.select(|decision| is_enforced(decision, now))
     }
 
-    /// Enforced decisions whose network holds this address.
-    pub fn holding(&self, address: IpAddr, now: Wall) -> Vec<Decision> {
-        self.enforced(now).into_iter().filter(|held| held.key.network.contains(&address)).collect()
+    /// What enforcers should do with `network` (one address, or a range): decisions for it or for a network around
+    /// it. Costs a look-up for each prefix length, however many decisions there are.
+    pub fn matching(&self, network: IpNet, now: Wall) -> Vec<Decision> {
+        let network = canonical(network);
+        let mut found = Vec::new();
+        for length in 0..=network.prefix_len() {
+            // A length up to the network's own is always valid.
+            let Ok(around) = IpNet::new(network.addr(), length) else { continue };
+            for action in Action::ALL {
+                let key = DecisionKey { network: around.trunc(), action, mode: Mode::Enforce };
+                let held = self.entries.get(&key).map(|held| held.decision.clone());
+                found.extend(held.filter(|decision| is_enforced(decision, now)));
+            }
+        }
+        sorted(found)
     }
 
-    /// Enforced decisions whose network holds this one (`contains`), or lies within it.
-    pub fn about(&self, network: IpNet, contains: bool, now: Wall) -> Vec<Decision> {
-        let about = |held: IpNet| if contains { held.contains(&network) } else { network.contains(&held) };
-        self.enforced(now).into_iter().filter(|held| about(held.key.network)).collect()
+    /// What enforcers should do inside `network`: decisions for it or for a network within it.
+    pub fn within(&self, network: IpNet, now: Wall) -> Vec<Decision> {
+        let network = canonical(network);
+        self.select(|decision| is_enforced(decision, now) && network.contains(&decision.key.network))
     }
 
-    /// What enforcers must hear that last asked at `since`. A decision that was changed is deleted and new at once, as
-    /// some enforcers skip an address they already have.
+    /// What enforcers that asked last at `since` should change now. Let `since` reach back a little behind the last
+    /// poll: what another process wrote, or the store was slow to show, would fall between two polls otherwise, and
+    /// enforcers take repeats as they are. With a `since` before everything, all that is held and all that ended.
     pub fn changes(&self, since: Wall, now: Wall) -> Change {
         let mut change = Change::default();
-        for held in &self.decisions {
-            if held.key.mode != Mode::Enforce {
-                continue;
-            }
-            if held.active(now) {
-                if held.changed >= since {
-                    change.new.push(held.clone());
-                    if held.changed > held.created {
-                        change.deleted.push(held.clone());
-                    }
+        for entry in self.entries.iter().filter(|entry| entry.key().mode == Mode::Enforce) {
+            let decision = &entry.decision;
+            if is_enforced(decision, now) {
+                if decision.changed >= since {
+                    change.new.push(decision.clone());
+                    // What was held until then goes out with the same answer, expired meanwhile or not.
+                    change.deleted.extend(entry.replaced.clone().filter(|held| held.expires >= since));
                 }
-            } else if over(&held) >= since {
-                change.deleted.push(held.clone());
+            } else if !decision.active(now) && (ended(decision) >= since || decision.changed >= since) {
+                change.deleted.push(decision.clone());
             }
         }
-        change.new.sort_by(|a, b| a.key.cmp(&b.key));
-        change.deleted.sort_by(|a, b| a.key.cmp(&b.key));
-        change
+        Change { new: sorted(change.new), deleted: sorted(change.deleted) }
     }
 
-    /// How many are active, by action and mode.
+    /// How many are active, for each action and mode.
     pub fn census(&self, now: Wall) -> Vec<(Action, Mode, usize)> {
         let active = self.active(now);
-        let mut counts = Vec::new();
-        for action in Action::ALL {
-            for mode in [Mode::DryRun, Mode::Enforce] {
-                let count = active.iter().filter(|held| (held.key.action, held.key.mode) == (action, mode)).count();
-                counts.push((action, mode, count));
+        let count = |action, mode| {
+            active
+                .iter()
+                .filter(|decision| (decision.key.action, decision.key.mode) == (action, mode))
+                .count()
+        };
+        let modes = [Mode::DryRun, Mode::Enforce];
+        let all = Action::ALL.into_iter().flat_map(|action| modes.map(|mode| (action, mode)));
+        all.map(|(action, mode)| (action, mode, count(action, mode))).collect()
+    }
+
+    /// Forgets what ended more than a day ago and, beyond 100,000 entries, what ends first. How many went; the latter
+    /// are counted in [`forgotten`](Self::forgotten) too.
+    pub fn sweep(&self, now: Wall) -> usize {
+        let before = self.entries.len();
+        self.entries.retain(|_, entry| now.since(ended(&entry.decision)) <= REMEMBERED);
+        let excess = self.entries.len().saturating_sub(HELD_MAX);
+        if excess > 0 {
+            // A tenth more than needed goes, so that a full board is not swept for every new decision.
+            let mut all: Vec<(Wall, DecisionKey)> =
+                self.entries.iter().map(|entry| (ended(&entry.decision), entry.key().clone())).collect();
+            all.sort();
+            for (_, key) in all.into_iter().take(excess + HELD_MAX / 10) {
+                if self.entries.remove(&key).is_some() {
+                    self.forgotten.fetch_add(1, Ordering::Relaxed);
+                }
             }
         }
-        counts
+        before.saturating_sub(self.entries.len())
+    }
+
+    /// Entries that were forgotten early because the board was full, since it was made.
+    pub fn forgotten(&self) -> u64 {
+        self.forgotten.load(Ordering::Relaxed)
+    }
+
+    fn select(&self, wanted: impl Fn(&Decision) -> bool) -> Vec<Decision> {
+        let chosen = self.entries.iter().filter(|entry| wanted(&entry.decision));
+        sorted(chosen.map(|entry| entry.decision.clone()).collect())
     }
 }
 
-/// When a decision that is no longer active ended.
-fn over(decision: &Decision) -> Wall {
-    decision.deleted.unwrap_or(decision.expires)
+/// When a decision ended or will.
+fn ended(decision: &Decision) -> Wall {
+    decision.deleted.map_or(decision.expires, |deleted| deleted.min(decision.expires))
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::Origin;
+fn is_enforced(decision: &Decision, now: Wall) -> bool {
+    decision.key.mode == Mode::Enforce && decision.active(now) && decision.expires.since(now) >= REST_MIN
+}
 
-    fn decision(network: &str, mode: Mode, from: i64, until: i64) -> Decision {
-        Decision {
-            id: 1,
-            key: DecisionKey { network: network.parse().unwrap(), action: Action::Ban, mode },
-            scenario: "requests-per-client".into(),
-            origin: Origin::Rule,
-            incident: None,
-            reason: String::new(),
-            created: Wall::from_millis(from),
-            expires: Wall::from_millis(until),
-            deleted: None,
-            changed: Wall::from_millis(from),
-        }
-    }
-
-    #[test]
-    fn enforcers_see_what_is_enforced_and_what_ended() {
-        let board = Board::default();
-        board.put(decision("203.0.113.7/32", Mode::Enforce, 100, 1_000));
-        board.put(decision("203.0.113.8/32", Mode::DryRun, 100, 1_000));
-        let at = Wall::from_millis;
-        assert_eq!(board.enforced(at(500)).len(), 1);
-        assert_eq!(board.active(at(500)).len(), 2);
-        assert_eq!(board.holding("203.0.113.7".parse().unwrap(), at(500)).len(), 1);
-        assert_eq!(board.holding("203.0.113.8".parse().unwrap(), at(500)).len(), 0);
-        let change = board.changes(at(50), at(500));
-        assert_eq!((change.new.len(), change.deleted.len()), (1, 0));
-        let change = board.changes(at(600), at(1_500));
-        assert_eq!((change.new.len(), change.deleted.len()), (0, 1));
-        assert_eq!(board.sweep(at(500)), 0);
-        assert_eq!(board.sweep(at(1_000 + 25 * 3_600_000)), 2);
-    }
+fn sorted(mut decisions: Vec<Decision>) -> Vec<Decision> {
+    decisions.sort_by(|a, b| (a.id, &a.key).cmp(&(b.id, &b.key)));
+    decisions
 }

@@ -1,14 +1,19 @@
-//! From a fold to decisions.
+//! From a transition to decisions.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use beaconfire_incident::{Folded, SignalRow, Status};
-use beaconfire_model::{Subject, SubjectKind, Wall};
+use beaconfire_incident::{Folded, Incident, SignalRow, Status};
+use beaconfire_model::{Subject, SubjectKind, Untrusted, Wall};
 use ipnet::IpNet;
 
+use crate::guard::canonical;
 use crate::{Action, Decision, DecisionKey, Guard, Mode, Origin, Refusal};
+
+/// The minute of `throttle.budget.per_minute`: a sliding one.
+const MINUTE: Duration = Duration::from_secs(60);
 
 /// A rule's `throttle`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,14 +40,52 @@ pub enum Verdict {
 pub struct Throttle {
     rules: BTreeMap<Arc<str>, RuleThrottle>,
     guard: Guard,
-    /// When the decisions of the last minute were made.
-    made: VecDeque<Wall>,
+    /// What was decided within the last minute, and when: at most `per_minute` for each mode. By key, so that a fold
+    /// that is repeated after a conflict in the store does not pay twice.
+    made: BTreeMap<DecisionKey, Wall>,
 }
 
 impl Throttle {
     /// A throttle with these rules' actions.
     pub fn new(rules: BTreeMap<Arc<str>, RuleThrottle>, guard: Guard) -> Self {
-        Self { rules, guard, made: VecDeque::new() }
+        Self { rules, guard, made: BTreeMap::new() }
+    }
+
+    /// The decisions that a fold's signals ask for. `active` is what is active now, including what earlier folds of
+    /// the same transaction decided.
+    ///
+    /// Every (rule, subject) that the fold brings is considered, where the rule has a `throttle` and the subject is a
+    /// client or a prefix; nothing is decided for an incident that is resolved or was found too late. Who goes on
+    /// gets the next decision once no more than half of the time is left. Dry runs and decisions in earnest have
+    /// budgets of their own: trying a rule out takes nothing from those at work.
+    pub fn consider(&mut self, folded: &Folded, active: &[Decision], now: Wall) -> Vec<Verdict> {
+        let incident = &folded.incident;
+        if incident.stale || incident.status == Status::Resolved {
+            return Vec::new();
+        }
+        self.made.retain(|_, at| now.since(*at) < MINUTE);
+        let mut verdicts = Vec::new();
+        let mut refused: BTreeSet<(&Subject, Refusal)> = BTreeSet::new();
+        let mut decided: Vec<Decision> = Vec::new();
+        let mut rows: Vec<&SignalRow> = folded.signals.iter().collect();
+        rows.sort_by(|a, b| (a.first, &a.rule, &a.subject).cmp(&(b.first, &b.rule, &b.subject)));
+        for row in rows {
+            let Some(throttle) = self.rules.get(&row.rule) else { continue };
+            match self.consider_row(incident, row, throttle, active, &decided, now) {
+                Ok(Some(decision)) => {
+                    self.made.insert(decision.key.clone(), now);
+                    decided.push(decision.clone());
+                    verdicts.push(Verdict::Decide(decision));
+                }
+                Ok(None) => {}
+                Err(refusal) => {
+                    if refused.insert((&row.subject, refusal)) {
+                        verdicts.push(Verdict::Refuse(row.subject.clone(), refusal));
+                    }
+                }
+            }
+        }
+        verdicts
     }
 
     /// The guard.
@@ -50,62 +93,69 @@ impl Throttle {
         &self.guard
     }
 
-    /// The decisions that a fold's signals ask for. `active` is what is active now. Nothing is decided for an incident
-    /// that is over or was found too late, nor again while an equal decision has half of its time left.
-    pub fn consider(&mut self, folded: &Folded, active: &[Decision], now: Wall) -> Vec<Verdict> {
-        let incident = &folded.incident;
-        if incident.stale || incident.status == Status::Resolved {
-            return Vec::new();
+    /// What one row asks for; nothing, where the subject is no address or has stopped, or a decision that lasts long
+    /// enough is there already.
+    fn consider_row(
+        &self,
+        incident: &Incident,
+        row: &SignalRow,
+        throttle: &RuleThrottle,
+        active: &[Decision],
+        decided: &[Decision],
+        now: Wall,
+    ) -> Result<Option<Decision>, Refusal> {
+        let Some(network) = network(&row.subject) else { return Ok(None) };
+        // A rewind states again what ended long ago: who has stopped for as long as it would last is left alone.
+        if incident.holds_until.since(row.holds_until) > throttle.duration {
+            return Ok(None);
         }
-        while self.made.front().is_some_and(|made| now.since(*made) >= Duration::from_secs(60)) {
-            self.made.pop_front();
+        let key = DecisionKey { network, action: throttle.action, mode: throttle.mode };
+        let held = || active.iter().chain(decided).filter(|decision| decision.active(now));
+        let lasts = |decision: &Decision| decision.expires.since(now) > throttle.duration / 2;
+        if held().any(|decision| decision.key == key && lasts(decision)) {
+            return Ok(None);
         }
-        let mut held: BTreeMap<DecisionKey, Wall> =
-            active.iter().filter(|decision| decision.active(now)).map(|decision| (decision.key.clone(), decision.expires)).collect();
-        let mut verdicts = Vec::new();
-        for signal in &folded.signals {
-            let Some(rule) = self.rules.get(&signal.rule).cloned() else { continue };
-            if let Some(network) = network(signal) {
-                let key = DecisionKey { network, action: rule.action, mode: rule.mode };
-                let expires = now.plus(rule.duration);
-                if held.get(&key).is_some_and(|until| *until >= now.plus(rule.duration / 2)) {
-                    continue;
-                }
-                match self.guard.check(network, held.len(), self.made.len()) {
-                    Ok(()) => {
-                        self.made.push_back(now);
-                        held.insert(key.clone(), expires);
-                        verdicts.push(Verdict::Decide(Decision {
-                            id: 0,
-                            key,
-                            scenario: signal.rule.clone(),
-                            origin: Origin::Rule,
-                            incident: Some(incident.id.clone()),
-                            reason: format!(
-                                "{} in {} s, limit {}", signal.observed, signal.window.as_secs(), signal.threshold
-                            ),
-                            created: now,
-                            expires,
-                            deleted: None,
-                            changed: now,
-                        }));
-                    }
-                    Err(refusal) => verdicts.push(Verdict::Refuse(signal.subject.clone(), refusal)),
-                }
-            }
-        }
-        verdicts
+        // What replaces an active decision of the same key adds none, and what was made this minute was counted.
+        let others = held().filter(|decision| decision.key.mode == key.mode && decision.key != key);
+        let others: BTreeSet<&DecisionKey> = others.map(|decision| &decision.key).collect();
+        let made = self.made.keys().filter(|made| made.mode == key.mode && **made != key).count();
+        self.guard.check(network, others.len(), made)?;
+        Ok(Some(Decision {
+            id: 0,
+            key,
+            scenario: row.rule.clone(),
+            origin: Origin::Rule,
+            incident: Some(incident.id.clone()),
+            reason: reason(incident, row),
+            created: now,
+            expires: now.plus(throttle.duration),
+            deleted: None,
+            changed: now,
+        }))
     }
 }
 
-/// The network that a signal's subject stands for; none where it is no address (a rule by two keys names the address
-/// first).
-fn network(signal: &SignalRow) -> Option<IpNet> {
-    let text = signal.subject.value.split(' ').next().unwrap_or_default();
-    match signal.subject.kind {
-        SubjectKind::Client | SubjectKind::Prefix => {
-            text.parse::<IpNet>().ok().or_else(|| text.parse::<std::net::IpAddr>().ok().map(IpNet::from))
-        }
-        _ => None,
+/// The network that a client or prefix is; where a rule counts by two keys, that of the first.
+fn network(subject: &Subject) -> Option<IpNet> {
+    if !matches!(subject.kind, SubjectKind::Client | SubjectKind::Prefix) {
+        return None;
     }
+    let word = subject.value.split(' ').next()?;
+    let address = || word.parse::<IpAddr>().ok().map(IpNet::from);
+    word.parse::<IpNet>().ok().or_else(address).map(canonical)
+}
+
+/// In words, from recorded numbers only.
+fn reason(incident: &Incident, row: &SignalRow) -> String {
+    let (rule, target) = (Untrusted::new(&row.rule, 120), Untrusted::new(&incident.target.value, 120));
+    let seconds = row.window.as_secs_f64();
+    let number =
+        |value: f64| if value.fract() == 0.0 { format!("{value:.0}") } else { format!("{value:.2}") };
+    format!(
+        "{} on {}: {} in {seconds} s (limit {})",
+        rule.clean(),
+        target.clean(),
+        number(row.observed),
+        number(row.threshold),
+    )
 }

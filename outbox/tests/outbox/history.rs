@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use beaconfire_incident::{Status, Transition};
 use beaconfire_model::Severity;
 use beaconfire_outbox::{
-    Action, Fate, Handle, IntegrationKind, Outcome, RetryKnobs, Row, RowKey, Told, ledger, settle,
+    Action, Fate, Handle, IntegrationKind, LedgerLine, Outcome, RetryKnobs, Row, RowKey, Told, settle,
 };
 use proptest::prelude::*;
 
@@ -120,7 +120,7 @@ impl World {
 
     /// What must hold at any moment.
     fn hold(&self, before: &[Row]) -> Result<(), TestCaseError> {
-        let lines = ledger(&self.desk.rows);
+        let lines = LedgerLine::of(&self.desk.rows);
         prop_assert!(lines.iter().all(|line| line.adds_up()), "{:?}", lines);
         prop_assert_eq!(lines.iter().map(|line| line.created).sum::<u64>(), self.made as u64);
         prop_assert_eq!(lines.iter().map(|line| line.messages).sum::<u64>(), self.accepted);

@@ -52,7 +52,7 @@ fn without_a_wish_the_pause_doubles() {
         (IntegrationKind::Slack, vec![1, 2, 4, 8]),
         (IntegrationKind::PagerDuty, vec![30, 60, 120, 240, 300, 300]),
     ] {
-        let mut pace = Pace::default_of(kind, wall(0));
+        let mut pace = Pace::of(kind, wall(0));
         let mut now = 0;
         for pause in pauses {
             pace.limited(None, wall(now));
