@@ -43,7 +43,7 @@ impl View<'_> {
             div.columns {
                 div {
                     section.card { h2 { "Why it fired" } (self.why()) (self.charts()) }
-                    section.card { h2 { "Timeline" } (self.timeline()) }
+                    section.card.late { h2 { "Timeline" } (self.timeline()) }
                     (self.samples())
                 }
                 div {
@@ -141,16 +141,16 @@ impl View<'_> {
             return html! { p.dim { "No rule's numbers are stored." } };
         }
         html! {
-            table.numbers {
+            table.numbers.why {
                 thead { tr { th { "Rule" } th { "Observed" } th { "Threshold" } th { "Window" } th { "Highest by" } } }
                 tbody {
                     @for (rule, peak) in self.rules() {
                         tr {
-                            td { (clean(rule, 120)) }
-                            td.n { b { (amount(peak.observed, peak.threshold)) } (times(peak)) }
-                            td.n { (amount(peak.threshold, peak.threshold)) }
-                            td.n { (span(peak.window)) }
-                            td.wrap { (clean(&peak.subject.value, 120)) }
+                            td { b { (clean(rule, 120)) } }
+                            td.n data-label="observed" { b { (amount(peak.observed, peak.threshold)) } (times(peak)) }
+                            td.n data-label="threshold" { (amount(peak.threshold, peak.threshold)) }
+                            td.n data-label="window" { (span(peak.window)) }
+                            td.wrap data-label="highest by" { (clean(&peak.subject.value, 120)) }
                         }
                     }
                 }
@@ -189,7 +189,7 @@ impl View<'_> {
         html! {
             p { (who(self.incident())) }
             @if !shown.is_empty() {
-                table.numbers {
+                table.numbers.who {
                     thead { tr { th { "Who" } th { "Peak" } th { "First seen" } th { "Last seen" } } }
                     tbody {
                         @for one in shown {
@@ -300,7 +300,7 @@ impl View<'_> {
         let samples = &self.case.dossier.samples;
         html! {
             @if !samples.is_empty() {
-                section.card {
+                section.card.late {
                     h2 { "Samples" }
                     ul.samples {
                         @for sample in samples.iter().take(10) {

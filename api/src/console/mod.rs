@@ -147,7 +147,7 @@ pub(crate) fn as_page(mut response: Response) -> Response {
     let body = html! {
         section.card {
             h1 { (problem.title) }
-            p { (problem.detail) "." }
+            p.problem { (problem.detail) "." }
             p { a href="/" { "To the list of incidents" } }
         }
     };
@@ -162,7 +162,7 @@ pub(crate) fn as_page(mut response: Response) -> Response {
 
 fn unavailable(error: DeskError) -> Markup {
     let problem = Problem::from(error);
-    html! { section.card { h1 { (problem.title) } p { (problem.detail) "." } } }
+    html! { section.card { h1 { (problem.title) } p.problem { (problem.detail) "." } } }
 }
 
 /// What stands around every page.
