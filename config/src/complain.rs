@@ -194,38 +194,66 @@ impl Origins {
     }
 }
 
+/// Keys that hold secrets, so that misspelt ones are known for what they are.
+const SECRETS: [&str; 14] = [
+    "password",
+    "auth_password",
+    "smtp_auth_password",
+    "api_url",
+    "slack_api_url",
+    "app_token",
+    "slack_app_token",
+    "routing_key",
+    "service_key",
+    "signing_secret",
+    "token",
+    "url",
+    "sasl.password",
+    "ssl.key.pem",
+];
+
 /// Whether a key's value is likely a secret, misspelt names included.
-pub(crate) fn looks_secret(key: &str) -> bool {
-    static WORDS: OnceLock<Option<Regex>> = OnceLock::new();
-    let words = WORDS.get_or_init(|| {
-        // The pattern is constant and compiles; a test walks it.
-        Regex::new(
-            r"(?i)pass|pas+w|pwd|secr|token|tok[ne]|key|cred|jaas|auth_us|(^|_)api_ur|^url$|oauthbearer",
-        )
-        .ok()
-    });
-    words.as_ref().is_none_or(|words| words.is_match(key) && !key.ends_with("_file"))
+fn looks_secret(key: &str) -> bool {
+    const WORDS: [&str; 9] =
+        ["pass", "pwd", "secret", "token", "key", "cred", "jaas", "auth_users", "oauthbearer"];
+    let key = key.to_lowercase();
+    !key.ends_with("_file")
+        && (WORDS.iter().any(|word| key.contains(word)) || nearest(&key, SECRETS).is_some())
 }
 
 /// A source line without the values of keys that look secret.
 fn mask(line: &str) -> String {
-    static PAIRS: OnceLock<Option<Regex>> = OnceLock::new();
-    let pairs = PAIRS.get_or_init(|| {
-        Regex::new(r#"(?P<key>[\w.\-]+)(?P<colon>["']?\s*:\s+)(?P<value>"(?:[^"\\]|\\.)*"?|'[^']*'?|[^\s,{}\[\]#][^,}\]]*)"#).ok()
-    });
-    let Some(pairs) = pairs else { return String::new() };
+    static KEYS: OnceLock<Option<Regex>> = OnceLock::new();
+    // The pattern is constant; should it ever not compile, no line is shown.
+    let Some(keys) = KEYS.get_or_init(|| Regex::new(r#"([\w.\-]+)["']?\s*:\s+"#).ok()) else {
+        return String::new();
+    };
     let mut out = String::with_capacity(line.len());
     let mut done = 0;
-    for pair in pairs.captures_iter(line) {
-        let (Some(key), Some(value)) = (pair.name("key"), pair.name("value")) else { continue };
-        if looks_secret(key.as_str()) && !value.as_str().starts_with("${") {
-            out.push_str(&line[done..value.start()]);
-            out.push('…');
-            done = value.end();
+    for pair in keys.captures_iter(line) {
+        let (Some(whole), Some(key)) = (pair.get(0), pair.get(1)) else { continue };
+        let value = &line[whole.end()..];
+        if whole.start() < done || value.is_empty() || value.starts_with("${") || !looks_secret(key.as_str())
+        {
+            continue;
         }
+        out.push_str(&line[done..whole.end()]);
+        out.push('…');
+        let in_flow = line[..whole.start()].contains(['{', '[']);
+        done = whole.end() + if in_flow { scalar_end(value) } else { value.len() };
     }
     out.push_str(&line[done..]);
     out
+}
+
+/// Where a scalar within `{…}` ends; a value that is no plain scalar reaches to the end of the line.
+fn scalar_end(value: &str) -> usize {
+    let quoted = |quote: char| value[1..].find(quote).map_or(value.len(), |at| at + 2);
+    match value.chars().next() {
+        Some(quote @ ('"' | '\'')) => quoted(quote),
+        Some('[' | '{' | '|' | '>' | '&' | '*' | '!') => value.len(),
+        _ => value.find([',', '}', ']']).unwrap_or(value.len()),
+    }
 }
 
 #[cfg(test)]
@@ -251,7 +279,10 @@ mod tests {
     fn source_lines_do_not_show_secrets() {
         for (line, shown) in [
             ("  auth_password: hunter2", "  auth_password: …"),
-            ("  auth_pasword: \"hunter 2\" # c", "  auth_pasword: … # c"),
+            ("  auth_pasword: \"hunter 2\" # c", "  auth_pasword: …"),
+            ("  auth_password: hun,ter2", "  auth_password: …"),
+            ("- {routing_kye: [hunter2], x: 1}", "- {routing_kye: …"),
+            ("- {x: {api_url: 'hun,ter}2', y: 1}}", "- {x: {api_url: …, y: 1}}"),
             ("- {to: a@b, auth_password: hunter2, x: 1}", "- {to: a@b, auth_password: …, x: 1}"),
             ("  sasl.password: p@ss: word", "  sasl.password: …"),
             ("  routing_key: ${PD_KEY}", "  routing_key: ${PD_KEY}"),

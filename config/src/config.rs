@@ -125,14 +125,15 @@ impl Config {
         later::refuse(&mut tree, &origins, &mut complaints);
         let raw = raw::read(tree, &origins, &mut complaints);
         let Some(raw) = raw.filter(|_| !complaints.iter().any(Complaint::is_error)) else {
-            return Err(complaints);
+            return Err(in_order(complaints));
         };
         let mut judge = Judge { origins: &origins, complaints };
         let mut config = Self::judged(&mut judge, &raw);
-        if judge.complaints.iter().any(Complaint::is_error) {
-            return Err(judge.complaints);
+        let complaints = in_order(judge.complaints);
+        if complaints.iter().any(Complaint::is_error) {
+            return Err(complaints);
         }
-        config.warnings = judge.complaints;
+        config.warnings = complaints;
         Ok(config)
     }
 
@@ -176,6 +177,13 @@ impl Config {
     pub fn redacted(&self) -> &str {
         &self.redacted
     }
+}
+
+/// Errors first, each sort from the top of the file down.
+fn in_order(mut complaints: Vec<Complaint>) -> Vec<Complaint> {
+    complaints
+        .sort_by_key(|complaint| (complaint.level, complaint.spot.as_ref().map_or(0, |spot| spot.line)));
+    complaints
 }
 
 /// What the twins hold, written back. They show nothing of a secret.

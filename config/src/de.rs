@@ -226,14 +226,14 @@ impl<'de> Deserializer<'de> for Reader<'de> {
         }
     }
 
-    /// Whole numbers where text is expected are taken as written: `instance: 7`.
+    /// Whole numbers, true and false where text is expected are taken as written: `instance: 7`.
     fn deserialize_string<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
-        match &self.0.value {
-            Value::Int(value) => {
-                visitor.visit_string(value.to_string()).map_err(|fault: Fault| fault.or_at(self.0.place))
-            }
-            _ => self.deserialize_any(visitor),
-        }
+        let text = match &self.0.value {
+            Value::Int(value) => value.to_string(),
+            Value::Bool(value) => value.to_string(),
+            _ => return self.deserialize_any(visitor),
+        };
+        visitor.visit_string(text).map_err(|fault: Fault| fault.or_at(self.0.place))
     }
 
     fn deserialize_str<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {

@@ -20,6 +20,11 @@ pub(crate) struct Judge<'a> {
     pub(crate) complaints: Vec<Complaint>,
 }
 
+/// The sentence of a regular expression's error, which draws a picture around it.
+pub(crate) fn sentence(said: &str) -> &str {
+    said.lines().next_back().unwrap_or_default().trim_start_matches("error: ")
+}
+
 /// A file with a secret is this long at most.
 const SECRET_MAX: u64 = 64 << 10;
 
@@ -108,11 +113,10 @@ impl Judge<'_> {
         for text in texts {
             match Matcher::parse(text) {
                 Ok(matcher) => matchers.push(matcher),
-                Err(error) => self.error(
-                    text.place,
-                    error.to_string(),
-                    r#"write it as 'name="value"' or 'name=~"pattern"'"#,
-                ),
+                Err(error) => {
+                    let said = format!("bad matcher `{}`: {}", error.input, sentence(&error.said));
+                    self.error(text.place, said, r#"write it as 'name="value"' or 'name=~"pattern"'"#);
+                }
             }
         }
         Matchers(matchers)

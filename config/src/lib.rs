@@ -20,6 +20,8 @@ mod layers;
 mod meaning;
 mod node;
 mod raw;
+#[cfg(test)]
+mod tests;
 mod units;
 
 pub use complain::{Complaint, Level, Spot};

@@ -160,7 +160,7 @@ pub(crate) fn read(text: &str, origin: u32, origins: &Origins) -> Result<Node, C
     if text.lines().all(|line| line.trim().is_empty() || line.trim_start().starts_with('#')) {
         return Ok(Node::empty(start));
     }
-    let options = serde_saphyr::options! { with_snippet: false };
+    let options = serde_saphyr::options! { with_snippet: false, strict_booleans: true };
     let tree: Spanned<Tree> = serde_saphyr::from_str_with_options(text, options).map_err(|error| {
         let place = error.location().map_or(start, |at| place(origin, at));
         Complaint::error(without_location(&error.to_string())).at(origins, place)
@@ -171,6 +171,10 @@ pub(crate) fn read(text: &str, origin: u32, origins: &Origins) -> Result<Node, C
 /// The parser's message ends with the place, which a complaint shows in its own way.
 fn without_location(said: &str) -> String {
     let first = said.lines().next().unwrap_or_default();
+    if let Some((key, _)) = first.split_once(", set DuplicateKeyPolicy") {
+        let key = key.rsplit_once(": ").map_or(key, |(_, key)| key);
+        return format!("the key `{key}` stands twice");
+    }
     let cut = first.find(" at line ").or_else(|| first.find(", line ")).unwrap_or(first.len());
     let text = first[..cut].trim_end_matches(':').trim();
     // "line 2 column 1: message" is the other form.

@@ -8,7 +8,7 @@ use beaconfire_detect::{Count, EntrySpec, Field, Override, Plan, PlanSpec, RuleS
 use beaconfire_model::{Kind, Matcher, Matchers, Op, Severity};
 
 use crate::de::At;
-use crate::judge::Judge;
+use crate::judge::{Judge, sentence};
 use crate::node::Place;
 use crate::raw::{self, Raw};
 
@@ -273,7 +273,11 @@ fn lists(judge: &mut Judge<'_>, raw: &Raw) -> BTreeMap<String, Vec<String>> {
         let mut patterns = Vec::new();
         for pattern in &list.patterns {
             if let Err(error) = Matcher::new(name, Op::Matches, pattern) {
-                judge.error(pattern.place, format!("bad pattern `{}`: {}", pattern.value, error.said), "");
+                judge.error(
+                    pattern.place,
+                    format!("bad pattern `{}`: {}", pattern.value, sentence(&error.said)),
+                    "",
+                );
             } else {
                 patterns.push(pattern.value.clone());
             }

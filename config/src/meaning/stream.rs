@@ -8,8 +8,9 @@ use beaconfire_ingest::{KafkaKnobs, StartAt, TopicKnobs, TopicSelect, refused_pr
 use beaconfire_model::{EntryId, EventTime, Secret};
 use ipnet::IpNet;
 
+use crate::complain::Complaint;
 use crate::de::At;
-use crate::judge::Judge;
+use crate::judge::{Judge, sentence};
 use crate::later::FORMATS;
 use crate::raw::{Kafka, Raw, Sealed, Topic};
 
@@ -52,12 +53,12 @@ pub(crate) fn streams(judge: &mut Judge<'_>, raw: &Raw) -> Streams {
         if !named.insert(name.clone()) {
             judge.error(topic.place, format!("`{name}` stands twice in `kafka.topics`"), "merge the two");
         }
-        let start = topic.start.as_ref().map_or(StartAt::Latest, |text| start(judge, text));
+        let start = start(judge, &topic.start);
         let lateness = match &topic.lateness {
             Some(lateness) => judge.span("lateness", lateness, "0s"..="1h"),
             None => raw.limits.lateness.duration,
         };
-        let format = topic.format.as_ref().map_or(Format::Auto, |text| format(judge, text));
+        let format = format(judge, &topic.format);
         if let Some(service) = &topic.service
             && (service.is_empty() || service.len() > 128)
         {
@@ -150,13 +151,14 @@ fn properties(judge: &mut Judge<'_>, raw: &Kafka) -> BTreeMap<String, At<Secret>
     for (written, value) in &raw.properties {
         let name = written.strip_suffix("_file").unwrap_or(written);
         if refused_property(name) {
-            judge.error(
-                value.place,
-                format!(
-                    "`kafka.properties.{name}` is ours to set: recovery depends on it, or another key says it"
-                ),
-                "take it out; `kafka` has keys for brokers, group, instance and start",
+            // Whatever was written there, its line is not shown: properties hold secrets.
+            let said = format!(
+                "`kafka.properties.{name}` is ours to set: recovery depends on it, or another key says it"
             );
+            let complaint = Complaint::error(said).at(judge.origins, value.place).hidden();
+            judge
+                .complaints
+                .push(complaint.mend("take it out; `kafka` has keys for brokers, group, instance and start"));
             continue;
         }
         let secret = if written == name {
@@ -210,7 +212,7 @@ fn select(judge: &mut Judge<'_>, topic: &At<Topic>, dead_letters: Option<&str>) 
                 );
             }
             if let Err(error) = regex::Regex::new(pattern) {
-                judge.error(pattern.place, format!("bad pattern: {error}"), "");
+                judge.error(pattern.place, format!("bad pattern: {}", sentence(&error.to_string())), "");
             }
             Some(TopicSelect::Pattern(pattern.value.clone()))
         }

@@ -9,7 +9,7 @@ use beaconfire_outbox::{Integration, IntegrationKind, Receivers, Route};
 use crate::complain::Complaint;
 use crate::config::Channel;
 use crate::de::At;
-use crate::judge::Judge;
+use crate::judge::{Judge, sentence};
 use crate::meaning::channels::channels;
 use crate::raw::{self, Raw};
 
@@ -122,7 +122,7 @@ fn read(judge: &mut Judge<'_>, raw: &Raw, route: &raw::Route, depth: usize) -> R
         for (name, value) in pairs {
             match Matcher::new(name, op, value) {
                 Ok(matcher) => matchers.0.push(matcher),
-                Err(error) => judge.error(value.place, error.to_string(), ""),
+                Err(error) => judge.error(value.place, format!("bad pattern: {}", sentence(&error.said)), ""),
             }
         }
     }

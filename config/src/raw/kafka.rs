@@ -31,16 +31,24 @@ pub(crate) struct Topic {
     pub(crate) name: Option<At<String>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) pattern: Option<At<String>>,
-    #[serde(default)]
-    pub(crate) format: Option<At<String>>,
-    #[serde(default)]
+    #[serde(default = "auto")]
+    pub(crate) format: At<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) service: Option<At<String>>,
-    #[serde(default)]
-    pub(crate) start: Option<At<String>>,
-    #[serde(default)]
+    #[serde(default = "latest")]
+    pub(crate) start: At<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) lateness: Option<At<Span>>,
     #[serde(default)]
     pub(crate) client_resolved: bool,
+}
+
+fn auto() -> At<String> {
+    At { value: "auto".to_owned(), ..At::default() }
+}
+
+fn latest() -> At<String> {
+    At { value: "latest".to_owned(), ..At::default() }
 }
 
 /// Shows properties that cannot hold a secret; the others might, under names that only librdkafka knows.

@@ -34,9 +34,9 @@ pub(crate) use pipeline::Pipeline;
 pub(crate) use privacy::{Privacy, Query};
 pub(crate) use receivers::{Email, PagerDuty, Receiver, Slack, Tls, Webhook};
 pub(crate) use route::Route;
-pub(crate) use rules::{List, Rule, RuleThrottle};
+pub(crate) use rules::{List, Rule};
 pub(crate) use sealed::Sealed;
-pub(crate) use services::{Override, Service};
+pub(crate) use services::Service;
 pub(crate) use store::Store;
 pub(crate) use throttle::{Mode, Throttle};
 
@@ -168,9 +168,12 @@ impl Sections<'_> {
                 Why::Unknown { name, known } => Complaint::error(format!("unknown key `{name}`"))
                     .near(&name, known.iter().copied())
                     .mend(format!("known here: {}", known.join(", "))),
-                Why::Variant { name, known } => Complaint::error(format!("`{name}` is not known here"))
-                    .near(&name, known.iter().copied())
-                    .mend(format!("write one of {}", known.join(", "))),
+                Why::Variant { name, known } => {
+                    cut_value = true;
+                    Complaint::error(format!("`{name}` is not known here"))
+                        .near(&name, known.iter().copied())
+                        .mend(format!("write one of {}", known.join(", ")))
+                }
                 Why::Said(said) => {
                     cut_value = true;
                     Complaint::error(said)

@@ -1,0 +1,380 @@
+//! What the text means: each section's checks, and that what is accepted arrives where it should.
+
+use std::time::Duration;
+
+use beaconfire_ingest::{StartAt, TopicSelect};
+use beaconfire_model::{EventTime, Labels};
+use beaconfire_throttle::{Action, Mode};
+
+use super::*;
+use crate::Level;
+
+/// Wants a refusal that says so.
+#[track_caller]
+fn refused(desk: &Desk, said: &str) {
+    let complaints = desk.load().expect_err(said);
+    let found = desk.show(&complaints);
+    assert!(
+        complaints.iter().any(|complaint| complaint.level == Level::Error
+            && desk.show(std::slice::from_ref(complaint)).contains(said)),
+        "{said}: {found}"
+    );
+}
+
+/// Wants it accepted, with a warning that says so.
+#[track_caller]
+fn doubted(desk: &Desk, said: &str) {
+    let config = desk.config();
+    let found = desk.show(&config.warnings);
+    assert!(found.contains(said), "{said}: {found}");
+}
+
+#[test]
+fn topics_arrive_as_entries() {
+    let config = load(
+        "kafka:
+  brokers: [a:9092, 'b:9092']
+  instance: 7
+  properties: {session.timeout.ms: 30000, debug: broker}
+  topics:
+    - {name: one, format: nginx-json, service: shop, start: earliest, lateness: 2m}
+    - {pattern: '^two-.*', start: '2026-01-02T03:04:05Z', client_resolved: true}
+  dead_letter_topic: dead
+clients: {trusted_proxies: [10.1.2.3/8, 192.0.2.7, '2001:db8::/32']}
+",
+    )
+    .config();
+    let kafka = config.kafka.unwrap();
+    assert_eq!(kafka.instance.as_deref(), Some("7"));
+    assert_eq!(kafka.properties["session.timeout.ms"].expose(), "30000");
+    assert_eq!(kafka.topics[0].select, TopicSelect::Name("one".into()));
+    assert_eq!(kafka.topics[0].start, StartAt::Earliest);
+    assert_eq!(kafka.topics[1].select, TopicSelect::Pattern("^two-.*".into()));
+    assert_eq!(kafka.topics[1].start, StartAt::Time(EventTime::from_millis(1_767_323_045_000)));
+    assert_eq!(kafka.dead_letter_topic.as_deref(), Some("dead"));
+    assert_eq!(config.plan.entries[0].service.as_deref(), Some("shop"));
+    assert_eq!(config.plan.entries[0].lateness, Duration::from_secs(120));
+    assert_eq!(config.plan.entries[1].lateness, Duration::from_secs(30));
+    assert_eq!(config.context.entries, ["one", "^two-.*"]);
+    let networks: Vec<String> = config.decode[0].trusted_proxies.iter().map(ToString::to_string).collect();
+    assert_eq!(networks, ["10.0.0.0/8", "192.0.2.7/32", "2001:db8::/32"]);
+    assert!(config.decode[1].client_resolved && !config.decode[0].client_resolved);
+}
+
+#[test]
+fn kafka_is_refused_where_it_could_not_work() {
+    for (kafka, said) in [
+        ("{topics: [{name: a}]}", "no `kafka.brokers`"),
+        ("{brokers: [a:1]}", "no `kafka.topics`"),
+        ("{brokers: [a], topics: [{name: a}]}", "`a` is not HOST:PORT"),
+        ("{brokers: ['kafka://a:1'], topics: [{name: a}]}", "not HOST:PORT"),
+        ("{brokers: ['a:99999'], topics: [{name: a}]}", "not HOST:PORT"),
+        ("{brokers: [a:1], topics: [{}]}", "needs `name` or `pattern`"),
+        ("{brokers: [a:1], topics: [{name: a, pattern: ^a}]}", "both set"),
+        ("{brokers: [a:1], topics: [{name: a b}]}", "not a topic's name"),
+        ("{brokers: [a:1], topics: [{pattern: a.*}]}", "must begin with ^"),
+        ("{brokers: [a:1], topics: [{pattern: ^(}]}", "bad pattern"),
+        ("{brokers: [a:1], topics: [{name: a}, {name: a}]}", "stands twice"),
+        ("{brokers: [a:1], topics: [{name: a, start: tomorrow}]}", "`tomorrow` is no place to start"),
+        ("{brokers: [a:1], topics: [{name: a, format: combnied}]}", "did you mean `combined`?"),
+        ("{brokers: [a:1], topics: [{name: a, lateness: 2h}]}", "`lateness` is out of range"),
+        ("{brokers: [a:1], topics: [{name: a}], dead_letter_topic: a}", "go round for ever"),
+        ("{brokers: [a:1], topics: [{name: a}], group: ''}", "`kafka.group` is empty"),
+        (
+            "{brokers: [a:1], topics: [{name: a}], properties: {group.id: x}}",
+            "`kafka.properties.group.id` is ours",
+        ),
+        ("{brokers: [a:1], topics: [{name: a}], properties: {enable.auto.commit: true}}", "is ours to set"),
+        ("{brokers: [a:1], topics: [{name: a}], properties: {isolation.level_file: x}}", "is ours to set"),
+        ("{properties: {sasl.username: x}}", "no `kafka.brokers`"),
+    ] {
+        refused(&load(&format!("kafka: {kafka}\n")), said);
+    }
+    refused(&load("clients: {trusted_proxies: [proxy.example.com]}\n"), "neither a network nor an address");
+    refused(&load("clients: {trusted_proxies: [0.0.0.0/0]}\n"), "everybody is a trusted proxy");
+}
+
+#[test]
+fn rules_are_refused_where_they_could_not_work() {
+    let base = [
+        ("name", "mine"),
+        ("kind", "flood"),
+        ("by", "[client]"),
+        ("count", "requests"),
+        ("window", "60s"),
+        ("threshold", "5"),
+        ("severity", "warning"),
+    ];
+    let rule = |changes: &[(&str, &str)]| {
+        let mut keys: BTreeMap<&str, &str> = base.into_iter().collect();
+        keys.extend(changes.iter().copied());
+        let keys: Vec<String> = keys.iter().map(|(key, value)| format!("{key}: {value}")).collect();
+        load(&format!("rules:\n  - {{{}}}\n", keys.join(", ")))
+    };
+    rule(&[]).config();
+    rule(&[("threshold", "0")]).config();
+    rule(&[
+        ("count", "'share(status=~\"5..\", path!=\"/a,b\")'"),
+        ("min_requests", "5"),
+        ("threshold", "0.5"),
+    ])
+    .config();
+    for (changes, said) in [
+        (&[("name", "'my rule'")][..], "cannot be the name of a rule"),
+        (&[("kind", "fload")], "did you mean `flood`?"),
+        (&[("kind", "intrusion")], "is no kind of a rate rule"),
+        (&[("by", "[clinet]")], "did you mean `client`?"),
+        (&[("by", "[query]")], "is no field to count by"),
+        (&[("by", "[]")], "one or two fields"),
+        (&[("by", "[client, path, host]")], "one or two fields"),
+        (&[("by", "[client, prefix]")], "stands alone"),
+        (&[("count", "request")], "did you mean `requests`?"),
+        (&[("count", "'share()'"), ("min_requests", "5"), ("threshold", "0.5")], "a share of what"),
+        (&[("count", "'share(status=500)'"), ("threshold", "0.5")], "needs `min_requests`"),
+        (
+            &[("count", "'share(status=500)'"), ("min_requests", "5")],
+            "can never fire on this: a share is at most 1",
+        ),
+        (&[("min_requests", "5")], "belongs to `count: share"),
+        (&[("window", "10ms")], "`window` is out of range"),
+        (&[("window", "2d")], "`window` is out of range"),
+        (&[("threshold", "-1")], "must be a number of at least 0"),
+        (&[("threshold", ".nan")], "non-finite"),
+        (&[("threshold", "many")], "expected a number"),
+        (&[("severity", "page")], "is no severity"),
+        (&[("critical_above", "5")], "must lie above `threshold`"),
+        (&[("matchers", "['pfad=\"/x\"']")], "`pfad` is no field of a request"),
+        (&[("matchers", "['user-agent=\"x\"']")], "did you mean `user_agent`?"),
+        (&[("matchers", "['path']")], "bad matcher"),
+        (&[("matchers", "['path=~\"@bots\"']")], "there is no list `bots`"),
+        (&[("matchers", "['status=~\"9999\"']")], "nothing satisfies"),
+        (&[("matchers", "['static=\"yes\"']")], "nothing satisfies"),
+        (&[("matchers", "['path=\"/a\"', 'path=\"/b\"']")], "nothing is both"),
+        (&[("matchers", "['path=\"/a\"']"), ("except", "['path=\"/a\"']")], "both asked for and excepted"),
+        (&[("labels", "{severity: x}")], "is ours to set"),
+        (&[("throttle", "{action: kill, for: 1m}")], "is no action"),
+        (&[("throttle", "{action: ban, for: 2d}")], "`throttle.for` is out of range"),
+        (&[("throttle", "{action: ban}")], "`for` is missing"),
+        (&[("throttle", "{action: ban, for: 1m}"), ("by", "[service]")], "no address to throttle"),
+    ] {
+        refused(&rule(changes), said);
+    }
+    refused(&load("rules:\n  - {name: a}\n  - {name: a}\n"), "stands twice in one file");
+    refused(&load("rules: {a: {threshold: 1}}\n"), "`rules` is a list");
+}
+
+#[test]
+fn rules_and_services_that_are_switched_off_or_changed() {
+    let config = minimal_and(
+        "rules:\n  - {name: server-errors, enabled: false}\nservices:\n  shop:\n    logins: [/in]\n    rules: {requests-per-client: {threshold: 3000}, request-burst: {enabled: false}}\n    labels: {team: edge}\n    annotations: {runbook_url: 'https://w'}\n",
+    )
+    .config();
+    assert!(!config.plan.rules.iter().any(|rule| &*rule.name == "server-errors"));
+    let shop = &config.plan.services["shop"];
+    assert_eq!(shop.logins, ["/in"]);
+    assert_eq!(shop.overrides["requests-per-client"].threshold, Some(3000.0));
+    assert_eq!(shop.overrides["request-burst"].enabled, Some(false));
+    assert_eq!(config.context.services["shop"].annotations.get("runbook_url"), "https://w");
+    for (services, said) in [
+        ("{shop: {rules: {requests-per-clint: {threshold: 1}}}}", "did you mean `requests-per-client`?"),
+        ("{shop: {rules: {requests-per-client: {threshold: 7000}}}}", "must lie above its `threshold`"),
+        ("{shop: {rules: {server-errors: {threshold: 2}}}}", "can never fire for `shop`"),
+        ("{shop: {logins: [login]}}", "is no path"),
+        ("{shop: {labels: {kind: x}}}", "the label `kind` is ours"),
+    ] {
+        refused(&minimal_and(&format!("services: {services}\n")), said);
+    }
+}
+
+#[test]
+fn lists_come_from_the_file_too() {
+    let desk = minimal_and("lists: {bots: {patterns: [a], file: bots.txt}}\n")
+        .with("bots.txt", "# known\nBot/.*\n\n");
+    assert_eq!(desk.config().plan.lists["bots"], ["a", "Bot/.*"]);
+    refused(&minimal_and("lists: {bots: {file: bots.txt}}\n"), "cannot read bots.txt");
+    refused(&minimal_and("lists: {bots: {patterns: ['(']}}\n"), "bad pattern `(`");
+    refused(&minimal_and("lists: {bots: {file: b}}\n").with("b", "x\n(\n"), "bad pattern in line 2");
+    doubted(&minimal_and("lists: {bots: {}}\n"), "it matches nothing");
+}
+
+#[test]
+fn throttle_arrives_and_is_doubted() {
+    let config = minimal_and(
+        "throttle: {mode: enforce, never: [198.51.100.0/24], budget: {per_minute: 6, active: 100}}\nrules: [{name: request-burst, throttle: {mode: dry_run, for: 5m}}]\n",
+    )
+    .config();
+    assert_eq!(config.throttle_mode, Mode::Enforce);
+    assert_eq!(config.throttle_rules["requests-per-client"].mode, Mode::Enforce);
+    let burst = &config.throttle_rules["request-burst"];
+    assert_eq!(
+        (burst.mode, burst.action, burst.duration),
+        (Mode::DryRun, Action::Ban, Duration::from_secs(300))
+    );
+    assert_eq!((config.guard.per_minute, config.guard.active), (6, 100));
+    assert!(config.guard.never.covers("198.51.100.7/32".parse().unwrap()));
+    assert!(config.guard.never.covers("10.1.1.1/32".parse().unwrap()), "a trusted proxy");
+    doubted(&load("throttle: {mode: enforce}\n"), "without `clients.trusted_proxies`");
+    doubted(&load("throttle: {mode: enforce}\n"), "without `throttle.never`");
+    doubted(&load("rules: [{name: request-burst, throttle: {mode: enforce}}]\n"), "enforces although");
+    doubted(&load("throttle: {max_prefix: {ipv6: 128}}\n"), "no IPv6 client is ever throttled");
+    refused(&load("throttle: {max_prefix: {ipv4: 33}}\n"), "out of range");
+    refused(&load("throttle: {max_prefix: {ipv4: 0}}\n"), "out of range");
+    refused(&load("throttle: {never: [example.com]}\n"), "neither a network nor an address");
+}
+
+/// Three receivers, then a route.
+fn routes(route: &str) -> Desk {
+    load(&format!(
+        "receivers:\n  - {{name: a, email_configs: [{{to: a@b.c}}]}}\n  - {{name: b, email_configs: [{{to: a@b.c}}, {{to: d@b.c}}]}}\n  - {{name: c, email_configs: [{{to: a@b.c}}]}}\nroute: {route}\n"
+    ))
+}
+
+#[test]
+fn routes_lead_where_they_say() {
+    let desk = routes(
+        "{receiver: a, routes: [{matchers: ['severity=\"critical\"'], receiver: b, continue: true}, {match: {kind: flood}, match_re: {service: 's.*'}, receiver: c}]}",
+    );
+    let config = desk.config();
+    let reached = |labels: &[(&str, &str)]| {
+        let labels: Labels = labels.iter().copied().collect();
+        config
+            .route
+            .resolve(&labels)
+            .iter()
+            .map(|routed| routed.receiver.to_string())
+            .collect::<Vec<_>>()
+            .join(" ")
+    };
+    assert_eq!(reached(&[("severity", "critical"), ("kind", "flood"), ("service", "shop")]), "b c");
+    assert_eq!(reached(&[("severity", "critical")]), "b");
+    assert_eq!(reached(&[("kind", "flood"), ("service", "x")]), "a");
+    assert_eq!(reached(&[("kind", "flood"), ("service", "shop")]), "c");
+    assert_eq!(&*config.receivers["b"][1].name, "email-1");
+}
+
+#[test]
+fn routes_that_cannot_work_are_refused_or_doubted() {
+    refused(&routes("{receiver: aa}"), "`aa` is no receiver");
+    refused(&routes("{}"), "`route.receiver` does not say");
+    refused(&routes("{receiver: a, matchers: [x=y]}"), "the root of `route` takes everything");
+    refused(&routes("{receiver: a, routes: [{matchers: ['x=~\"(\"']}]}"), "unclosed group");
+    refused(&routes("{receiver: a, routes: [{match_re: {x: '('}}]}"), "unclosed group");
+    for route in [
+        "{receiver: b}, {matchers: [x=y], receiver: c}",
+        "{matchers: [x=y], receiver: b}, {matchers: [x=y, z=w], receiver: c}",
+    ] {
+        doubted(&routes(&format!("{{receiver: a, routes: [{route}]}}")), "never reached: an earlier one");
+    }
+    doubted(
+        &routes("{receiver: a, routes: [{matchers: [severity=page], receiver: b}]}"),
+        "no incident has such a `severity`",
+    );
+    doubted(
+        &routes("{receiver: a, routes: [{matchers: [kind=floods], receiver: b}]}"),
+        "did you mean `flood`?",
+    );
+    doubted(
+        &routes("{receiver: a, routes: [{matchers: [x=y], receiver: b}]}"),
+        "no route leads to the receiver `c`",
+    );
+    doubted(
+        &routes("{receiver: b, routes: [{matchers: [severity=critical], receiver: c}]}"),
+        "critical incidents reach nobody but `c`",
+    );
+    let fine = routes(
+        "{receiver: a, routes: [{matchers: [x=y], receiver: b, continue: true}, {matchers: [x=y], receiver: c}]}",
+    );
+    assert!(fine.config().warnings.iter().all(|warning| warning.what.contains("external_url")));
+}
+
+#[test]
+fn receivers_that_cannot_work_are_refused() {
+    for (receivers, said) in [
+        ("[{name: a}]", "has no integration"),
+        (
+            "[{name: a, email_configs: [{to: x@y.z}]}, {name: a, email_configs: [{to: x@y.z}]}]",
+            "stands twice",
+        ),
+        ("[{name: a, email_configs: [{}]}]", "`to` is missing"),
+        ("[{name: a, email_configs: [{to: nobody}]}]", "is not a mail address"),
+        ("[{name: a, email_configs: [{to: 'a@b c'}]}]", "is not a mail address"),
+        ("[{name: a, email_configs: [{to: a@b.c, smarthost: mail}]}]", "is not HOST:PORT"),
+        ("[{name: a, email_configs: [{to: a@b.c, auth_username: u}]}]", "no password"),
+        ("[{name: a, email_configs: [{to: a@b.c, auth_password: u}]}]", "no user name"),
+        (
+            "[{name: a, email_configs: [{to: a@b.c, auth_username: u, auth_password: p, require_tls: false}]}]",
+            "in the clear",
+        ),
+        (
+            "[{name: a, email_configs: [{to: a@b.c, tls_config: {ca_file: nowhere.pem}}]}]",
+            "cannot read nowhere.pem",
+        ),
+        ("[{name: a, slack_configs: [{channel: c}]}]", "neither `app_token` nor `api_url`"),
+        ("[{name: a, slack_configs: [{app_token: t}]}]", "needs `channel`"),
+        ("[{name: a, slack_configs: [{app_token: t, api_url: 'https://x'}]}]", "are both set"),
+        ("[{name: a, slack_configs: [{api_url: 'https://x', channel: c}]}]", "`channel` does nothing here"),
+        ("[{name: a, slack_configs: [{api_url: x}]}]", "is not a web address"),
+        ("[{name: a, webhook_configs: [{}]}]", "has no `url`"),
+        ("[{name: a, webhook_configs: [{url: 'https://x', payload: xml}]}]", "is no payload"),
+    ] {
+        refused(&load(&format!("receivers: {receivers}\n")), said);
+    }
+    doubted(
+        &load("receivers: [{name: a, webhook_configs: [{url: 'http://hooks.example.com'}]}]\n"),
+        "is not https",
+    );
+    doubted(&load("receivers: [{name: a, pagerduty_configs: [{routing_key: k}]}]\n"), "nobody is paged");
+    let quiet = load("receivers: [{name: a, email_configs: [{to: a@b.c, send_resolved: false}]}]\n").config();
+    assert!(!quiet.receivers["a"][0].send_resolved);
+}
+
+#[test]
+fn http_is_safe_or_refused() {
+    for (http, said) in [
+        ("{listen: '0.0.0.0:80'}", "is not a loopback address"),
+        ("{external_url: 'https://x.example.com'}", "is not loopback"),
+        ("{listen: nowhere}", "is not ADDRESS:PORT"),
+        ("{basic_auth_users: {eve: plain}}", "no bcrypt hash"),
+        ("{tokens: [{name: a, role: viewer}]}", "has no secret"),
+        ("{tokens: [{name: a, role: veiwer, token: 0123456789abcdef}]}", "did you mean `viewer`?"),
+        ("{tokens: [{name: a, role: viewer, token: short}]}", "less than 16"),
+        ("{tls_server_config: {cert_file: x}}", "needs both"),
+        ("{tls_server_config: {cert_file: x, key_file: y}}", "cannot read"),
+    ] {
+        refused(&load(&format!("http: {http}\n")), said);
+    }
+    let desk = load(
+        "http: {listen: '0.0.0.0:1', external_url: 'https://x.example.com', tokens: [{name: a, role: admin, token_file: t}], tls_server_config: {cert_file: c.pem, key_file: k.pem}}\n",
+    );
+    let desk = desk.with("t", "0123456789abcdef\n").with("c.pem", "").with("k.pem", "");
+    let config = desk.config();
+    assert_eq!(config.http.tokens[0].secret.expose(), "0123456789abcdef");
+    assert_eq!(config.http.tls.unwrap().cert_file, desk.folder.path().join("c.pem"));
+}
+
+#[test]
+fn the_rest_is_bounded() {
+    for (yaml, said) in [
+        ("incidents: {resolve_after: 1s}\n", "`incidents.resolve_after` is out of range"),
+        ("limits: {detect_memory: 1KiB}\n", "`limits.detect_memory` is out of range"),
+        ("limits: {event_skew: 2h}\n", "out of range"),
+        ("pipeline: {workers: 0}\n", "neither `auto` nor a number"),
+        ("pipeline: {shards: 65}\n", "neither `auto` nor a number"),
+        ("pipeline: {exchange: redis}\n", "`redis` is no exchange"),
+        ("store: {url: 'mysql:x'}\n", "is not `sqlite:PATH`"),
+        ("store: {url: 'sqlite:'}\n", "is not `sqlite:PATH`"),
+        ("store: {retention: 1s}\n", "`store.retention` is out of range"),
+        ("store: {retention: 1h}\nincidents: {resolve_after: 2h}\n", "shorter than"),
+    ] {
+        refused(&load(yaml), said);
+    }
+    let config = load(
+        "pipeline: {workers: 2, shards: auto}\nlimits: {detect_memory: 64MiB}\nprivacy: {query: keep}\n",
+    )
+    .config();
+    assert_eq!((config.pipeline.workers, config.pipeline.shards), (Some(2), None));
+    assert_eq!(config.limits.detect_memory, 64 << 20);
+    assert!(!config.privacy.redact_query);
+    doubted(&load("incidents: {max_age: 1m}\n"), "`incidents.max_age` (1m) is not above");
+    doubted(&load(&MINIMAL.replace("[10.0.0.0/8]", "[]")), "`clients.trusted_proxies` is empty");
+}

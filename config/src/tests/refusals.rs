@@ -1,0 +1,254 @@
+//! Everything that the documentation names and this version lacks is refused by its name.
+
+use super::*;
+
+/// Loads the minimal configuration with one more piece, and wants its name and the sentence in the complaint.
+#[track_caller]
+fn check(yaml: &str, name: &str) {
+    let desk = minimal_and(yaml);
+    let complaints = desk.load().expect_err(yaml);
+    let said = desk.show(&complaints);
+    assert!(said.contains("not in this version"), "{yaml}: {said}");
+    assert!(said.contains(&format!("`{name}`")), "{yaml}: {said}");
+    assert!(said.contains(" | "), "no line shown: {said}");
+    assert_eq!(complaints.len(), 1, "{yaml}: {said}");
+}
+
+#[test]
+fn sections() {
+    for (name, value) in [
+        ("inhibit_rules", "[]"),
+        ("time_intervals", "[]"),
+        ("mute_time_intervals", "[]"),
+        ("escalations", "[{matchers: ['severity=\"critical\"'], steps: [{after: 5m, receiver: mail}]}]"),
+        ("heartbeats", "[{url: \"https://dead.example.com/ping\", every: 1m}]"),
+        ("interactions", "{slack_signing_secret_file: x}"),
+        ("templates", "{}"),
+        ("findings", "{overrides: [], suppressions: []}"),
+        ("baselines", "{enabled: true}"),
+        ("mining", "{allow: [\"ci/*\"], indicators_file: null}"),
+        ("images", "{registries: [\"registry.example.com/curated/\"], require_digest: false}"),
+    ] {
+        check(&format!("{name}: {value}\n"), name);
+    }
+}
+
+#[test]
+fn keys_of_sections() {
+    for (section, key, value) in [
+        ("throttle", "approval", "false"),
+        ("throttle", "outputs", "[]"),
+        ("limits", "baseline_memory", "512MiB"),
+        ("global", "resolve_timeout", "5m"),
+        ("global", "http_config", "{}"),
+        ("global", "opsgenie_api_key", "x"),
+        ("global", "victorops_api_url", "x"),
+        ("global", "telegram_api_url", "x"),
+        ("global", "smtp_auth_secret", "x"),
+        ("global", "smtp_auth_identity", "x"),
+    ] {
+        check(&format!("{section}: {{{key}: {value}}}\n"), key);
+    }
+    for key in ["client_share", "client_floor", "request_share"] {
+        check(&format!("throttle: {{budget: {{{key}: 1}}}}\n"), key);
+    }
+    for key in ["client_auth_type", "client_ca_file", "min_version", "cipher_suites"] {
+        check(&format!("http: {{tls_server_config: {{{key}: x}}}}\n"), key);
+    }
+    for key in ["capacity: {requests_per_second: 500}", "workloads: ['shop/*']"] {
+        check(&format!("services: {{shop: {{{key}}}}}\n"), key.split(':').next().unwrap());
+    }
+    check("services: {shop: {rules: {requests-per-client: {window: 5m}}}}\n", "window");
+}
+
+#[test]
+fn keys_of_routes() {
+    for key in ["group_by: [service]", "group_wait: 30s", "group_interval: 5m", "repeat_interval: 4h"] {
+        let name = key.split(':').next().unwrap();
+        check(&format!("route: {{receiver: mail, {key}}}\n"), name);
+        check(&format!("route: {{receiver: mail, routes: [{{matchers: [a=b], {key}}}]}}\n"), name);
+    }
+    for key in ["mute_time_intervals", "active_time_intervals"] {
+        check(&format!("route: {{receiver: mail, routes: [{{matchers: [a=b], {key}: [x]}}]}}\n"), key);
+    }
+}
+
+/// A configuration whose one receiver has this.
+#[track_caller]
+fn receiver(keys: &str, name: &str) {
+    let desk = load(&format!("receivers: [{{name: r, email_configs: [{{to: a@b.c}}], {keys}}}]\n"));
+    let complaints = desk.load().expect_err(keys);
+    let said = desk.show(&complaints);
+    assert!(said.contains("not in this version") && said.contains(&format!("`{name}`")), "{keys}: {said}");
+    assert_eq!(complaints.len(), 1, "{keys}: {said}");
+}
+
+#[test]
+fn keys_of_receivers_and_integrations_we_lack() {
+    for key in ["fallback: mail", "rate: 5", "burst: 5", "digest_after: 10"] {
+        receiver(key, key.split(':').next().unwrap());
+    }
+    for key in [
+        "discord_configs",
+        "jira_configs",
+        "msteams_configs",
+        "msteamsv2_configs",
+        "opsgenie_configs",
+        "pushover_configs",
+        "rocketchat_configs",
+        "sns_configs",
+        "telegram_configs",
+        "victorops_configs",
+        "webex_configs",
+        "wechat_configs",
+        "incidentio_configs",
+        "mattermost_configs",
+        "alertmanager_configs",
+    ] {
+        receiver(&format!("{key}: [{{api_key: x}}]"), key);
+    }
+}
+
+#[test]
+fn keys_of_integrations() {
+    for (integration, keys) in [
+        (
+            "slack_configs",
+            &["title", "text", "color", "username", "icon_emoji", "actions", "fields", "http_config"][..],
+        ),
+        ("pagerduty_configs", &["service_key", "severity", "details", "client_url", "http_config"][..]),
+        ("webhook_configs", &["max_alerts", "http_config"][..]),
+    ] {
+        for key in keys {
+            receiver(&format!("{integration}: [{{{key}: x}}]"), key);
+        }
+    }
+    for key in ["headers", "html", "text", "auth_identity", "auth_secret", "http_config"] {
+        let yaml = format!("receivers: [{{name: r, email_configs: [{{to: a@b.c, {key}: x}}]}}]\n");
+        let said = load(&yaml).said();
+        assert!(said.contains("not in this version") && said.contains(&format!("`{key}`")), "{said}");
+    }
+}
+
+#[test]
+fn words_of_later_versions() {
+    for format in [
+        "ingress-nginx",
+        "traefik",
+        "caddy",
+        "haproxy",
+        "alb",
+        "cloudfront",
+        "cloudflare",
+        "ecs",
+        "otel",
+        "telegraf",
+        "metricbeat",
+        "cadvisor",
+        "prometheus",
+        "tracee",
+        "guardduty",
+        "k8s-audit",
+        "trivy",
+        "vpc-dns",
+    ] {
+        let said = load(
+            &MINIMAL.replace("{name: edge-access}", &format!("{{name: edge-access, format: {format}}}")),
+        )
+        .said();
+        assert!(said.contains(&format!("the format `{format}` is not in this version")), "{said}");
+    }
+    for (yaml, said) in [
+        ("pipeline: {exchange: kafka}\n", "`exchange: kafka` is not in this version"),
+        ("store: {url: 'postgres://h/d'}\n", "PostgreSQL is not in this version"),
+        ("store: {url: 'postgresql://h/d'}\n", "PostgreSQL is not in this version"),
+        (
+            "rules: [{name: r, kind: probing, by: [client], count: distinct(path), window: 60s, threshold: 5, severity: warning}]\n",
+            "`distinct(…)` is not in this version",
+        ),
+    ] {
+        let found = minimal_and(yaml).said();
+        assert!(found.contains(said), "{yaml}: {found}");
+    }
+}
+
+#[test]
+fn keys_of_topics() {
+    for key in ["log_format: x", "timezone: Europe/Berlin", "dedup: request_id", "fields: {}"] {
+        let yaml = MINIMAL.replace("{name: edge-access}", &format!("{{name: edge-access, {key}}}"));
+        let said = load(&yaml).said();
+        let name = key.split(':').next().unwrap();
+        assert!(said.contains(&format!("`{name}`")) && said.contains("not in this version"), "{said}");
+    }
+    let said = load(&MINIMAL.replace("  brokers:", "  ingest_topic: x\n  brokers:")).said();
+    assert!(said.contains("`ingest_topic`: HTTP inputs are not in this version"), "{said}");
+}
+
+#[test]
+fn go_templates_are_refused_with_their_line() {
+    let said =
+        load("receivers: [{name: p, pagerduty_configs: [{routing_key: k, url: 'https://x/{{ .X }}'}]}]\n")
+            .said();
+    assert!(said.contains("Go templates are not in this version"), "{said}");
+    assert!(said.contains("beaconfire.yaml:1:"), "{said}");
+}
+
+#[test]
+fn nothing_that_the_documentation_names_is_called_unknown() {
+    let desk = load(include_str!("documented.yaml"));
+    let complaints = desk.load().unwrap_err();
+    for complaint in &complaints {
+        assert!(complaint.what.contains("not in this version"), "{complaint}");
+    }
+    assert!(complaints.len() > 15, "{}", desk.show(&complaints));
+}
+
+/// Alertmanager's sections as people have them: what we lack is refused by name, the rest is understood.
+#[test]
+fn sections_of_an_alertmanager_are_understood_or_refused_by_name() {
+    let pasted = r#"
+global:
+  resolve_timeout: 5m
+  smtp_smarthost: 'smtp.example.com:587'
+  smtp_from: 'alertmanager@example.com'
+  smtp_auth_username: alertmanager
+  smtp_auth_password: secret
+  smtp_hello: am.example.com
+  slack_api_url: https://hooks.slack.com/services/T/B/X
+  opsgenie_api_key: x
+route:
+  receiver: team-X-mails
+  group_by: [alertname, cluster]
+  group_wait: 30s
+  repeat_interval: 3h
+  routes:
+    - matchers: ['service=~"^(foo1|foo2|baz)$"']
+      receiver: team-X-mails
+      routes:
+        - match: {severity: critical}
+          receiver: team-X-pager
+inhibit_rules:
+  - source_matchers: [severity="critical"]
+    target_matchers: [severity="warning"]
+    equal: [alertname]
+receivers:
+  - name: team-X-mails
+    email_configs:
+      - to: 'team-X+alerts@example.org, team-Y+alerts@example.org'
+        require_tls: true
+        send_resolved: true
+        headers: {subject: 'x'}
+    slack_configs:
+      - send_resolved: true
+        title: '{{ .CommonLabels.alertname }}'
+  - name: team-X-pager
+    email_configs: [{to: 'team-X+alerts-critical@example.org'}]
+    pagerduty_configs: [{routing_key: x}]
+"#;
+    let desk = load(pasted);
+    let complaints = desk.load().unwrap_err();
+    for complaint in &complaints {
+        assert!(complaint.what.contains("not in this version"), "{complaint}");
+    }
+    assert_eq!(complaints.len(), 8, "{}", desk.show(&complaints));
+}
