@@ -43,7 +43,7 @@ pub struct Spot {
     pub line: u32,
     /// The column from 1, in characters.
     pub column: u32,
-    /// Characters to underline.
+    /// Characters to underline; 0 where only the beginning is meant.
     pub width: u32,
     /// The line as written, with values of keys that look secret replaced by `…`.
     pub source: String,

@@ -81,7 +81,7 @@ pub(crate) fn gather(sources: &Sources, origins: &mut Origins, out: &mut Vec<Com
 pub(crate) fn defaults(origins: &mut Origins, out: &mut Vec<Complaint>) -> Node {
     let origin = origins.file("default.yaml (compiled in)", DEFAULT, PathBuf::new());
     read(DEFAULT, origin, origins).unwrap_or_else(|complaint| {
-        out.push(complaint);
+        out.push(*complaint);
         Node::empty(Place::default())
     })
 }
@@ -119,7 +119,7 @@ fn open(
             None
         }
         Err(complaint) => {
-            out.push(complaint);
+            out.push(*complaint);
             None
         }
     }

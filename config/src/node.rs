@@ -17,7 +17,7 @@ pub(crate) struct Place {
     /// 0 where the origin has no lines.
     pub(crate) line: u32,
     pub(crate) column: u32,
-    /// Characters to underline, at least 1.
+    /// Characters to underline; 0 for a collection, which has a beginning only.
     pub(crate) len: u32,
 }
 
@@ -93,29 +93,19 @@ impl Node {
         }
     }
 
-    /// Takes out the key or value written at `place`, wherever in this tree it is; says whether it was there.
+    /// Takes out the key or value written at `place`, wherever in this tree it is; says whether it was there. A
+    /// collection begins where its first key or item does, but has no length.
     pub(crate) fn cut(&mut self, place: Place) -> bool {
         match &mut self.value {
             Value::Map(entries) => {
-                if let Some(at) =
-                    entries.iter().position(|entry| entry.place == place || entry.node.place == place)
-                {
-                    // A mapping begins where its first key does: the innermost owner of the place is meant.
-                    if entries[at].place == place || !entries[at].node.cut(place) {
-                        entries.remove(at);
-                    }
-                    return true;
-                }
-                entries.iter_mut().any(|entry| entry.node.cut(place))
+                let count = entries.len();
+                entries.retain(|entry| entry.place != place && entry.node.place != place);
+                entries.len() < count || entries.iter_mut().any(|entry| entry.node.cut(place))
             }
             Value::List(items) => {
-                if let Some(at) = items.iter().position(|item| item.place == place) {
-                    if !items[at].cut(place) {
-                        items.remove(at);
-                    }
-                    return true;
-                }
-                items.iter_mut().any(|item| item.cut(place))
+                let count = items.len();
+                items.retain(|item| item.place != place);
+                items.len() < count || items.iter_mut().any(|item| item.cut(place))
             }
             _ => false,
         }
@@ -155,7 +145,7 @@ impl Node {
 }
 
 /// Reads one YAML document. An empty one is an empty mapping.
-pub(crate) fn read(text: &str, origin: u32, origins: &Origins) -> Result<Node, Complaint> {
+pub(crate) fn read(text: &str, origin: u32, origins: &Origins) -> Result<Node, Box<Complaint>> {
     let start = Place { origin, line: 1, column: 1, len: 1 };
     if text.lines().all(|line| line.trim().is_empty() || line.trim_start().starts_with('#')) {
         return Ok(Node::empty(start));
@@ -163,7 +153,7 @@ pub(crate) fn read(text: &str, origin: u32, origins: &Origins) -> Result<Node, C
     let options = serde_saphyr::options! { with_snippet: false, strict_booleans: true };
     let tree: Spanned<Tree> = serde_saphyr::from_str_with_options(text, options).map_err(|error| {
         let place = error.location().map_or(start, |at| place(origin, at));
-        Complaint::error(without_location(&error.to_string())).at(origins, place)
+        Box::new(Complaint::error(without_location(&error.to_string())).at(origins, place))
     })?;
     Ok(node(tree, origin))
 }
@@ -203,11 +193,11 @@ fn node(tree: Spanned<Tree>, origin: u32) -> Node {
     let value = match tree.value {
         Tree::Scalar(value) => value,
         Tree::List(items) => {
-            place.len = 1;
+            place.len = 0;
             Value::List(items.into_iter().map(|item| node(item, origin)).collect())
         }
         Tree::Map(entries) => {
-            place.len = 1;
+            place.len = 0;
             Value::Map(
                 entries
                     .into_iter()

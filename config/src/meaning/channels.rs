@@ -215,10 +215,10 @@ fn webhook(judge: &mut Judge<'_>, hook: &At<raw::Webhook>) -> Option<WebhookKnob
     let signed =
         judge.secret("signing_secret", hook.signing_secret.as_ref(), hook.signing_secret_file.as_ref());
     let payload = hook.payload.as_ref().map_or("beaconfire", |payload| payload.as_str());
-    if !matches!(payload, "beaconfire") {
-        if let Some(written) = &hook.payload {
-            judge.unknown("payload", written, ["beaconfire"]);
-        }
+    if payload != "beaconfire"
+        && let Some(written) = &hook.payload
+    {
+        judge.unknown("payload", written, ["beaconfire"]);
     }
     let url = url?;
     web_url(judge, "url", url.value.expose(), url.place, true)?;

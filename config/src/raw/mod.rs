@@ -164,7 +164,10 @@ impl Sections<'_> {
             let complaint = match fault.why {
                 // A value that was cut out above may have been this one.
                 Why::Missing(_) if cut_value => return None,
-                Why::Missing(key) => Complaint::error(format!("`{key}` is missing here")),
+                Why::Missing(key) => {
+                    cut_value = true;
+                    Complaint::error(format!("`{key}` is missing here"))
+                }
                 Why::Unknown { name, known } => Complaint::error(format!("unknown key `{name}`"))
                     .near(&name, known.iter().copied())
                     .mend(format!("known here: {}", known.join(", "))),
