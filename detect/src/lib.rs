@@ -1,1 +1,29 @@
-//! Events in, signals out: rules, combiner, windows, shards
+//! Events in, signals out.
+//!
+//! A worker's [`Combiner`] folds events into partial aggregates, one count for each (entry, rule, service, key,
+//! sub-bucket). A [`Shard`] merges the partials of all workers into its windows and states facts: this rule held of this
+//! subject from then until then. Everything here lives in event time; nothing depends on when a record arrives.
+//!
+//! Windows are rings of 60 sub-buckets with the low estimate: a window that is named by its last bucket holds that
+//! bucket and the 59 before it, exactly one window length. So every alert is a true violation, and more than the
+//! threshold within 59/60 of the window is always caught.
+
+mod cell;
+mod combiner;
+mod field;
+mod hash;
+mod parcel;
+mod plan;
+mod ring;
+mod rule;
+mod services;
+mod shard;
+mod watch;
+
+pub use combiner::{Combiner, Seen};
+pub use field::Field;
+pub use parcel::{Key, Parcel, Partial, Reach, VIRTUAL_SHARDS};
+pub use plan::{EntrySpec, Plan, PlanSpec, ServiceSpec};
+pub use rule::{Count, Override, RuleError, RuleSpec};
+pub use shard::{Census, Shard, ShardKnobs, TableCensus};
+pub use watch::Watch;

@@ -1,0 +1,80 @@
+//! Two hashes: a stable one that decides which shard owns a key (it may never change between versions that share a
+//! store), and a seeded one for tables, whose keys an attacker chooses.
+
+use std::hash::{BuildHasher, Hasher};
+
+const ODD: u64 = 0x9e37_79b9_7f4a_7c15;
+
+/// Folds the 128-bit product of two words into one: every bit of each input reaches the result.
+fn fold(a: u64, b: u64) -> u64 {
+    let product = u128::from(a) * u128::from(b);
+    (product as u64) ^ ((product >> 64) as u64)
+}
+
+/// FNV-1a, 64 bits, finished by a fold (FNV's low bits alone are weak for short keys).
+pub(crate) fn stable(bytes: &[u8]) -> u64 {
+    let mut hash = 0xcbf2_9ce4_8422_2325u64;
+    for byte in bytes {
+        hash = (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
+    }
+    fold(hash ^ ODD, ODD.rotate_left(32) | 1)
+}
+
+/// Hashers for tables, all with one seed.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Seeded(pub(crate) u64);
+
+/// Mixes word by word. The seed is secret, so keys that collide cannot be chosen without it.
+#[derive(Debug)]
+pub(crate) struct Mixer(u64, u64);
+
+impl BuildHasher for Seeded {
+    type Hasher = Mixer;
+
+    fn build_hasher(&self) -> Mixer {
+        Mixer(self.0 ^ ODD, fold(self.0, ODD) | 1)
+    }
+}
+
+impl Hasher for Mixer {
+    fn finish(&self) -> u64 {
+        fold(self.0, self.1)
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for chunk in bytes.chunks(8) {
+            let mut word = [0; 8];
+            word[..chunk.len()].copy_from_slice(chunk);
+            self.write_u64(u64::from_le_bytes(word) ^ (chunk.len() as u64) << 56);
+        }
+    }
+
+    fn write_u64(&mut self, word: u64) {
+        self.0 = fold(self.0 ^ word, self.1 ^ ODD);
+    }
+
+    fn write_u128(&mut self, word: u128) {
+        self.write_u64(word as u64);
+        self.write_u64((word >> 64) as u64);
+    }
+
+    fn write_u8(&mut self, word: u8) {
+        self.write_u64(u64::from(word));
+    }
+
+    fn write_u16(&mut self, word: u16) {
+        self.write_u64(u64::from(word));
+    }
+
+    fn write_u32(&mut self, word: u32) {
+        self.write_u64(u64::from(word));
+    }
+
+    fn write_i64(&mut self, word: i64) {
+        self.write_u64(word as u64);
+    }
+
+    fn write_usize(&mut self, word: usize) {
+        self.write_u64(word as u64);
+    }
+}
