@@ -45,7 +45,11 @@ pub(crate) struct Ask {
 
 impl Ask {
     fn severity(&self, observed: f64) -> Severity {
-        if self.lines.critical_above.is_some_and(|line| observed > line) { Severity::Critical } else { self.severity }
+        if self.lines.critical_above.is_some_and(|line| observed > line) {
+            Severity::Critical
+        } else {
+            self.severity
+        }
     }
 }
 
@@ -116,7 +120,9 @@ impl Cell {
         let room = self.hosts.len() < HOSTS_MAX;
         match self.hosts.entry(host) {
             std::collections::btree_map::Entry::Occupied(mut ring) => ring.get_mut().add(bucket, count, 0),
-            std::collections::btree_map::Entry::Vacant(slot) if room => slot.insert(Ring::default()).add(bucket, count, 0),
+            std::collections::btree_map::Entry::Vacant(slot) if room => {
+                slot.insert(Ring::default()).add(bucket, count, 0)
+            }
             // Beyond the bound a host counts in the total only.
             std::collections::btree_map::Entry::Vacant(_) => return false,
         }
@@ -134,7 +140,8 @@ impl Cell {
             if observed > ask.lines.threshold {
                 let began = self.ring.first_in_window(end).unwrap_or(end);
                 let severity = ask.severity(observed).max(self.worst.unwrap_or(Severity::Info));
-                let run = Run { first: end, began, last: end, peak: observed, severity, hosts: BTreeMap::new() };
+                let run =
+                    Run { first: end, began, last: end, peak: observed, severity, hosts: BTreeMap::new() };
                 match &mut found {
                     Some(held) => held.absorb(&run),
                     None => found = Some(run),
@@ -167,7 +174,14 @@ impl Cell {
             if observed > ask.lines.threshold {
                 let began = self.ring.first_in_window(bucket).unwrap_or(bucket);
                 let severity = ask.severity(observed).max(self.worst.unwrap_or(Severity::Info));
-                let run = Run { first: bucket, began, last: bucket, peak: observed, severity, hosts: BTreeMap::new() };
+                let run = Run {
+                    first: bucket,
+                    began,
+                    last: bucket,
+                    peak: observed,
+                    severity,
+                    hosts: BTreeMap::new(),
+                };
                 match &mut self.run {
                     Some(held) => held.absorb(&run),
                     None => self.run = Some(run),
@@ -185,7 +199,11 @@ impl Cell {
             if let Some(run) = &mut self.run {
                 for (client, count, first, last) in hosts {
                     let host = run.hosts.entry(client).or_insert(Host { peak: 0, first, last });
-                    *host = Host { peak: host.peak.max(count), first: host.first.min(first), last: host.last.max(last) };
+                    *host = Host {
+                        peak: host.peak.max(count),
+                        first: host.first.min(first),
+                        last: host.last.max(last),
+                    };
                 }
             }
         }

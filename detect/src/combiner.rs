@@ -6,7 +6,8 @@ use std::hash::{Hash as _, Hasher as _};
 use std::sync::Arc;
 
 use beaconfire_model::{
-    Client, EntryId, Event, EventTime, Offset, Request, RuntimeEvent, RuntimeKind, Severity, Source, Specimen, Untrusted,
+    Client, EntryId, Event, EventTime, Offset, Request, RuntimeEvent, RuntimeKind, Severity, Source,
+    Specimen, Untrusted,
 };
 
 use crate::field::Field;
@@ -45,7 +46,9 @@ struct Tide {
 
 impl Tide {
     fn watermark(&self) -> EventTime {
-        self.largest.map_or(EventTime::MIN, |largest| EventTime::from_millis(largest.millis().saturating_sub(self.lateness)))
+        self.largest.map_or(EventTime::MIN, |largest| {
+            EventTime::from_millis(largest.millis().saturating_sub(self.lateness))
+        })
     }
 }
 
@@ -194,7 +197,8 @@ impl Combiner {
                 covers_from: tide.covers_from,
             })
             .collect();
-        let mut parcels: Vec<Parcel> = (0..threads).map(|_| Parcel { sources: sources.clone(), ..Parcel::default() }).collect();
+        let mut parcels: Vec<Parcel> =
+            (0..threads).map(|_| Parcel { sources: sources.clone(), ..Parcel::default() }).collect();
         for (partial, client) in self.partials.drain(..) {
             let service = self.plan.services.name(partial.service);
             let shard = shard_of(&partial.key, client, &service);
@@ -229,7 +233,9 @@ impl Combiner {
             let (count, matched) = match &rule.count {
                 crate::plan::Counting::Requests => (1, 0),
                 crate::plan::Counting::Bytes => (request.bytes_sent, 0),
-                crate::plan::Counting::Share { filter, .. } => (1, u64::from(filter.matches(request, &around))),
+                crate::plan::Counting::Share { filter, .. } => {
+                    (1, u64::from(filter.matches(request, &around)))
+                }
             };
             self.count(number as u16, rule, entry, service, request, &around, (count, matched));
         }
@@ -291,8 +297,13 @@ impl Combiner {
             return;
         }
         let key = key.unwrap_or_else(|| Key::Text(self.text.as_str().into()));
-        let client = if rule.by.contains(&Field::Client) || rule.is_by_prefix() { request.client } else { None };
-        self.insert(slot, Partial { entry, rule: number, service, key, bucket, count, matched, severity: rule.severity }, client);
+        let client =
+            if rule.by.contains(&Field::Client) || rule.is_by_prefix() { request.client } else { None };
+        self.insert(
+            slot,
+            Partial { entry, rule: number, service, key, bucket, count, matched, severity: rule.severity },
+            client,
+        );
     }
 
     fn insert(&mut self, slot: Slot, partial: Partial, client: Option<Client>) {
@@ -308,16 +319,22 @@ impl Combiner {
         let bucket = self.plan.finding_cut.bucket(event.time);
         if self.specimens.len() < SPECIMENS_MAX {
             let text = if event.cmdline.is_empty() { event.path } else { event.cmdline };
-            self.specimens.push((key.clone(), Specimen {
-                time: event.time,
-                client: None,
-                text: Untrusted::new(text, 512),
-                by: Untrusted::new(event.process, 256),
-            }));
+            self.specimens.push((
+                key.clone(),
+                Specimen {
+                    time: event.time,
+                    client: None,
+                    text: Untrusted::new(text, 512),
+                    by: Untrusted::new(event.process, 256),
+                },
+            ));
         }
         // Findings are rare: no table, the shard adds them up.
         let service = self.plan.services.id(crate::services::UNKNOWN);
-        self.partials.push((Partial { entry, rule: FINDING, service, key, bucket, count: 1, matched: 0, severity }, None));
+        self.partials.push((
+            Partial { entry, rule: FINDING, service, key, bucket, count: 1, matched: 0, severity },
+            None,
+        ));
     }
 }
 

@@ -35,8 +35,8 @@ pub enum Field {
 
 /// What a page pulls in: images, styles, scripts, fonts, media.
 const STATIC: [&str; 26] = [
-    "avif", "bmp", "css", "eot", "flac", "gif", "ico", "jpeg", "jpg", "js", "m4a", "map", "mjs", "mp3", "mp4", "ogg",
-    "otf", "png", "svg", "ttf", "wasm", "wav", "webm", "webp", "woff", "woff2",
+    "avif", "bmp", "css", "eot", "flac", "gif", "ico", "jpeg", "jpg", "js", "m4a", "map", "mjs", "mp3",
+    "mp4", "ogg", "otf", "png", "svg", "ttf", "wasm", "wav", "webm", "webp", "woff", "woff2",
 ];
 
 impl Field {
@@ -98,7 +98,9 @@ impl Field {
     pub fn text<'r>(self, request: &Request<'r>, service: &'r str) -> Cow<'r, str> {
         match self {
             Self::Client => request.client.map_or(Cow::Borrowed(""), |client| client.to_string().into()),
-            Self::Prefix => request.client.map_or(Cow::Borrowed(""), |client| client.prefix().to_string().into()),
+            Self::Prefix => {
+                request.client.map_or(Cow::Borrowed(""), |client| client.prefix().to_string().into())
+            }
             Self::Service => service.into(),
             Self::Host => request.host.into(),
             Self::Path => request.path.into(),

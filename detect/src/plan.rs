@@ -83,12 +83,6 @@ impl Cut {
     pub(crate) fn closed(self, at: EventTime) -> i64 {
         if at == EventTime::MAX { i64::MAX / 4 } else { self.bucket(at).saturating_sub(1) }
     }
-
-    /// How many buckets a span covers, rounded up.
-    pub(crate) fn buckets_in(self, span: Duration) -> i64 {
-        let millis = i64::try_from(span.as_millis()).unwrap_or(i64::MAX / 120);
-        millis.saturating_mul(BUCKETS) / self.millis + 1
-    }
 }
 
 /// Where a rule draws its lines for one service.
@@ -187,22 +181,31 @@ impl Plan {
                 Count::BytesSent => Counting::Bytes,
                 Count::Share { matchers, min_requests } => {
                     if rule.threshold >= 1.0 {
-                        return Err(refuse("a share lies between 0 and 1: it can never be above this `threshold`".to_owned()));
+                        return Err(refuse(
+                            "a share lies between 0 and 1: it can never be above this `threshold`".to_owned(),
+                        ));
                     }
                     if rule.by == [Field::Prefix] {
                         return Err(refuse("shares by `prefix` are not in this version".to_owned()));
                     }
-                    Counting::Share { filter: Filter::compile(matchers, list).map_err(refuse)?, min_requests: *min_requests }
+                    Counting::Share {
+                        filter: Filter::compile(matchers, list).map_err(refuse)?,
+                        min_requests: *min_requests,
+                    }
                 }
             };
             let lines_for = |service: Option<(&String, &ServiceSpec)>| {
-                let change = service.and_then(|(_, service)| service.overrides.get(&*rule.name)).copied().unwrap_or_default();
+                let change = service
+                    .and_then(|(_, service)| service.overrides.get(&*rule.name))
+                    .copied()
+                    .unwrap_or_default();
                 let threshold = change.threshold.unwrap_or(rule.threshold);
                 Lines {
                     enabled: change.enabled.unwrap_or(true),
                     threshold,
                     critical_above: change.critical_above.or(rule.critical_above),
-                    host_limit: host_limit(&spec, rule.window, service.map(|(name, _)| name.as_str())).unwrap_or(threshold / 5.0),
+                    host_limit: host_limit(&spec, rule.window, service.map(|(name, _)| name.as_str()))
+                        .unwrap_or(threshold / 5.0),
                 }
             };
             rules.push(Rule {
@@ -216,18 +219,27 @@ impl Plan {
                 filter: Filter::compile(&rule.matchers, list).map_err(refuse)?,
                 except: Filter::compile(&rule.except, list).map_err(refuse)?,
                 lines: lines_for(None),
-                by_service: spec.services.iter().map(|service| (service.0.clone(), lines_for(Some(service)))).collect(),
+                by_service: spec
+                    .services
+                    .iter()
+                    .map(|service| (service.0.clone(), lines_for(Some(service))))
+                    .collect(),
             });
         }
         let logins = anchored(spec.lists.get("logins").map_or(&[][..], Vec::as_slice))
             .map_err(|said| RuleError { rule: "lists.logins".to_owned(), said })?;
-        let longest = spec.rules.iter().map(|rule| rule.window).max().unwrap_or_default().max(spec.finding_window);
+        let longest =
+            spec.rules.iter().map(|rule| rule.window).max().unwrap_or_default().max(spec.finding_window);
         Ok(Self {
             rules,
             seed: spec.seed,
             finding_window: spec.finding_window,
             finding_cut: Cut::new(spec.finding_window),
-            entry_services: spec.entries.iter().map(|entry| entry.service.as_deref().map(|name| services.id(name))).collect(),
+            entry_services: spec
+                .entries
+                .iter()
+                .map(|entry| entry.service.as_deref().map(|name| services.id(name)))
+                .collect(),
             entries: spec.entries,
             services,
             configured: spec.services,
@@ -282,7 +294,9 @@ fn host_limit(spec: &PlanSpec, window: Duration, service: Option<&str>) -> Optio
         .filter(|rule| rule.by == [Field::Client] && rule.count == Count::Requests && rule.window == window)
         .filter(|rule| rule.matchers.0.is_empty())
         .map(|rule| {
-            let change = service.and_then(|name| spec.services.get(name)).and_then(|service| service.overrides.get(&*rule.name));
+            let change = service
+                .and_then(|name| spec.services.get(name))
+                .and_then(|service| service.overrides.get(&*rule.name));
             change.and_then(|change| change.threshold).unwrap_or(rule.threshold)
         })
         .min_by(f64::total_cmp)

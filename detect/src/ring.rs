@@ -26,13 +26,15 @@ impl Ring {
                 last.1 += count;
                 last.2 += matched;
             }
-            Some(last) if last.0 > bucket => match self.entries.binary_search_by_key(&bucket, |entry| entry.0) {
-                Ok(at) => {
-                    self.entries[at].1 += count;
-                    self.entries[at].2 += matched;
+            Some(last) if last.0 > bucket => {
+                match self.entries.binary_search_by_key(&bucket, |entry| entry.0) {
+                    Ok(at) => {
+                        self.entries[at].1 += count;
+                        self.entries[at].2 += matched;
+                    }
+                    Err(at) => self.entries.insert(at, (bucket, count, matched)),
                 }
-                Err(at) => self.entries.insert(at, (bucket, count, matched)),
-            },
+            }
             _ => self.entries.push((bucket, count, matched)),
         }
     }

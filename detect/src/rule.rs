@@ -109,7 +109,10 @@ pub(crate) struct Around<'a> {
 
 impl Filter {
     /// Compiles matchers; `list` finds the patterns of `@name`.
-    pub(crate) fn compile(matchers: &Matchers, list: impl Fn(&str) -> Option<Vec<String>>) -> Result<Self, String> {
+    pub(crate) fn compile(
+        matchers: &Matchers,
+        list: impl Fn(&str) -> Option<Vec<String>>,
+    ) -> Result<Self, String> {
         let mut tests = Vec::new();
         let mut statuses: Option<Box<[bool; 1000]>> = None;
         for matcher in &matchers.0 {
@@ -117,13 +120,15 @@ impl Filter {
                 let names: Vec<_> = Field::ALL.iter().map(|field| field.name()).collect();
                 format!("`{}` is no field of a request; fields are {}", matcher.name, names.join(", "))
             })?;
-            if let (Op::Matches | Op::NotMatches, Some(name)) = (matcher.op, matcher.value.strip_prefix('@')) {
+            if let (Op::Matches | Op::NotMatches, Some(name)) = (matcher.op, matcher.value.strip_prefix('@'))
+            {
                 let negated = matcher.op == Op::NotMatches;
                 if name == "logins" && field == Field::Path {
                     tests.push(Test::Login { negated });
                     continue;
                 }
-                let patterns = list(name).ok_or_else(|| format!("there is no list `{name}`; lists are named under `lists`"))?;
+                let patterns = list(name)
+                    .ok_or_else(|| format!("there is no list `{name}`; lists are named under `lists`"))?;
                 tests.push(Test::List { field, patterns: anchored(&patterns)?, negated });
                 continue;
             }

@@ -99,7 +99,8 @@ impl Shard {
     pub fn new(plan: Arc<Plan>, thread: usize, threads: usize, knobs: ShardKnobs, watch: Arc<Watch>) -> Self {
         let mine: Vec<usize> = (0..VIRTUAL_SHARDS).filter(|shard| shard % threads == thread).collect();
         let seeded = Seeded(plan.seed);
-        let part = || Part { cells: HashMap::with_hasher(seeded), hot: BTreeSet::new(), bytes: 0, evictions: 0 };
+        let part =
+            || Part { cells: HashMap::with_hasher(seeded), hot: BTreeSet::new(), bytes: 0, evictions: 0 };
         Self {
             memory_each: knobs.memory / mine.len().max(1),
             parts: mine.into_iter().map(|shard| (shard, part())).collect(),
@@ -185,7 +186,12 @@ impl Shard {
     fn hot(&self, which: impl Fn(&Cell) -> bool) -> Vec<(usize, CellKey)> {
         let mut found = Vec::new();
         for (shard, part) in &self.parts {
-            found.extend(part.hot.iter().filter(|key| part.cells.get(key).is_some_and(&which)).map(|key| (*shard, key.clone())));
+            found.extend(
+                part.hot
+                    .iter()
+                    .filter(|key| part.cells.get(key).is_some_and(&which))
+                    .map(|key| (*shard, key.clone())),
+            );
         }
         found
     }
@@ -194,7 +200,9 @@ impl Shard {
         let rule = self.plan.rules.get(usize::from(partial.rule));
         let service = self.plan.services.name(partial.service);
         let (of, host) = match (&partial.key, rule) {
-            (Key::Client(client), Some(rule)) if rule.is_by_prefix() => (CellOf::Prefix(client.prefix()), Some(*client)),
+            (Key::Client(client), Some(rule)) if rule.is_by_prefix() => {
+                (CellOf::Prefix(client.prefix()), Some(*client))
+            }
             (key, _) => (CellOf::Partial(key.clone()), None),
         };
         let client = pair_client(&partial.key, rule);
@@ -325,37 +333,48 @@ impl Shard {
         let (first, began, holds_until) = run.times(ask.cut);
         let participants = run.participants(ask.cut);
         let mut specimen_key = None;
-        let (name, kind, target, subject, window) = match (self.plan.rules.get(usize::from(key.rule)), &key.key) {
-            (Some(rule), of) => {
-                let subject = match of {
-                    CellOf::Partial(Key::Client(client)) => {
-                        self.watch.add(*client, holds_until.0);
-                        specimen_key = Some(Key::Client(*client));
-                        Subject::client(*client)
-                    }
-                    CellOf::Prefix(prefix) => {
-                        for client in run.hosts.keys().take(16) {
+        let (name, kind, target, subject, window) =
+            match (self.plan.rules.get(usize::from(key.rule)), &key.key) {
+                (Some(rule), of) => {
+                    let subject = match of {
+                        CellOf::Partial(Key::Client(client)) => {
                             self.watch.add(*client, holds_until.0);
+                            specimen_key = Some(Key::Client(*client));
+                            Subject::client(*client)
                         }
-                        specimen_key = run.hosts.keys().next().copied().map(Key::Client);
-                        Subject::new(SubjectKind::Prefix, prefix.to_string())
-                    }
-                    CellOf::Partial(Key::Text(text)) => {
-                        let kind = rule.by.first().and_then(|field| field.subject()).unwrap_or(SubjectKind::Service);
-                        Subject::new(kind, text)
-                    }
-                    CellOf::Partial(Key::Service | Key::Finding { .. }) => Subject::service(&service),
-                };
-                (rule.name.clone(), rule.kind, Subject::service(&service), subject, rule.window)
-            }
-            (None, CellOf::Partial(of @ Key::Finding { workload, rule })) => {
-                specimen_key = Some(of.clone());
-                let workload = Subject::new(SubjectKind::Workload, workload);
-                (rule.clone(), Kind::Intrusion, workload.clone(), workload, self.plan.finding_window)
-            }
-            // A rule number beyond the plan that is no finding: no combiner of this plan makes one.
-            (None, _) => ("unknown".into(), Kind::Sensor, Subject::service(&service), Subject::service(&service), Duration::ZERO),
-        };
+                        CellOf::Prefix(prefix) => {
+                            for client in run.hosts.keys().take(16) {
+                                self.watch.add(*client, holds_until.0);
+                            }
+                            specimen_key = run.hosts.keys().next().copied().map(Key::Client);
+                            Subject::new(SubjectKind::Prefix, prefix.to_string())
+                        }
+                        CellOf::Partial(Key::Text(text)) => {
+                            let kind = rule
+                                .by
+                                .first()
+                                .and_then(|field| field.subject())
+                                .unwrap_or(SubjectKind::Service);
+                            Subject::new(kind, text)
+                        }
+                        CellOf::Partial(Key::Service | Key::Finding { .. }) => Subject::service(&service),
+                    };
+                    (rule.name.clone(), rule.kind, Subject::service(&service), subject, rule.window)
+                }
+                (None, CellOf::Partial(of @ Key::Finding { workload, rule })) => {
+                    specimen_key = Some(of.clone());
+                    let workload = Subject::new(SubjectKind::Workload, workload);
+                    (rule.clone(), Kind::Intrusion, workload.clone(), workload, self.plan.finding_window)
+                }
+                // A rule number beyond the plan that is no finding: no combiner of this plan makes one.
+                (None, _) => (
+                    "unknown".into(),
+                    Kind::Sensor,
+                    Subject::service(&service),
+                    Subject::service(&service),
+                    Duration::ZERO,
+                ),
+            };
         let samples = specimen_key.and_then(|key| self.specimens.remove(&key)).unwrap_or_default();
         Signal {
             rule: name,

@@ -24,7 +24,8 @@ impl Watch {
             return;
         }
         if clients.len() > WATCHED_MAX
-            && let Some(oldest) = clients.iter().min_by_key(|(client, at)| (**at, **client)).map(|(client, _)| *client)
+            && let Some(oldest) =
+                clients.iter().min_by_key(|(client, at)| (**at, **client)).map(|(client, _)| *client)
         {
             clients.remove(&oldest);
         }

@@ -74,7 +74,10 @@ pub struct Changes {
 impl Changes {
     /// Whether there is nothing to write and nothing to answer.
     pub fn is_empty(&self) -> bool {
-        self.folded.is_empty() && self.rows.is_empty() && self.decisions.is_empty() && self.barriers.is_empty()
+        self.folded.is_empty()
+            && self.rows.is_empty()
+            && self.decisions.is_empty()
+            && self.barriers.is_empty()
     }
 }
 
@@ -159,15 +162,23 @@ impl Keeper {
         }
         for (fingerprint, held) in by_fingerprint {
             let (episodes, last_episode) = shelf.episodes.get(&fingerprint).cloned().unwrap_or_default();
-            let (patient, impatient): (Vec<_>, Vec<_>) = held.into_iter().partition(|held| now.since(held.since) < WAIT_MAX);
+            let (patient, impatient): (Vec<_>, Vec<_>) =
+                held.into_iter().partition(|held| now.since(held.since) < WAIT_MAX);
             let newest = episodes.last();
             let clear = newest.map_or(EventTime::MAX, |incident| clearance(incident, &shelf.clearances));
             // Without a fact that has waited its full time, those that must wait do; with one, all of this
             // fingerprint go, in order.
             let clear = if impatient.is_empty() { clear } else { EventTime::MAX };
             let signals = patient.iter().chain(&impatient).map(|held| held.signal.clone()).collect();
-            let (folded, waiting) =
-                fold_signals(&episodes, last_episode, signals, clear, now, &self.policy.context, &self.policy.knobs);
+            let (folded, waiting) = fold_signals(
+                &episodes,
+                last_episode,
+                signals,
+                clear,
+                now,
+                &self.policy.context,
+                &self.policy.knobs,
+            );
             changes.impatient += impatient.len() as u64;
             for held in patient.into_iter().chain(impatient) {
                 if waiting.contains(&held.signal) {
@@ -186,7 +197,8 @@ impl Keeper {
                 changes.barriers.push(passing.barrier.clone());
             }
         }
-        changes.progress = changes.barriers.iter().flat_map(|barrier| barrier.sources.iter().cloned()).collect();
+        changes.progress =
+            changes.barriers.iter().flat_map(|barrier| barrier.sources.iter().cloned()).collect();
         changes
     }
 
@@ -203,7 +215,14 @@ impl Keeper {
     }
 
     /// Folds what a person does.
-    pub fn fold_command(&mut self, incident: &Incident, actor: &Actor, command: Command, shelf: &Shelf, now: Wall) -> Result<Changes, Refused> {
+    pub fn fold_command(
+        &mut self,
+        incident: &Incident,
+        actor: &Actor,
+        command: Command,
+        shelf: &Shelf,
+        now: Wall,
+    ) -> Result<Changes, Refused> {
         let folded = fold_command(incident, actor, command, now, &self.policy.knobs)?;
         let mut changes = Changes::default();
         self.consequences(folded, shelf, now, &mut changes);
@@ -213,9 +232,17 @@ impl Keeper {
     /// Whom to tell and whom to throttle because of one fold.
     fn consequences(&mut self, folded: Folded, shelf: &Shelf, now: Wall, changes: &mut Changes) {
         if folded.transitions.iter().any(Transition::tells) {
-            let rows: Vec<Row> = shelf.rows.iter().filter(|row| row.key.incident == folded.incident.id).cloned().collect();
+            let rows: Vec<Row> =
+                shelf.rows.iter().filter(|row| row.key.incident == folded.incident.id).cloned().collect();
             let policy = &self.policy;
-            changes.rows.extend(desire(&policy.route, &policy.receivers, &folded.incident, &folded.transitions, &rows, now));
+            changes.rows.extend(desire(
+                &policy.route,
+                &policy.receivers,
+                &folded.incident,
+                &folded.transitions,
+                &rows,
+                now,
+            ));
         }
         let active: Vec<Decision> = shelf.decisions.iter().chain(&changes.decisions).cloned().collect();
         for verdict in self.throttle.consider(&folded, &active, now) {
@@ -260,6 +287,10 @@ fn clearance(incident: &Incident, clearances: &BTreeMap<String, EventTime>) -> E
 impl Shelf {
     /// The ids of all its episodes, for reading their outbox rows.
     pub fn ids(&self) -> Vec<IncidentId> {
-        self.episodes.values().flat_map(|(episodes, _)| episodes).map(|incident| incident.id.clone()).collect()
+        self.episodes
+            .values()
+            .flat_map(|(episodes, _)| episodes)
+            .map(|incident| incident.id.clone())
+            .collect()
     }
 }

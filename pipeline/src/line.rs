@@ -13,8 +13,8 @@ use beaconfire_detect::{Census, Plan, Shard, ShardKnobs, Watch};
 use beaconfire_model::{EventTime, Log, Names, Offset, Signal, Source, Wall};
 
 use crate::{
-    Barrier, Changes, DeadLetterSink, Durable, Exchange, Freight, Host, Keeper, Registry, Shelf, Tally, Tides, Worker,
-    WorkerFault, WorkerId, WorkerKnobs,
+    Barrier, Changes, DeadLetterSink, Durable, Exchange, Freight, Host, Keeper, Registry, Shelf, Tally,
+    Tides, Worker, WorkerFault, WorkerId, WorkerKnobs,
 };
 
 /// How a line is laid out.
@@ -98,12 +98,23 @@ impl<L: Log> Line<L> {
         let worker_knobs = WorkerKnobs { live: false, ..knobs.worker.clone() };
         let shards = (0..knobs.shards)
             .map(|thread| {
-                let shard = ShardKnobs { memory: knobs.memory / knobs.shards, early: false, drift: worker_knobs.drift };
+                let shard = ShardKnobs {
+                    memory: knobs.memory / knobs.shards,
+                    early: false,
+                    drift: worker_knobs.drift,
+                };
                 Shard::new(plan.clone(), thread, knobs.shards, shard, watch.clone())
             })
             .collect();
         let worker = Worker::new(
-            WorkerId(0), worker_knobs, plan, decode, watch, Arc::default(), Arc::new(Registry::default()), names,
+            WorkerId(0),
+            worker_knobs,
+            plan,
+            decode,
+            watch,
+            Arc::default(),
+            Arc::new(Registry::default()),
+            names,
         );
         Self { log, worker, shards: Shards { shards, signals: Vec::new() }, now: knobs.now }
     }
@@ -215,7 +226,13 @@ fn wall(at: EventTime) -> Wall {
 }
 
 /// Resolves what is over at `at`, each incident at the time it is over.
-fn resolve_until(keeper: &mut Keeper, shelf: &mut Shelf, entries: &[String], at: EventTime, each: &mut impl FnMut(&Changes)) {
+fn resolve_until(
+    keeper: &mut Keeper,
+    shelf: &mut Shelf,
+    entries: &[String],
+    at: EventTime,
+    each: &mut impl FnMut(&Changes),
+) {
     shelf.clearances = entries.iter().map(|entry| (entry.clone(), at)).collect();
     let knobs = keeper.policy().knobs.clone();
     let mut due: Vec<_> = shelf

@@ -39,7 +39,8 @@ impl Rewind {
     }
 
     fn merge_oldest(&mut self) {
-        let (Some((_, first)), Some(mut second)) = (self.seconds.pop_first(), self.seconds.first_entry()) else {
+        let (Some((_, first)), Some(mut second)) = (self.seconds.pop_first(), self.seconds.first_entry())
+        else {
             return;
         };
         if first.0 < second.get().0 {
@@ -65,7 +66,12 @@ impl Rewind {
 }
 
 /// The time before which every window of an entry is finished.
-pub(crate) fn unfinished(common: EventTime, longest_window: Duration, lateness: Duration, drift: Duration) -> EventTime {
+pub(crate) fn unfinished(
+    common: EventTime,
+    longest_window: Duration,
+    lateness: Duration,
+    drift: Duration,
+) -> EventTime {
     common.minus(longest_window).minus(lateness).minus(drift)
 }
 

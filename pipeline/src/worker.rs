@@ -12,15 +12,15 @@ use std::time::Duration;
 use beaconfire_decode::{DecodeKnobs, Decoder, Reject};
 use beaconfire_detect::{Combiner, Plan, Seen, Watch};
 use beaconfire_model::{
-    Assignment, Committed, Earliest, EntryId, EventTime, Evidence, Kind, Latest, Log, LogFault, Names, Offset, Peak,
-    Record, Severity, Signal, Source, Start, Subject, SubjectKind, TopicId, Turn, Wall,
+    Assignment, Committed, Earliest, EntryId, EventTime, Evidence, Kind, Latest, Log, LogFault, Names,
+    Offset, Peak, Record, Severity, Signal, Source, Start, Subject, SubjectKind, TopicId, Turn, Wall,
 };
 
 use crate::offsets::unfinished;
 use crate::registry::Span;
 use crate::{
-    Barrier, Counted, Durable, Exchange, Freight, Mark, Metadata, Registry, Rewind, SourceTally, Tally, Tide, Tides,
-    WorkerId,
+    Barrier, Counted, Durable, Exchange, Freight, Mark, Metadata, Registry, Rewind, SourceTally, Tally, Tide,
+    Tides, WorkerId,
 };
 
 /// Where records go that do not decode.
@@ -239,10 +239,14 @@ impl Worker {
         }
         let now = host.now();
         if self.waiting.is_empty()
-            && (self.combiner.is_full() || now.since(self.flushed_at) >= self.knobs.flush_every || now < self.flushed_at)
+            && (self.combiner.is_full()
+                || now.since(self.flushed_at) >= self.knobs.flush_every
+                || now < self.flushed_at)
         {
             self.flush(log, exchange, now);
-            if self.in_flight.is_none() && (now.since(self.barrier_at) >= self.knobs.barrier_every || now < self.barrier_at) {
+            if self.in_flight.is_none()
+                && (now.since(self.barrier_at) >= self.knobs.barrier_every || now < self.barrier_at)
+            {
                 self.barrier(exchange, now);
             }
         }
@@ -250,7 +254,13 @@ impl Worker {
     }
 
     /// Stops in order: everything read is flushed, made durable if that happens in time, and committed.
-    pub fn stop<L: Log, X: Exchange, H: Host>(&mut self, log: &mut L, exchange: &mut X, host: &mut H, within: Duration) -> Result<(), WorkerFault> {
+    pub fn stop<L: Log, X: Exchange, H: Host>(
+        &mut self,
+        log: &mut L,
+        exchange: &mut X,
+        host: &mut H,
+        within: Duration,
+    ) -> Result<(), WorkerFault> {
         let sources: Vec<Source> = self.held.keys().copied().collect();
         self.settle(log, exchange, host, within)?;
         for source in &sources {
@@ -377,7 +387,12 @@ impl Worker {
             self.waiting.push_back((0, Freight::Fact(Box::new(fact))));
         }
         let parcels = self.combiner.take(exchange.threads());
-        self.waiting.extend(parcels.into_iter().enumerate().map(|(thread, parcel)| (thread, Freight::Parcel(Box::new(parcel)))));
+        self.waiting.extend(
+            parcels
+                .into_iter()
+                .enumerate()
+                .map(|(thread, parcel)| (thread, Freight::Parcel(Box::new(parcel)))),
+        );
         self.hand_on(exchange);
     }
 
@@ -386,7 +401,8 @@ impl Worker {
         let mut ahead = Vec::new();
         let stall_after = self.knobs.stall_after;
         for (source, held) in &mut self.held {
-            held.stalled = self.knobs.live && !held.caught_up && !self.paused && now.since(held.moved) >= stall_after;
+            held.stalled =
+                self.knobs.live && !held.caught_up && !self.paused && now.since(held.moved) >= stall_after;
         }
         for (source, held) in &self.held {
             let clearance = self.clearance(*source, held, now);
@@ -410,7 +426,9 @@ impl Worker {
             if held.caught_up {
                 let clearance = match self.knobs.live {
                     false => EventTime::MAX,
-                    true => now.as_event_time().minus(held.delay).minus(self.plan.entry(source.entry).lateness),
+                    true => {
+                        now.as_event_time().minus(held.delay).minus(self.plan.entry(source.entry).lateness)
+                    }
                 };
                 self.combiner.clear(*source, clearance);
             } else if self.combiner.watermark(*source) > common.plus(self.knobs.drift) {
@@ -442,7 +460,8 @@ impl Worker {
         let sources: Vec<Source> = self.held.keys().copied().collect();
         let mut marks = Vec::with_capacity(sources.len());
         for source in sources {
-            let pending = self.decoders.get(usize::from(source.entry.0)).and_then(|decoder| decoder.pending(source));
+            let pending =
+                self.decoders.get(usize::from(source.entry.0)).and_then(|decoder| decoder.pending(source));
             let floor = self.unfinished(source.entry);
             let Some(held) = self.held.get(&source) else { continue };
             let clearance = (held.next >= held.committed).then(|| self.clearance(source, held, now));
@@ -472,7 +491,8 @@ impl Worker {
             }
             let mut commits = Vec::new();
             for mark in barrier.sources {
-                let Some(held) = self.held.get_mut(&mark.source).filter(|held| held.epoch == mark.epoch) else {
+                let Some(held) = self.held.get_mut(&mark.source).filter(|held| held.epoch == mark.epoch)
+                else {
                     continue;
                 };
                 held.committed = held.committed.max(mark.next);
@@ -481,7 +501,11 @@ impl Worker {
                 }
                 held.said = Some((held.committed, mark.rewind));
                 let metadata = Metadata { rewind: mark.rewind, seed: mark.seed, epoch: mark.epoch };
-                commits.push(Committed { source: mark.source, next: held.committed, metadata: metadata.text() });
+                commits.push(Committed {
+                    source: mark.source,
+                    next: held.committed,
+                    metadata: metadata.text(),
+                });
             }
             if !commits.is_empty() {
                 match log.commit(&commits) {
@@ -517,7 +541,12 @@ impl Worker {
     }
 
     /// Sources were given to us: decide where each begins.
-    fn begin<L: Log, H: Host>(&mut self, log: &mut L, host: &mut H, assignments: Vec<Assignment>) -> Result<(), WorkerFault> {
+    fn begin<L: Log, H: Host>(
+        &mut self,
+        log: &mut L,
+        host: &mut H,
+        assignments: Vec<Assignment>,
+    ) -> Result<(), WorkerFault> {
         let now = host.now();
         // A partition that appears later in a topic we know begins at its first record: nobody has read it.
         let known: Vec<TopicId> = assignments
@@ -564,9 +593,24 @@ impl Worker {
         };
         if let Some(next) = committed {
             if next < given.low {
-                self.lost(given, format!("offsets {} to {} had left the log before they were read", next.0, given.low.0 - 1), now);
+                self.lost(
+                    given,
+                    format!(
+                        "offsets {} to {} had left the log before they were read",
+                        next.0,
+                        given.low.0 - 1
+                    ),
+                    now,
+                );
             } else if next > given.high {
-                self.lost(given, format!("the log ends at {}, before the committed offset {}: it was truncated or made anew", given.high.0, next.0), now);
+                self.lost(
+                    given,
+                    format!(
+                        "the log ends at {}, before the committed offset {}: it was truncated or made anew",
+                        given.high.0, next.0
+                    ),
+                    now,
+                );
                 at = given.high;
             }
         }
@@ -614,7 +658,12 @@ impl Worker {
             first: Earliest(at),
             began: Earliest(at),
             holds_until: Latest(at),
-            evidence: Evidence { observed: Peak(1.0), threshold: 0.0, window: Duration::from_secs(1), series: Vec::new() },
+            evidence: Evidence {
+                observed: Peak(1.0),
+                threshold: 0.0,
+                window: Duration::from_secs(1),
+                series: Vec::new(),
+            },
             participants: Vec::new(),
             samples: Vec::new(),
             entry: given.source.entry,
@@ -622,7 +671,14 @@ impl Worker {
     }
 
     /// Sources are to be given up. Lost ones have gone already: nothing to wait for, nothing to commit.
-    fn give_up<L: Log, X: Exchange, H: Host>(&mut self, log: &mut L, exchange: &mut X, host: &mut H, sources: &[Source], lost: bool) -> Result<(), WorkerFault> {
+    fn give_up<L: Log, X: Exchange, H: Host>(
+        &mut self,
+        log: &mut L,
+        exchange: &mut X,
+        host: &mut H,
+        sources: &[Source],
+        lost: bool,
+    ) -> Result<(), WorkerFault> {
         if !lost && sources.iter().any(|source| self.held.contains_key(source)) {
             self.settle(log, exchange, host, self.knobs.revoke_within)?;
         } else {
@@ -637,7 +693,13 @@ impl Worker {
     }
 
     /// Flushes, sends an urgent barrier and waits a bounded time for it to become durable and committed.
-    fn settle<L: Log, X: Exchange, H: Host>(&mut self, log: &mut L, exchange: &mut X, host: &mut H, within: Duration) -> Result<(), WorkerFault> {
+    fn settle<L: Log, X: Exchange, H: Host>(
+        &mut self,
+        log: &mut L,
+        exchange: &mut X,
+        host: &mut H,
+        within: Duration,
+    ) -> Result<(), WorkerFault> {
         let deadline = host.now().plus(within);
         let mut sent = false;
         loop {
@@ -661,7 +723,8 @@ impl Worker {
         let Some(held) = self.held.remove(&source) else { return };
         if held.next > held.covers_from {
             let merged_through = Offset(held.next.0 - 1);
-            self.registry.leave(source, Span { covers_from: held.covers_from, merged_through, rewind: held.rewind });
+            self.registry
+                .leave(source, Span { covers_from: held.covers_from, merged_through, rewind: held.rewind });
         }
         self.combiner.end(source);
         if let Some(decoder) = self.decoders.get_mut(usize::from(source.entry.0)) {
