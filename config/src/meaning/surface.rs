@@ -133,17 +133,32 @@ fn token(judge: &mut Judge<'_>, token: &At<raw::Token>) -> Option<Token> {
 /// Where incidents are kept.
 pub(crate) fn store(judge: &mut Judge<'_>, raw: &Raw) -> StoreKnobs {
     let url = &raw.store.url;
+    let example = "for example `url: sqlite:/var/lib/beaconfire/beaconfire.db`";
     if url.starts_with("postgres") {
         // The whole line may hold a password.
         let said = "PostgreSQL is not in this version: `store.url` is `sqlite:PATH`";
         let complaint = Complaint::error(said).at(judge.origins, url.place).hidden();
-        judge.complaints.push(complaint.mend("for example `url: sqlite:/var/lib/beaconfire/beaconfire.db`"));
-    } else if url.strip_prefix("sqlite:").is_none_or(|path| path.trim_start_matches('/').is_empty()) {
-        judge.push(
-            Complaint::error("`store.url` is not `sqlite:PATH`"),
-            url.place,
-            "for example `url: sqlite:/var/lib/beaconfire/beaconfire.db`",
-        );
+        judge.complaints.push(complaint.mend(example));
+    } else {
+        let path = url.strip_prefix("sqlite:").map(|path| path.strip_prefix("//").unwrap_or(path));
+        match path {
+            None | Some("") => judge.error(url.place, "`store.url` is not `sqlite:PATH`", example),
+            Some(path) if path.contains(":memory:") => {
+                judge.error(
+                    url.place,
+                    "`store.url` names no file: an incident must survive a restart",
+                    example,
+                );
+            }
+            Some(path) if path.contains('?') => {
+                judge.error(
+                    url.place,
+                    "parameters after `?` in `store.url` are not in this version",
+                    example,
+                );
+            }
+            Some(_) => {}
+        }
     }
     let retention = judge.span("store.retention", &raw.store.retention, "1h"..="3650d");
     let incidents = &raw.incidents;

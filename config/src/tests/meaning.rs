@@ -363,6 +363,8 @@ fn the_rest_is_bounded() {
         ("pipeline: {exchange: redis}\n", "`redis` is no exchange"),
         ("store: {url: 'mysql:x'}\n", "is not `sqlite:PATH`"),
         ("store: {url: 'sqlite:'}\n", "is not `sqlite:PATH`"),
+        ("store: {url: 'sqlite::memory:'}\n", "must survive a restart"),
+        ("store: {url: 'sqlite:a.db?mode=ro'}\n", "after `?` in `store.url` are not in this version"),
         ("store: {retention: 1s}\n", "`store.retention` is out of range"),
         ("store: {retention: 1h}\nincidents: {resolve_after: 2h}\n", "shorter than"),
     ] {
