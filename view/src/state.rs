@@ -1,0 +1,101 @@
+//! What feeds us, and how we are. Plain data: the binary knows these facts, no crate below does.
+
+use serde::{Deserialize, Serialize};
+
+/// A partition that feeds us.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SourceJson {
+    /// The entry of `kafka.topics`, by name.
+    pub entry: String,
+    /// The topic.
+    pub topic: String,
+    /// The partition.
+    pub partition: i32,
+    /// Records seen of each format, most first.
+    pub formats: Vec<FormatCountJson>,
+    /// Records rejected, by reason, most first.
+    pub rejected: Vec<RejectCountJson>,
+    /// Late records.
+    pub late: u64,
+    /// The largest event time less the lateness; `null` before the first record.
+    pub watermark: Option<String>,
+    /// The lateness that is configured.
+    pub lateness_seconds: f64,
+    /// Records behind the partition's end; `null` while unknown.
+    pub lag_records: Option<u64>,
+}
+
+/// So many records of one format.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FormatCountJson {
+    /// The format.
+    pub format: String,
+    /// How many.
+    pub records: u64,
+}
+
+/// So many records rejected for one reason.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RejectCountJson {
+    /// The reason.
+    pub reason: String,
+    /// How many.
+    pub records: u64,
+}
+
+/// How we are ourselves.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StatusJson {
+    /// Our version.
+    pub version: String,
+    /// The revision it was built from; empty where unknown.
+    pub revision: String,
+    /// The name of this installation.
+    pub installation: String,
+    /// Our clock.
+    pub now: String,
+    /// Since when the process runs.
+    pub started_at: String,
+    /// When the last record arrived.
+    pub last_record_at: Option<String>,
+    /// Whether Kafka answers; `null` without Kafka.
+    pub kafka_up: Option<bool>,
+    /// Records behind the ends of our partitions; `null` while unknown.
+    pub lag_records: Option<u64>,
+    /// Whether the store takes writes.
+    pub store_up: bool,
+    /// Each integration of each receiver.
+    pub receivers: Vec<ReceiverStateJson>,
+    /// When the configuration was loaded.
+    pub config_loaded_at: String,
+    /// Rules that are not exact with the group's members and topics as they are.
+    pub inexact_rules: Vec<InexactRuleJson>,
+    /// The mode of throttling where a rule does not say otherwise.
+    pub throttle_mode: String,
+}
+
+/// How one integration of one receiver is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReceiverStateJson {
+    /// The receiver.
+    pub receiver: String,
+    /// The integration within it.
+    pub integration: String,
+    /// Rows that wait.
+    pub pending: u64,
+    /// Since when the oldest waits.
+    pub oldest_pending_at: Option<String>,
+    /// Until when its endpoint is paused.
+    pub paused_until: Option<String>,
+    /// What went wrong last.
+    pub last_error: Option<String>,
+}
+
+/// A rule that is not exact, and why.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InexactRuleJson {
+    /// The rule.
+    pub rule: String,
+    /// Why.
+    pub why: String,
+}
