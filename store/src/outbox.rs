@@ -1,0 +1,152 @@
+//! Outbox rows: reading them, and writing them under their version.
+
+use beaconfire_incident::{IncidentId, Status};
+use beaconfire_outbox::{Fate, Handle, Lane, Row, RowKey, Suppressed, Told};
+use sqlx::any::AnyRow;
+use sqlx::{Any, AssertSqlSafe, Transaction};
+
+use crate::incidents::AT_ONCE;
+use crate::sql::{Fields, list, rank};
+use crate::{SaveError, Store, StoreError};
+
+impl Store {
+    /// The outbox rows of these incidents, by (incident, receiver, integration).
+    pub async fn rows(&self, incidents: &[IncidentId]) -> Result<Vec<Row>, StoreError> {
+        let mut found = Vec::new();
+        for some in incidents.chunks(AT_ONCE) {
+            let keys = list(some.len());
+            // Made of placeholders.
+            let sql = format!("SELECT * FROM outbox WHERE incident IN ({keys})");
+            let mut query = sqlx::query(AssertSqlSafe(sql));
+            for id in some {
+                query = query.bind(id.as_str().to_owned());
+            }
+            for row in &query.fetch_all(&self.readers).await? {
+                found.push(read(row)?);
+            }
+        }
+        found.sort_by(|a, b| a.key.cmp(&b.key));
+        Ok(found)
+    }
+
+    /// All rows with something left to tell: for settling those whose receiver is no longer configured.
+    pub async fn waiting_rows(&self) -> Result<Vec<Row>, StoreError> {
+        let select =
+            sqlx::query("SELECT * FROM outbox WHERE waits = 1 ORDER BY incident, receiver, integration");
+        select.fetch_all(&self.readers).await?.iter().map(read).collect()
+    }
+}
+
+/// A row as stored.
+pub(crate) fn read(row: &AnyRow) -> Result<Row, StoreError> {
+    let told = match row.maybe_number("told_revision")? {
+        None => None,
+        Some(_) => Some(told(row, "told_revision", "told_status", "told_severity")?),
+    };
+    Ok(Row {
+        key: RowKey {
+            incident: IncidentId::from_text(&row.text("incident")?),
+            receiver: row.text("receiver")?.into(),
+            integration: row.text("integration")?.into(),
+        },
+        version: row.number("version")?,
+        desired: self::told(row, "desired_revision", "desired_status", "desired_severity")?,
+        told,
+        handle: row.maybe_text("handle")?.map(Handle),
+        fate: row.word("fate", parse_fate)?,
+        lane: lane(row.number("lane")?).ok_or_else(|| StoreError::Corrupt("lane".into()))?,
+        send_resolved: row.flag("send_resolved")?,
+        attempts: row.count("attempts")?,
+        due: row.wall("due")?,
+        waiting_since: row.wall("waiting_since")?,
+        messages: row.count("messages")?,
+        last_error: row.maybe_text("last_error")?,
+        created_at: row.wall("created_at")?,
+    })
+}
+
+fn told(row: &AnyRow, revision: &str, status: &str, severity: &str) -> Result<Told, StoreError> {
+    Ok(Told {
+        revision: row.count(revision)?,
+        status: row.word(status, Status::parse)?,
+        severity: row.severity(severity)?,
+    })
+}
+
+/// Writes a row under its version; the lease is left as it is.
+pub(crate) async fn save(tx: &mut Transaction<'_, Any>, row: &Row) -> Result<(), SaveError> {
+    let sql = if row.version == 0 { INSERT } else { UPDATE };
+    let done = sqlx::query(sql)
+        .bind(row.key.incident.as_str().to_owned())
+        .bind(row.key.receiver.to_string())
+        .bind(row.key.integration.to_string())
+        .bind(row.version)
+        .bind(i64::from(row.desired.revision))
+        .bind(row.desired.status.name())
+        .bind(rank(row.desired.severity))
+        .bind(row.told.map(|told| i64::from(told.revision)))
+        .bind(row.told.map(|told| told.status.name()))
+        .bind(row.told.map(|told| rank(told.severity)))
+        .bind(row.handle.as_ref().map(|handle| handle.0.clone()))
+        .bind(fate_name(&row.fate))
+        .bind(lane_rank(row.lane))
+        .bind(i64::from(row.send_resolved))
+        .bind(i64::from(row.attempts))
+        .bind(row.due.millis())
+        .bind(row.waiting_since.millis())
+        .bind(i64::from(row.messages))
+        .bind(row.last_error.clone())
+        .bind(row.created_at.millis())
+        .bind(i64::from(row.next_action().is_some()))
+        .execute(&mut **tx)
+        .await
+        .map_err(SaveError::of_insert)?;
+    if done.rows_affected() == 1 { Ok(()) } else { Err(SaveError::Conflict) }
+}
+
+const INSERT: &str = "INSERT INTO outbox (incident, receiver, integration, version, desired_revision, desired_status, \
+     desired_severity, told_revision, told_status, told_severity, handle, fate, lane, send_resolved, attempts, due, \
+     waiting_since, messages, last_error, created_at, waits) VALUES ($1, $2, $3, $4 + 1, $5, $6, $7, $8, $9, $10, \
+     $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21)";
+
+const UPDATE: &str = "UPDATE outbox SET version = version + 1, desired_revision = $5, desired_status = $6, \
+     desired_severity = $7, told_revision = $8, told_status = $9, told_severity = $10, handle = $11, fate = $12, \
+     lane = $13, send_resolved = $14, attempts = $15, due = $16, waiting_since = $17, messages = $18, \
+     last_error = $19, created_at = $20, waits = $21 \
+     WHERE incident = $1 AND receiver = $2 AND integration = $3 AND version = $4";
+
+/// The name of a fate in SQL: `suppressed` with its reason.
+pub(crate) fn fate_name(fate: &Fate) -> String {
+    match fate {
+        Fate::Pending => "pending".into(),
+        Fate::Delivered => "delivered".into(),
+        Fate::Dead => "dead".into(),
+        Fate::Suppressed(why) => format!("suppressed:{}", why.name()),
+    }
+}
+
+pub(crate) fn parse_fate(name: &str) -> Option<Fate> {
+    match name {
+        "pending" => Some(Fate::Pending),
+        "delivered" => Some(Fate::Delivered),
+        "dead" => Some(Fate::Dead),
+        _ => {
+            let why = name.strip_prefix("suppressed:")?;
+            Suppressed::ALL.into_iter().find(|known| known.name() == why).map(Fate::Suppressed)
+        }
+    }
+}
+
+/// Smaller is sooner.
+pub(crate) fn lane_rank(lane: Lane) -> i64 {
+    match lane {
+        Lane::Page => 0,
+        Lane::Ticket => 1,
+        Lane::Update => 2,
+        Lane::Info => 3,
+    }
+}
+
+pub(crate) fn lane(rank: i64) -> Option<Lane> {
+    Lane::ALL.into_iter().find(|lane| lane_rank(*lane) == rank)
+}

@@ -1,0 +1,92 @@
+//! How far each source has come, written by its owner and read by everybody who resolves incidents.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use beaconfire_model::{EventTime, Offset};
+use sqlx::{Any, Transaction};
+
+use crate::sql::Fields;
+use crate::{SaveError, Store, StoreError};
+
+/// How far one source has come.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Progress {
+    /// The entry of `kafka.topics`, by name.
+    pub entry: String,
+    /// The topic.
+    pub topic: String,
+    /// The partition.
+    pub partition: i32,
+    /// The owner's epoch: an older owner's write changes nothing.
+    pub epoch: i64,
+    /// Nothing older than this will come; `None` while it is not known. Writing `None` keeps what is recorded.
+    pub clearance: Option<EventTime>,
+    /// The next offset to process.
+    pub next: Offset,
+}
+
+impl Store {
+    /// The clearance of each entry: the minimum over its sources. An entry with a source whose clearance is not
+    /// known is left out.
+    pub async fn clearances(&self) -> Result<BTreeMap<String, EventTime>, StoreError> {
+        let select = sqlx::query(
+            "SELECT entry, MIN(clearance) AS least FROM progress GROUP BY entry HAVING COUNT(*) = COUNT(clearance)",
+        );
+        let rows = select.fetch_all(&self.readers).await?;
+        rows.iter().map(|row| Ok((row.text("entry")?, row.event("least")?))).collect()
+    }
+
+    /// All sources, by entry, topic, partition.
+    pub async fn progress(&self) -> Result<Vec<Progress>, StoreError> {
+        let select = sqlx::query("SELECT * FROM progress ORDER BY entry, topic, partition_number");
+        let rows = select.fetch_all(&self.readers).await?;
+        let read = |row| -> Result<Progress, StoreError> {
+            let row: &sqlx::any::AnyRow = row;
+            Ok(Progress {
+                entry: row.text("entry")?,
+                topic: row.text("topic")?,
+                partition: row.count("partition_number")?,
+                epoch: row.number("epoch")?,
+                clearance: row.maybe_number("clearance")?.map(EventTime::from_millis),
+                next: Offset(row.number("next_offset")?),
+            })
+        };
+        rows.iter().map(read).collect()
+    }
+
+    /// Forgets the sources of entries that are no longer configured: they would hold back resolving for ever.
+    pub async fn forget_entries_except(&self, entries: &[String]) -> Result<(), StoreError> {
+        let kept: BTreeSet<&str> = entries.iter().map(String::as_str).collect();
+        let mut tx = self.begin().await?;
+        let known = sqlx::query("SELECT DISTINCT entry FROM progress").fetch_all(&mut *tx).await?;
+        for row in &known {
+            let entry = row.text("entry")?;
+            if !kept.contains(entry.as_str()) {
+                sqlx::query("DELETE FROM progress WHERE entry = $1").bind(entry).execute(&mut *tx).await?;
+            }
+        }
+        tx.commit().await?;
+        Ok(())
+    }
+}
+
+pub(crate) async fn save(tx: &mut Transaction<'_, Any>, progress: &[Progress]) -> Result<(), SaveError> {
+    for source in progress {
+        sqlx::query(
+            "INSERT INTO progress (entry, topic, partition_number, epoch, clearance, next_offset) \
+             VALUES ($1, $2, $3, $4, $5, $6) \
+             ON CONFLICT (entry, topic, partition_number) DO UPDATE SET epoch = excluded.epoch, \
+             clearance = COALESCE(excluded.clearance, progress.clearance), next_offset = excluded.next_offset \
+             WHERE progress.epoch <= excluded.epoch",
+        )
+        .bind(source.entry.clone())
+        .bind(source.topic.clone())
+        .bind(i64::from(source.partition))
+        .bind(source.epoch)
+        .bind(source.clearance.map(EventTime::millis))
+        .bind(source.next.0)
+        .execute(&mut **tx)
+        .await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,116 @@
+//! Opening, closing, and the two ways in: one connection that writes, a few that read.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
+use sqlx::{Any, AnyPool, Transaction};
+
+use crate::migrate::{Identity, migrate};
+use crate::{StoreError, file};
+
+/// Connections that read at the same time.
+const READERS: u32 = 4;
+
+/// How long a caller waits for its turn: a writer that waits its 5 s for another process's lock may be before it.
+const TURN_MAX: Duration = Duration::from_secs(15);
+
+/// How often opening is tried while other processes open the same new file: changing to WAL fails at once where
+/// another connection is in the way, without regard to the busy timeout.
+const OPEN_TRIES: u32 = 20;
+
+/// For every connection: wait 5 s for a lock; a commit is on the disk when it returns; children go with their parent.
+const SETTINGS: &str = "PRAGMA busy_timeout = 5000; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; \
+     PRAGMA foreign_keys = ON; PRAGMA journal_size_limit = 67108864;";
+
+/// Where incidents are kept, and for how long.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoreKnobs {
+    /// `sqlite:PATH`.
+    pub url: String,
+    /// How long resolved incidents and ended decisions are kept.
+    pub retention: Duration,
+}
+
+/// The store. Clones share its connections; several processes may share its file.
+#[derive(Debug, Clone)]
+pub struct Store {
+    pub(crate) writer: AnyPool,
+    pub(crate) readers: AnyPool,
+    pub(crate) retention: Duration,
+    identity: Arc<Identity>,
+}
+
+impl Store {
+    /// Opens the store, makes it where there is none (mode 0600, in a directory that exists), and brings its schema
+    /// up to date. Refuses databases other than SQLite, and a schema newer than ours.
+    pub async fn open(knobs: &StoreKnobs) -> Result<Self, StoreError> {
+        let path = file::path(&knobs.url)?;
+        file::make(&path)?;
+        let url = file::driver_url(&path);
+        let mut tries = 0;
+        loop {
+            match Self::try_open(&url, knobs.retention).await {
+                Err(cause) if cause.is_busy() && tries < OPEN_TRIES => {
+                    tries += 1;
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                }
+                other => return other,
+            }
+        }
+    }
+
+    async fn try_open(url: &str, retention: Duration) -> Result<Self, StoreError> {
+        sqlx::any::install_default_drivers();
+        let options: AnyConnectOptions = url.parse()?;
+        let writer = pool(1, SETTINGS).connect_with(options.clone()).await?;
+        let mut tx = writer.begin_with("BEGIN IMMEDIATE").await?;
+        let identity = Arc::new(migrate(&mut tx).await?);
+        tx.commit().await?;
+        let reading = "PRAGMA busy_timeout = 5000; PRAGMA query_only = ON;";
+        let readers = pool(READERS, reading).connect_with(options).await?;
+        Ok(Self { writer, readers, retention, identity })
+    }
+
+    /// The installation's own id, 16 hex digits, made with the store: part of dedup keys and Message-IDs.
+    pub fn installation(&self) -> &str {
+        &self.identity.installation
+    }
+
+    /// The seed for hashes over what attackers choose, made with the store.
+    pub fn seed(&self) -> u64 {
+        self.identity.seed
+    }
+
+    /// Whether the store can be read.
+    pub async fn healthy(&self) -> Result<(), StoreError> {
+        sqlx::query("SELECT name FROM meta LIMIT 1").fetch_optional(&self.readers).await?;
+        Ok(())
+    }
+
+    /// Closes all connections; what was saved is in the file. Calls through other clones fail from now on.
+    pub async fn close(&self) {
+        self.readers.close().await;
+        self.writer.close().await;
+    }
+
+    /// A transaction that holds the write lock from its beginning: one that takes it later may find that what it
+    /// has read is stale, and fails without waiting.
+    pub(crate) async fn begin(&self) -> Result<Transaction<'static, Any>, StoreError> {
+        Ok(self.writer.begin_with("BEGIN IMMEDIATE").await?)
+    }
+}
+
+fn pool(connections: u32, settings: &'static str) -> AnyPoolOptions {
+    AnyPoolOptions::new()
+        .max_connections(connections)
+        .acquire_timeout(TURN_MAX)
+        .idle_timeout(None)
+        .max_lifetime(None)
+        .after_connect(move |connection, _| {
+            Box::pin(async move {
+                sqlx::raw_sql(settings).execute(connection).await?;
+                Ok(())
+            })
+        })
+}
