@@ -114,3 +114,26 @@ fn pool(connections: u32, settings: &'static str) -> AnyPoolOptions {
             })
         })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_commit_is_on_the_disk_when_it_returns_and_readers_cannot_write() {
+        let directory = tempfile::tempdir().unwrap();
+        let url = format!("sqlite:{}/store.db", directory.path().display());
+        let store = Store::open(&StoreKnobs { url, retention: Duration::from_secs(1) }).await.unwrap();
+        for (setting, expected) in [
+            ("SELECT synchronous AS found FROM pragma_synchronous", 2_i64),
+            ("SELECT foreign_keys AS found FROM pragma_foreign_keys", 1),
+            ("SELECT timeout AS found FROM pragma_busy_timeout", 5_000),
+            ("SELECT journal_mode = 'wal' AS found FROM pragma_journal_mode", 1),
+        ] {
+            let row = sqlx::query(setting).fetch_one(&store.writer).await.unwrap();
+            assert_eq!(sqlx::Row::get::<i64, _>(&row, "found"), expected, "{setting}");
+        }
+        let write = sqlx::query("DELETE FROM meta").execute(&store.readers).await;
+        assert!(write.unwrap_err().to_string().contains("readonly"));
+    }
+}

@@ -1,0 +1,8 @@
+//! The store, on real files.
+
+mod incidents;
+mod opening;
+mod sending;
+mod support;
+mod throttling;
+mod upkeep;
