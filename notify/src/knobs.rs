@@ -1,0 +1,113 @@
+//! What the operator says about each channel. Plain values; [`Channel::build`](crate::Channel::build) checks them.
+
+use std::path::PathBuf;
+
+use beaconfire_model::Secret;
+
+/// Any channel's knobs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Knobs {
+    /// SMTP.
+    Email(EmailKnobs),
+    /// Slack.
+    Slack(SlackKnobs),
+    /// PagerDuty Events v2.
+    PagerDuty(PagerDutyKnobs),
+    /// Standard Webhooks.
+    Webhook(WebhookKnobs),
+}
+
+/// How mail is sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EmailKnobs {
+    /// `HOST:PORT`. Port 465 speaks TLS from the first byte, any other starts it by STARTTLS.
+    pub smarthost: String,
+    /// The sender, `user@host` or `Name <user@host>`. Its host is the domain of our Message-IDs.
+    pub from: String,
+    /// Who gets it, at least one.
+    pub to: Vec<String>,
+    /// What we call ourselves in EHLO; the machine's name where there is nothing.
+    pub hello: Option<String>,
+    /// User name and password. Without TLS they are refused.
+    pub login: Option<(String, Secret)>,
+    /// Whether nothing is sent before TLS stands. Where it is false and the port is not 465, there is no TLS at all:
+    /// TLS that anybody on the way can switch off protects nobody.
+    pub require_tls: bool,
+    /// Certificates (PEM) that are trusted on top of the well-known ones.
+    pub ca_file: Option<PathBuf>,
+    /// The name that the server's certificate must have, where it is not the smarthost's.
+    pub server_name: Option<String>,
+}
+
+/// How Slack is told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SlackKnobs {
+    /// As an app with a bot token: messages are updated in place and answered in their thread.
+    App {
+        /// Where the methods are, `https://slack.com/api/`.
+        url: String,
+        /// The bot's token.
+        token: Secret,
+        /// `#name` or a channel's id.
+        channel: String,
+    },
+    /// By an incoming webhook: each state is a message of its own.
+    Webhook {
+        /// The whole address, which is the secret.
+        url: Secret,
+    },
+}
+
+impl SlackKnobs {
+    /// As an app.
+    pub fn app(url: String, token: Secret, channel: String) -> Self {
+        Self::App { url, token, channel }
+    }
+
+    /// By an incoming webhook.
+    pub fn webhook(url: Secret) -> Self {
+        Self::Webhook { url }
+    }
+}
+
+/// How PagerDuty is told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PagerDutyKnobs {
+    /// Where events go, `https://events.pagerduty.com/v2/enqueue`.
+    pub url: String,
+    /// The integration key.
+    pub routing_key: Secret,
+}
+
+/// How a webhook is called.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WebhookKnobs {
+    /// The whole address, which may hold a secret.
+    pub url: Secret,
+    /// `whsec_` and base64, or any other text, which is then the key as it stands; without one nothing is signed.
+    pub signing_secret: Option<Secret>,
+}
+
+impl From<EmailKnobs> for Knobs {
+    fn from(knobs: EmailKnobs) -> Self {
+        Self::Email(knobs)
+    }
+}
+
+impl From<SlackKnobs> for Knobs {
+    fn from(knobs: SlackKnobs) -> Self {
+        Self::Slack(knobs)
+    }
+}
+
+impl From<PagerDutyKnobs> for Knobs {
+    fn from(knobs: PagerDutyKnobs) -> Self {
+        Self::PagerDuty(knobs)
+    }
+}
+
+impl From<WebhookKnobs> for Knobs {
+    fn from(knobs: WebhookKnobs) -> Self {
+        Self::Webhook(knobs)
+    }
+}

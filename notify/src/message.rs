@@ -1,0 +1,114 @@
+//! What is to be told: about an incident, as a test, or that we cannot write things down.
+
+use std::borrow::Cow;
+
+use beaconfire_incident::Dossier;
+use beaconfire_model::{Labels, Wall};
+use beaconfire_outbox::{Action, Handle};
+use beaconfire_view::{DecisionJson, Privacy};
+
+/// What is the same for all messages of this process.
+#[derive(Debug, Clone, Copy)]
+pub struct Site<'a> {
+    /// The installation's own id, made when its store was made: part of every dedup key and Message-ID.
+    pub installation: &'a str,
+    /// Where people reach the console, without a slash at the end.
+    pub external_url: &'a str,
+    /// Whether query strings may be told.
+    pub privacy: Privacy,
+}
+
+/// One message, to be sent by [`Channel::send`](crate::Channel::send).
+#[derive(Debug, Clone, Copy)]
+pub struct Message<'a> {
+    /// About what.
+    pub matter: Matter<'a>,
+    /// What it tells.
+    pub action: Action,
+    /// The same on every try, so that a receiver can recognise a repeat
+    /// ([`Row::notification_id`](beaconfire_outbox::Row::notification_id)).
+    pub notification_id: &'a str,
+    /// What the channel gave us for an earlier message about the same matter; `None` for the first.
+    pub handle: Option<&'a Handle>,
+    /// Our clock, told from outside: ages in texts, and the date of mails.
+    pub now: Wall,
+    /// Whose message it is.
+    pub site: Site<'a>,
+}
+
+/// What a message is about.
+#[derive(Debug, Clone, Copy)]
+pub enum Matter<'a> {
+    /// An incident.
+    Incident(About<'a>),
+    /// Nothing: somebody tries the channel out (`test-notify`).
+    Test,
+    /// The store does not take what we write ([`Action::Open`]), or does again ([`Action::Resolve`]). Told directly,
+    /// past the outbox, which is in that store.
+    StoreDown {
+        /// Since when.
+        since: Wall,
+        /// What it said.
+        said: &'a str,
+    },
+}
+
+/// An incident and what is told with it.
+#[derive(Debug, Clone, Copy)]
+pub struct About<'a> {
+    /// The incident and what hangs on it.
+    pub dossier: &'a Dossier,
+    /// Throttle decisions that answer it ([`DecisionJson::stored`]).
+    pub decisions: &'a [DecisionJson],
+    /// The service's annotations (`runbook_url`, `summary`, `description`).
+    pub annotations: &'a Labels,
+}
+
+impl<'a> Message<'a> {
+    /// A marked test, which tells of no incident.
+    pub fn test(site: Site<'a>, notification_id: &'a str, now: Wall) -> Self {
+        Self { matter: Matter::Test, action: Action::Open, notification_id, handle: None, now, site }
+    }
+
+    /// That the store does not take what we write (`Action::Open`), or does again (`Action::Resolve`).
+    pub fn store_down(
+        site: Site<'a>,
+        action: Action,
+        notification_id: &'a str,
+        since: Wall,
+        said: &'a str,
+        now: Wall,
+    ) -> Self {
+        Self { matter: Matter::StoreDown { since, said }, action, notification_id, handle: None, now, site }
+    }
+
+    /// What all messages about the same matter have in common, within this installation: letters, digits and dashes.
+    pub(crate) fn topic(&self) -> Cow<'a, str> {
+        match self.matter {
+            Matter::Incident(about) => Cow::Borrowed(about.dossier.incident.id.as_str()),
+            Matter::Test => Cow::Owned(format!("test-{}", self.now.millis())),
+            Matter::StoreDown { .. } => Cow::Borrowed("store-down"),
+        }
+    }
+
+    /// The topic with the installation before it, at most 255 bytes: PagerDuty's dedup key.
+    pub(crate) fn dedup_key(&self) -> String {
+        let topic = self.topic();
+        let room = 254usize.saturating_sub(topic.len());
+        let installation: String = word(self.site.installation).chars().take(room).collect();
+        format!("{installation}.{topic}")
+    }
+
+    /// The revision it stands for; a test and the store's have none.
+    pub(crate) fn revision(&self) -> u32 {
+        match self.matter {
+            Matter::Incident(about) => about.dossier.incident.revision,
+            Matter::Test | Matter::StoreDown { .. } => 0,
+        }
+    }
+}
+
+/// Text as one word of letters, digits, dashes and underscores: for ids that travel in headers.
+pub(crate) fn word(text: &str) -> String {
+    text.chars().map(|c| if c.is_ascii_alphanumeric() || c == '-' || c == '_' { c } else { '_' }).collect()
+}
