@@ -9,8 +9,7 @@ use beaconfire_decode::DecodeKnobs;
 use beaconfire_detect::PlanSpec;
 use beaconfire_incident::{Context, Knobs};
 use beaconfire_ingest::KafkaKnobs;
-use beaconfire_notify::{EmailKnobs, PagerDutyKnobs, SlackKnobs, WebhookKnobs};
-use beaconfire_outbox::{IntegrationKind, Receivers, Route};
+use beaconfire_outbox::{Receivers, Route};
 use beaconfire_store::StoreKnobs;
 use beaconfire_throttle::{Guard, Mode, RuleThrottle};
 
@@ -41,7 +40,7 @@ pub struct Config {
     /// The receivers' integrations as the outbox knows them.
     pub receivers: Receivers,
     /// How to reach each integration: `channels[receiver][n]` belongs to `receivers[receiver][n]`.
-    pub channels: BTreeMap<Arc<str>, Vec<Channel>>,
+    pub channels: BTreeMap<Arc<str>, Vec<beaconfire_notify::Knobs>>,
     /// What rules ask to be throttled, by the rule's name.
     pub throttle_rules: BTreeMap<Arc<str>, RuleThrottle>,
     /// `throttle.mode`: of decisions that people make.
@@ -62,31 +61,6 @@ pub struct Config {
     pub warnings: Vec<Complaint>,
     /// The whole of it as YAML, without secrets.
     redacted: String,
-}
-
-/// One integration of a receiver, ready to be made.
-#[derive(Debug, Clone)]
-pub enum Channel {
-    /// SMTP.
-    Email(EmailKnobs),
-    /// Slack.
-    Slack(SlackKnobs),
-    /// PagerDuty Events v2.
-    PagerDuty(PagerDutyKnobs),
-    /// Standard Webhooks.
-    Webhook(WebhookKnobs),
-}
-
-impl Channel {
-    /// Which it is.
-    pub const fn kind(&self) -> IntegrationKind {
-        match self {
-            Self::Email(_) => IntegrationKind::Email,
-            Self::Slack(_) => IntegrationKind::Slack,
-            Self::PagerDuty(_) => IntegrationKind::PagerDuty,
-            Self::Webhook(_) => IntegrationKind::Webhook,
-        }
-    }
 }
 
 /// What of a request may leave the process.

@@ -25,5 +25,5 @@ mod tests;
 mod units;
 
 pub use complain::{Complaint, Level, Spot};
-pub use config::{Channel, Config, Limits, Pipeline, Privacy};
+pub use config::{Config, Limits, Pipeline, Privacy};
 pub use layers::{Flag, Sources};

@@ -1,40 +1,40 @@
 //! The integrations of a receiver: what reaches them, completed from `global`.
 
-use beaconfire_notify::{EmailKnobs, PagerDutyKnobs, SlackKnobs, WebhookKnobs};
+use beaconfire_notify::{EmailKnobs, Knobs, PagerDutyKnobs, SlackKnobs, WebhookKnobs};
+use beaconfire_outbox::IntegrationKind;
 
 use crate::complain::Complaint;
-use crate::config::Channel;
 use crate::de::At;
 use crate::judge::Judge;
 use crate::node::Place;
 use crate::raw::{self, Raw};
 
 /// The channels of a receiver, each with whether it hears of resolves; in the order email, slack, pagerduty, webhook.
-pub(crate) fn channels(judge: &mut Judge<'_>, raw: &Raw, receiver: &raw::Receiver) -> Vec<(Channel, bool)> {
-    let mut made = Vec::new();
-    let resolved = |written: Option<bool>| written.unwrap_or(true);
+pub(crate) fn channels(judge: &mut Judge<'_>, raw: &Raw, receiver: &raw::Receiver) -> Vec<(Knobs, bool)> {
+    let mut made: Vec<(Option<Knobs>, Option<bool>)> = Vec::new();
     for email in &receiver.email_configs {
-        made.extend(
-            self::email(judge, raw, email)
-                .map(|knobs| (Channel::Email(knobs), resolved(email.send_resolved))),
-        );
+        made.push((self::email(judge, raw, email).map(Knobs::from), email.send_resolved));
     }
     for slack in &receiver.slack_configs {
-        made.extend(
-            self::slack(judge, raw, slack)
-                .map(|knobs| (Channel::Slack(knobs), resolved(slack.send_resolved))),
-        );
+        made.push((self::slack(judge, raw, slack).map(Knobs::from), slack.send_resolved));
     }
     for pager in &receiver.pagerduty_configs {
-        let knobs = pagerduty(judge, raw, pager);
-        made.extend(knobs.map(|knobs| (Channel::PagerDuty(knobs), resolved(pager.send_resolved))));
+        made.push((pagerduty(judge, raw, pager).map(Knobs::from), pager.send_resolved));
     }
     for hook in &receiver.webhook_configs {
-        made.extend(
-            webhook(judge, hook).map(|knobs| (Channel::Webhook(knobs), resolved(hook.send_resolved))),
-        );
+        made.push((webhook(judge, hook).map(Knobs::from), hook.send_resolved));
     }
-    made
+    made.into_iter().filter_map(|(knobs, resolved)| Some((knobs?, resolved.unwrap_or(true)))).collect()
+}
+
+/// What the outbox calls them.
+pub(crate) const fn kind(knobs: &Knobs) -> IntegrationKind {
+    match knobs {
+        Knobs::Email(_) => IntegrationKind::Email,
+        Knobs::Slack(_) => IntegrationKind::Slack,
+        Knobs::PagerDuty(_) => IntegrationKind::PagerDuty,
+        Knobs::Webhook(_) => IntegrationKind::Webhook,
+    }
 }
 
 fn email(judge: &mut Judge<'_>, raw: &Raw, email: &At<raw::Email>) -> Option<EmailKnobs> {

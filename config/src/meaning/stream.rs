@@ -25,12 +25,6 @@ pub(crate) struct Streams {
 /// Entries at most: ids have 16 bits, and each entry has windows of its own.
 const ENTRIES_MAX: usize = 1000;
 
-/// Formats that this version reads, as they are written.
-fn known_formats() -> [&'static str; 6] {
-    [Format::Auto, Format::Combined, Format::NginxJson, Format::Envoy, Format::Falco, Format::Beaconfire]
-        .map(Format::name)
-}
-
 /// Reads `kafka` and `clients`. Without brokers and topics there is no Kafka.
 pub(crate) fn streams(judge: &mut Judge<'_>, raw: &Raw) -> Streams {
     let proxies = judge.networks(&raw.clients.trusted_proxies);
@@ -250,16 +244,11 @@ fn start(judge: &mut Judge<'_>, text: &At<String>) -> StartAt {
 }
 
 fn format(judge: &mut Judge<'_>, text: &At<String>) -> Format {
-    if let Some(format) =
-        known_formats().iter().position(|name| *name == text.as_str()).and_then(|_| Format::parse(text))
-    {
-        return format;
-    }
+    let known = Format::ALL.map(Format::name);
     if FORMATS.contains(&text.as_str()) {
         let said = format!("the format `{}` is not in this version", text.value);
-        judge.error(text.place, said, &format!("this version reads {}", known_formats().join(", ")));
-    } else {
-        judge.unknown("format", text, known_formats());
+        judge.error(text.place, said, &format!("this version reads {}", known.join(", ")));
+        return Format::Auto;
     }
-    Format::Auto
+    judge.word("format", text, Format::parse, &known).unwrap_or_default()
 }

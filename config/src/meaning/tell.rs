@@ -4,13 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use beaconfire_model::{Kind, Matcher, Matchers, Op, Severity};
+use beaconfire_notify::Knobs;
 use beaconfire_outbox::{Integration, IntegrationKind, Receivers, Route};
 
 use crate::complain::Complaint;
-use crate::config::Channel;
 use crate::de::At;
 use crate::judge::{Judge, sentence};
-use crate::meaning::channels::channels;
+use crate::meaning::channels::{channels, kind};
 use crate::raw::{self, Raw};
 
 /// The tree, the receivers as the outbox knows them, and their channels: `channels[receiver][n]` belongs to
@@ -18,7 +18,7 @@ use crate::raw::{self, Raw};
 pub(crate) struct Tell {
     pub(crate) route: Route,
     pub(crate) receivers: Receivers,
-    pub(crate) channels: BTreeMap<Arc<str>, Vec<Channel>>,
+    pub(crate) channels: BTreeMap<Arc<str>, Vec<Knobs>>,
 }
 
 /// Routes may be nested so deep.
@@ -33,7 +33,7 @@ pub(crate) fn tell(judge: &mut Judge<'_>, raw: &Raw) -> Tell {
             judge.error(receiver.name.place, "a receiver's name has 1 to 128 characters", "");
         }
         let made = channels(judge, raw, receiver);
-        if made.is_empty() {
+        if receiver.is_empty() {
             judge.error(
                 receiver.name.place,
                 format!(
@@ -46,12 +46,10 @@ pub(crate) fn tell(judge: &mut Judge<'_>, raw: &Raw) -> Tell {
         let mut integrations = Vec::new();
         let mut kept = Vec::new();
         for (channel, send_resolved) in made {
-            let count = counts.entry(channel.kind()).or_default();
-            integrations.push(Integration {
-                name: Arc::from(format!("{}-{count}", channel.kind().name())),
-                kind: channel.kind(),
-                send_resolved,
-            });
+            let kind = kind(&channel);
+            let count = counts.entry(kind).or_default();
+            let name = Arc::from(format!("{}-{count}", kind.name()));
+            integrations.push(Integration { name, kind, send_resolved });
             *count += 1;
             kept.push(channel);
         }

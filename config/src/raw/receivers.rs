@@ -19,6 +19,16 @@ pub(crate) struct Receiver {
     pub(crate) webhook_configs: Vec<At<Webhook>>,
 }
 
+impl Receiver {
+    /// Whether it names no integration at all.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.email_configs.is_empty()
+            && self.slack_configs.is_empty()
+            && self.pagerduty_configs.is_empty()
+            && self.webhook_configs.is_empty()
+    }
+}
+
 #[derive(Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Email {

@@ -1,7 +1,6 @@
 //! Secrets are read from where they stand, and never shown.
 
 use super::*;
-use crate::Channel;
 
 const CANARY: &str = "S3CRET-xyz";
 
@@ -90,7 +89,7 @@ fn a_file_holds_one_secret_and_one_line_end() {
     for (text, secret) in [("k\n", "k"), ("k", "k"), ("k\r\n", "k"), ("k\n\n", "k\n"), (" k \n", " k ")] {
         let yaml = "receivers: [{name: p, pagerduty_configs: [{routing_key_file: secrets/pd}]}]\n";
         let config = load(yaml).with("secrets/pd", text).config();
-        let Channel::PagerDuty(knobs) = &config.channels["p"][0] else { panic!() };
+        let beaconfire_notify::Knobs::PagerDuty(knobs) = &config.channels["p"][0] else { panic!() };
         assert_eq!(knobs.routing_key.expose(), secret, "{text:?}");
     }
 }
