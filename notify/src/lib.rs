@@ -1,6 +1,38 @@
-//! Email, Slack, PagerDuty and webhooks: how people are told
+//! How people are told: email, Slack, PagerDuty and webhooks.
+//!
+//! A [`Channel`] is built from its knobs and sends one [`Message`] at a time; what came of it is an
+//! [`Outcome`](beaconfire_outbox::Outcome), in the terms in which the outbox decides what to do next. Nothing is
+//! retried here (but for a plainer form of what a channel refuses for its form), and nothing is kept but connections.
+//!
+//! Every text of a stranger is cleaned when its facts are gathered (`render/facts.rs`) and escaped where a channel's
+//! form is made (`render/`, one file a channel). Secrets leave through the requests only: what is shown or logged has
+//! them taken out.
+
+mod channel;
+mod email;
+mod exchange;
+mod http;
 mod knobs;
 mod message;
+mod pagerduty;
+mod render;
+mod sign;
+mod slack;
+mod webhook;
 
+#[cfg(test)]
+mod tests;
+
+pub use channel::{Channel, SEND_TIMEOUT};
+pub use email::Email;
+pub use exchange::{Exchange, Step};
 pub use knobs::{EmailKnobs, Knobs, PagerDutyKnobs, SlackKnobs, WebhookKnobs};
 pub use message::{About, Matter, Message, Site};
+pub use pagerduty::PagerDuty;
+pub use slack::Slack;
+pub use webhook::Webhook;
+
+/// A message in one line, as `replay` prints it: `[CRITICAL] Request flood on shop: …`.
+pub fn line(message: &Message<'_>) -> String {
+    render::Facts::of(message).line()
+}

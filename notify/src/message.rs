@@ -98,14 +98,6 @@ impl<'a> Message<'a> {
         let installation: String = word(self.site.installation).chars().take(room).collect();
         format!("{installation}.{topic}")
     }
-
-    /// The revision it stands for; a test and the store's have none.
-    pub(crate) fn revision(&self) -> u32 {
-        match self.matter {
-            Matter::Incident(about) => about.dossier.incident.revision,
-            Matter::Test | Matter::StoreDown { .. } => 0,
-        }
-    }
 }
 
 /// Text as one word of letters, digits, dashes and underscores: for ids that travel in headers.

@@ -1,0 +1,105 @@
+//! A channel: one way to tell people, ready to be used.
+
+use std::time::Duration;
+
+use beaconfire_model::Secret;
+use beaconfire_outbox::{IntegrationKind, Outcome};
+use sha2::{Digest, Sha256};
+
+use crate::email::Email;
+use crate::exchange::{Exchange, Scrub, Trace};
+use crate::knobs::Knobs;
+use crate::message::Message;
+use crate::pagerduty::PagerDuty;
+use crate::slack::Slack;
+use crate::webhook::Webhook;
+
+/// How long one request may take in all, and one mail from connecting to the last answer.
+pub const SEND_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// One way to tell people. Cheap to share; sending needs no exclusive use.
+#[derive(Debug)]
+pub enum Channel {
+    /// SMTP.
+    Email(Email),
+    /// Slack.
+    Slack(Slack),
+    /// PagerDuty Events v2.
+    PagerDuty(PagerDuty),
+    /// Standard Webhooks.
+    Webhook(Webhook),
+}
+
+impl Channel {
+    /// Makes a channel. Reads certificate files; connects to nobody. Refused, in words and without secrets, where the
+    /// knobs cannot work.
+    pub fn build(knobs: &Knobs) -> Result<Self, String> {
+        Self::build_within(knobs, SEND_TIMEOUT)
+    }
+
+    pub(crate) fn build_within(knobs: &Knobs, within: Duration) -> Result<Self, String> {
+        Ok(match knobs {
+            Knobs::Email(knobs) => Self::Email(Email::build(knobs, within)?),
+            Knobs::Slack(knobs) => Self::Slack(Slack::build(knobs, within)?),
+            Knobs::PagerDuty(knobs) => Self::PagerDuty(PagerDuty::build(knobs, within)?),
+            Knobs::Webhook(knobs) => Self::Webhook(Webhook::build(knobs, within)?),
+        })
+    }
+
+    /// Sends a message and says what came of it. Bounded in time: a Slack update with its reply takes at most four
+    /// requests of 10 s, anything else one.
+    pub async fn send(&self, message: &Message<'_>) -> Outcome {
+        self.send_traced(message, &mut Trace::off(self.scrub())).await
+    }
+
+    /// Sends a message and writes down what passed, for people. Secrets are taken out.
+    pub async fn exchange(&self, message: &Message<'_>) -> Exchange {
+        let mut trace = Trace::on(self.scrub());
+        let outcome = self.send_traced(message, &mut trace).await;
+        Exchange { steps: trace.into_steps(), outcome }
+    }
+
+    /// Which kind it is.
+    pub const fn kind(&self) -> IntegrationKind {
+        match self {
+            Self::Email(_) => IntegrationKind::Email,
+            Self::Slack(_) => IntegrationKind::Slack,
+            Self::PagerDuty(_) => IntegrationKind::PagerDuty,
+            Self::Webhook(_) => IntegrationKind::Webhook,
+        }
+    }
+
+    /// What limits the other side sets are counted by: channels with the same name share a pace. Holds no secret; a
+    /// credential is in it as the beginning of its hash.
+    pub fn endpoint(&self) -> String {
+        let with = |name: String, credential: &Secret| {
+            let hash = Sha256::digest(credential.expose().as_bytes());
+            let short: String = hash.iter().take(4).map(|byte| format!("{byte:02x}")).collect();
+            format!("{} {name} {short}", self.kind().name())
+        };
+        match self {
+            Self::Email(email) => format!("{} {}", self.kind().name(), email.name()),
+            Self::Webhook(hook) => format!("{} {}", self.kind().name(), hook.name()),
+            Self::Slack(slack) => with(slack.name(), slack.credential()),
+            Self::PagerDuty(pager) => with(pager.name(), pager.credential()),
+        }
+    }
+
+    async fn send_traced(&self, message: &Message<'_>, trace: &mut Trace<'_>) -> Outcome {
+        match self {
+            Self::Email(email) => email.send(message, trace).await,
+            Self::Slack(slack) => slack.send(message, trace).await,
+            Self::PagerDuty(pager) => pager.send(message, trace).await,
+            Self::Webhook(hook) => hook.send(message, trace).await,
+        }
+    }
+
+    fn scrub(&self) -> &Scrub {
+        match self {
+            Self::Email(email) => email.scrub(),
+            Self::Slack(slack) => slack.scrub(),
+            Self::PagerDuty(pager) => pager.scrub(),
+            Self::Webhook(hook) => hook.scrub(),
+        }
+    }
+}

@@ -1,0 +1,179 @@
+//! Slack's blocks. Texts of strangers stand in mrkdwn only escaped (`&`, `<`, `>`, backticks), so that no mention, link
+//! or code span can be built; sections are `verbatim`, so that Slack builds none either.
+//!
+//! Slack refuses a message beyond about 13,200 characters and an update whose text is beyond 4,000 bytes (measured by
+//! others, not documented), so we stay beneath both.
+
+use beaconfire_model::Severity;
+use serde_json::{Value, json};
+
+use super::{Facts, words};
+
+/// Most bytes of `text`.
+const TEXT_MAX: usize = 3_800;
+
+/// Most bytes of the blocks' JSON.
+const BLOCKS_MAX: usize = 12_000;
+
+/// Most characters of a section's text (Slack: 3,000) and of a header's (150).
+const SECTION_MAX: usize = 2_900;
+const HEADER_MAX: usize = 150;
+
+/// A message for Slack.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Rendered {
+    /// What notifications show, and what stands alone where blocks are refused.
+    pub(crate) text: String,
+    /// The blocks.
+    pub(crate) blocks: Value,
+    /// A line for the thread, where a new state is worth disturbing those who follow it.
+    pub(crate) reply: String,
+}
+
+/// A message for Slack.
+pub(crate) fn message(facts: &Facts) -> Rendered {
+    let text = words_of(&facts.line(), TEXT_MAX);
+    let mut blocks = blocks(facts, facts.samples.len());
+    if blocks.to_string().len() > BLOCKS_MAX {
+        // Samples are the longest and the least needed: they are one click away.
+        blocks = self::blocks(&Facts { samples: Vec::new(), decisions: Vec::new(), ..facts.clone() }, 0);
+    }
+    if blocks.to_string().len() > BLOCKS_MAX {
+        blocks = json!([section(&words_of(&facts.line(), SECTION_MAX))]);
+    }
+    let reply = match &facts.news {
+        Some(news) => format!("{} *{}* {}", emoji(facts), escape(&facts.standing), escape(news)),
+        None => format!("{} *{}* {}", emoji(facts), escape(&facts.standing), escape(&facts.course)),
+    };
+    Rendered { text, blocks, reply: whole(&reply, TEXT_MAX) }
+}
+
+fn blocks(facts: &Facts, samples: usize) -> Value {
+    let headline = plain(&format!("{} {}", emoji(facts), facts.stem));
+    let mut blocks = vec![
+        json!({"type": "header", "text": {"type": "plain_text", "text": words::cut(&headline, HEADER_MAX),
+            "emoji": true}}),
+        section(&format!(
+            "*{}*\n{}\n{}",
+            escape(&facts.standing),
+            escape(&facts.title),
+            escape(&facts.course)
+        )),
+    ];
+    if let Some(news) = &facts.news {
+        blocks.push(section(&format!("*Now:* {}", escape(news))));
+    }
+    if !facts.remarks.is_empty() {
+        blocks.push(section(&facts.remarks.iter().map(|line| escape(line)).collect::<Vec<_>>().join("\n")));
+    }
+    if !facts.rules.is_empty() {
+        blocks.push(section(&list("Numbers", &facts.rules)));
+    }
+    if !facts.participants.is_empty() {
+        let lines: Vec<String> =
+            facts.participants.iter().map(|(who, events)| format!("{who}: {events}")).collect();
+        blocks.push(section(&list(&format!("Who: {}", facts.crowd), &lines)));
+    }
+    if !facts.decisions.is_empty() {
+        blocks.push(section(&list("Done about it", &facts.decisions)));
+    }
+    if samples > 0 {
+        let lines: Vec<String> = facts.samples.iter().take(samples).map(|line| escape(line)).collect();
+        blocks.push(section(&format!("*Samples*\n```{}```", whole(&lines.join("\n"), SECTION_MAX - 20))));
+    }
+    let mut foot: Vec<String> = [(&facts.console, "Open in Beaconfire"), (&facts.runbook, "Runbook")]
+        .into_iter()
+        .filter_map(|(href, text)| {
+            href.as_ref().map(|href| format!("<{}|{text}>", href.replace('&', "&amp;")))
+        })
+        .collect();
+    foot.push(escape(&facts.colophon));
+    blocks.push(json!({"type": "context", "elements": [mrkdwn(&foot.join(" · "))]}));
+    json!(blocks)
+}
+
+fn emoji(facts: &Facts) -> &'static str {
+    match facts.severity {
+        _ if facts.over => "✅",
+        _ if facts.taken => "👀",
+        Some(Severity::Critical) => "🔴",
+        Some(Severity::Error) => "🟠",
+        Some(Severity::Warning) => "🟡",
+        Some(Severity::Info) | None => "🔵",
+    }
+}
+
+fn list(title: &str, lines: &[String]) -> String {
+    let mut out = format!("*{}*", escape(title));
+    for line in lines {
+        out.push_str("\n• ");
+        out.push_str(&escape(line));
+    }
+    out
+}
+
+fn section(text: &str) -> Value {
+    json!({"type": "section", "text": mrkdwn(&whole(text, SECTION_MAX))})
+}
+
+fn mrkdwn(text: &str) -> Value {
+    json!({"type": "mrkdwn", "text": text, "verbatim": true})
+}
+
+/// Escapes for mrkdwn as Slack asks, and defuses what formats: a stranger's `*` or `_` would only look odd, but a
+/// backtick would break out of a code span.
+fn escape(text: &str) -> String {
+    let mut out = String::with_capacity(text.len() + 16);
+    for c in text.chars() {
+        match c {
+            '&' => out.push_str("&amp;"),
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '`' => out.push('ʼ'),
+            other => out.push(other),
+        }
+    }
+    out
+}
+
+/// For plain text, where entities may or may not be read: the two that build mentions are replaced.
+fn plain(text: &str) -> String {
+    text.replace('<', "‹").replace('>', "›")
+}
+
+/// Escaped and at most `max` bytes.
+fn words_of(text: &str, max: usize) -> String {
+    whole(&escape(text), max)
+}
+
+/// Escaped text cut to `max` bytes, never within an entity.
+fn whole(escaped: &str, max: usize) -> String {
+    if escaped.len() <= max {
+        return escaped.to_owned();
+    }
+    let mut end = max.saturating_sub('…'.len_utf8());
+    while !escaped.is_char_boundary(end) {
+        end -= 1;
+    }
+    let kept = &escaped[..end];
+    let kept = match kept.rfind('&') {
+        Some(at) if !kept[at..].contains(';') => &kept[..at],
+        _ => kept,
+    };
+    format!("{kept}…")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cutting_leaves_no_half_entity() {
+        for max in 4..24 {
+            let cut = whole("ab&amp;cd&lt;ef&gt;", max);
+            assert!(cut.len() <= max, "{cut}");
+            let bare = cut.replace("&amp;", "").replace("&lt;", "").replace("&gt;", "");
+            assert!(!bare.contains('&'), "{cut}");
+        }
+    }
+}
