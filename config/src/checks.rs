@@ -1,7 +1,7 @@
 //! What only shows when several sections are seen together.
 
 use crate::config::Config;
-use crate::judge::Judge;
+use crate::judge::{Judge, is_loopback};
 use crate::raw::Raw;
 
 /// Doubts about a configuration whose sections are each in order.
@@ -18,10 +18,7 @@ fn loopback_links(judge: &mut Judge<'_>, raw: &Raw, config: &Config) {
     let host = host.split('/').next().unwrap_or_default();
     let bare =
         host.rsplit_once(':').filter(|(_, port)| port.parse::<u16>().is_ok()).map_or(host, |(bare, _)| bare);
-    let bare = bare.trim_start_matches('[').trim_end_matches(']');
-    let loopback =
-        bare == "localhost" || bare.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback());
-    if loopback && !config.receivers.is_empty() {
+    if is_loopback(bare) && !config.receivers.is_empty() {
         judge.warn(
             url.place,
             "`http.external_url` is loopback, and it goes into the links of every message",

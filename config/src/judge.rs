@@ -20,6 +20,12 @@ pub(crate) struct Judge<'a> {
     pub(crate) complaints: Vec<Complaint>,
 }
 
+/// Whether a host, with or without brackets, is this machine.
+pub(crate) fn is_loopback(host: &str) -> bool {
+    let bare = host.trim_start_matches('[').trim_end_matches(']');
+    bare == "localhost" || bare.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
 /// The sentence of a regular expression's error, which draws a picture around it.
 pub(crate) fn sentence(said: &str) -> &str {
     said.lines().next_back().unwrap_or_default().trim_start_matches("error: ")

@@ -101,8 +101,22 @@ const LATER: &[(&str, &str)] = &[
     ("global.resolve_timeout", "`resolve_timeout` is not in this version: see `incidents.resolve_after`"),
     ("global.http_config", HTTP_CONFIG),
     ("receivers.*.*.*.http_config", HTTP_CONFIG),
+    ("receivers.*.*.*.tls_config.insecure_skip_verify", INSECURE),
+    ("receivers.*.*.*.tls_config.cert_file", CLIENT_TLS),
+    ("receivers.*.*.*.tls_config.key_file", CLIENT_TLS),
+    ("receivers.*.*.*.tls_config.min_version", SUITES),
+    ("receivers.*.*.*.tls_config.max_version", SUITES),
+    ("global.smtp_tls_config.insecure_skip_verify", INSECURE),
+    ("global.smtp_tls_config.cert_file", CLIENT_TLS),
+    ("global.smtp_tls_config.key_file", CLIENT_TLS),
+    ("global.smtp_tls_config.min_version", SUITES),
+    ("global.smtp_tls_config.max_version", SUITES),
 ];
 
+const INSECURE: &str =
+    "leaving certificates unchecked is not in this version: name the authority in `ca_file`";
+const CLIENT_TLS: &str =
+    "client certificates for mail are not in this version: use `auth_username` and `auth_password`";
 const GROUPING: &str = "grouping is not in this version: an incident already gathers one attack on one service, and is told by itself at once";
 const PACE: &str =
     "pacing by receiver is not in this version: each integration keeps to what its service allows";

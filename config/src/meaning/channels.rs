@@ -1,30 +1,44 @@
 //! The integrations of a receiver: what reaches them, completed from `global`.
 
-use beaconfire_notify::{EmailKnobs, Knobs, PagerDutyKnobs, SlackKnobs, WebhookKnobs};
+use beaconfire_notify::{Channel, EmailKnobs, Knobs, PagerDutyKnobs, SlackKnobs, WebhookKnobs};
 use beaconfire_outbox::IntegrationKind;
 
 use crate::complain::Complaint;
 use crate::de::At;
-use crate::judge::Judge;
+use crate::judge::{Judge, is_loopback};
 use crate::node::Place;
 use crate::raw::{self, Raw};
 
 /// The channels of a receiver, each with whether it hears of resolves; in the order email, slack, pagerduty, webhook.
 pub(crate) fn channels(judge: &mut Judge<'_>, raw: &Raw, receiver: &raw::Receiver) -> Vec<(Knobs, bool)> {
-    let mut made: Vec<(Option<Knobs>, Option<bool>)> = Vec::new();
+    let mut made = Vec::new();
     for email in &receiver.email_configs {
-        made.push((self::email(judge, raw, email).map(Knobs::from), email.send_resolved));
+        let knobs = self::email(judge, raw, email).map(Knobs::from);
+        made.push((works(judge, knobs, email.place), email.send_resolved));
     }
     for slack in &receiver.slack_configs {
-        made.push((self::slack(judge, raw, slack).map(Knobs::from), slack.send_resolved));
+        let knobs = self::slack(judge, raw, slack).map(Knobs::from);
+        made.push((works(judge, knobs, slack.place), slack.send_resolved));
     }
     for pager in &receiver.pagerduty_configs {
-        made.push((pagerduty(judge, raw, pager).map(Knobs::from), pager.send_resolved));
+        let knobs = pagerduty(judge, raw, pager).map(Knobs::from);
+        made.push((works(judge, knobs, pager.place), pager.send_resolved));
     }
     for hook in &receiver.webhook_configs {
-        made.push((webhook(judge, hook).map(Knobs::from), hook.send_resolved));
+        let knobs = webhook(judge, hook).map(Knobs::from);
+        made.push((works(judge, knobs, hook.place), hook.send_resolved));
     }
     made.into_iter().filter_map(|(knobs, resolved)| Some((knobs?, resolved.unwrap_or(true)))).collect()
+}
+
+/// What only the channel itself knows, it is asked by building it: so nothing is accepted here that `run` refuses.
+fn works(judge: &mut Judge<'_>, knobs: Option<Knobs>, place: Place) -> Option<Knobs> {
+    let knobs = knobs?;
+    if let Err(said) = Channel::build(&knobs) {
+        judge.error(place, format!("this {} integration cannot work: {said}", kind(&knobs).name()), "");
+        return None;
+    }
+    Some(knobs)
 }
 
 /// What the outbox calls them.
@@ -41,26 +55,8 @@ fn email(judge: &mut Judge<'_>, raw: &Raw, email: &At<raw::Email>) -> Option<Ema
     let global = &raw.global;
     let to: Vec<String> =
         email.to.split(',').map(str::trim).filter(|to| !to.is_empty()).map(str::to_owned).collect();
-    if to.is_empty() {
-        judge.error(email.to.place, "`to` names nobody", "for example `to: oncall@example.com`");
-    }
-    for address in &to {
-        self::address(judge, "to", address, email.to.place);
-    }
     let from = email.from.as_ref().unwrap_or(&global.smtp_from);
-    self::address(judge, "from", from, from.place);
     let smarthost = email.smarthost.as_ref().unwrap_or(&global.smtp_smarthost);
-    let port = smarthost
-        .rsplit_once(':')
-        .filter(|(host, _)| !host.is_empty())
-        .and_then(|(_, port)| port.parse::<u16>().ok());
-    if port.is_none() {
-        judge.error(
-            smarthost.place,
-            format!("`{}` is not HOST:PORT", smarthost.value),
-            "for example smtp.example.com:587, or port 465 for TLS from the first byte",
-        );
-    }
     // A receiver that names a user has a password of its own; else both come from `global`.
     let (user, password) = if email.auth_username.is_some()
         || email.auth_password.is_some()
@@ -86,14 +82,10 @@ fn email(judge: &mut Judge<'_>, raw: &Raw, email: &At<raw::Email>) -> Option<Ema
         }
         (None, None) => None,
     };
-    let require_tls = email.require_tls.unwrap_or(global.smtp_require_tls);
-    if !require_tls && port != Some(465) && login.is_some() {
-        judge.error(
-            email.place,
-            "with `require_tls: false` the password would go over the network in the clear",
-            "leave `require_tls` true, or log in with nothing",
-        );
-    }
+    // A relay on this machine has seldom a certificate, and nobody is on the way to it.
+    let host = smarthost.rsplit_once(':').map_or("", |(host, _)| host);
+    let needs_tls = login.is_some() || !is_loopback(host);
+    let require_tls = email.require_tls.or(global.smtp_require_tls).unwrap_or(needs_tls);
     let tls = email.tls_config.as_ref().or(global.smtp_tls_config.as_ref());
     let ca_file = tls.and_then(|tls| tls.ca_file.as_ref()).map(|path| judge.readable(path));
     let server_name = tls.and_then(|tls| tls.server_name.as_ref()).map(|name| name.value.clone());
@@ -107,22 +99,6 @@ fn email(judge: &mut Judge<'_>, raw: &Raw, email: &At<raw::Email>) -> Option<Ema
         ca_file,
         server_name,
     })
-}
-
-/// A mail address is told by the relay to be good or not; here only what cannot be one is refused.
-fn address(judge: &mut Judge<'_>, key: &str, address: &str, place: Place) {
-    // `Name <user@host>` is fine.
-    let bare = address.rsplit_once('<').and_then(|(_, rest)| rest.strip_suffix('>')).unwrap_or(address);
-    let ok = bare
-        .split_once('@')
-        .is_some_and(|(user, host)| !user.is_empty() && !host.is_empty() && !host.contains('@'));
-    if !ok || bare.contains(char::is_whitespace) || address.contains(char::is_control) {
-        judge.error(
-            place,
-            format!("`{key}`: `{}` is not a mail address", address.escape_debug()),
-            "for example oncall@example.com",
-        );
-    }
 }
 
 fn slack(judge: &mut Judge<'_>, raw: &Raw, slack: &At<raw::Slack>) -> Option<SlackKnobs> {
@@ -155,7 +131,6 @@ fn slack(judge: &mut Judge<'_>, raw: &Raw, slack: &At<raw::Slack>) -> Option<Sla
     match (token, hook) {
         (Some(token), _) => {
             let app_url = slack.app_url.as_ref().unwrap_or(&global.slack_app_url);
-            web_url(judge, "app_url", app_url, app_url.place, false)?;
             let Some(channel) = &slack.channel else {
                 judge.error(
                     slack.place,
@@ -167,7 +142,6 @@ fn slack(judge: &mut Judge<'_>, raw: &Raw, slack: &At<raw::Slack>) -> Option<Sla
             Some(SlackKnobs::app(app_url.value.clone(), token.value, channel.value.clone()))
         }
         (None, Some(hook)) => {
-            web_url(judge, "api_url", hook.value.expose(), hook.place, true)?;
             if let Some(channel) = &slack.channel {
                 let said = "an incoming webhook posts to its own channel: `channel` does nothing here";
                 judge.error(channel.place, said, "take it out, or use `app_token` in place of `api_url`");
@@ -199,7 +173,6 @@ fn pagerduty(judge: &mut Judge<'_>, raw: &Raw, pager: &At<raw::PagerDuty>) -> Op
     if pager.routing_key.is_none() && pager.routing_key_file.is_none() {
         judge.error(pager.place, "this PagerDuty integration has no `routing_key`", "set `routing_key_file`");
     }
-    web_url(judge, "url", url, url.place, false)?;
     Some(PagerDutyKnobs { url: url.value.clone(), routing_key: key?.value })
 }
 
@@ -214,48 +187,21 @@ fn webhook(judge: &mut Judge<'_>, hook: &At<raw::Webhook>) -> Option<WebhookKnob
     }
     let signed =
         judge.secret("signing_secret", hook.signing_secret.as_ref(), hook.signing_secret_file.as_ref());
-    let payload = hook.payload.as_ref().map_or("beaconfire", |payload| payload.as_str());
-    if payload != "beaconfire"
-        && let Some(written) = &hook.payload
-    {
-        judge.unknown("payload", written, ["beaconfire"]);
+    match &hook.payload {
+        Some(payload) if payload.as_str() == "alertmanager" => judge.error(
+            payload.place,
+            "`payload: alertmanager` is not in this version",
+            "take it out: the payload is Beaconfire's own, under Standard Webhooks",
+        ),
+        Some(payload) if payload.as_str() != "beaconfire" => {
+            judge.unknown("payload", payload, ["beaconfire"])
+        }
+        _ => {}
     }
     let url = url?;
-    web_url(judge, "url", url.value.expose(), url.place, true)?;
+    if url.value.expose().starts_with("http://") && signed.is_none() {
+        let said = "this webhook is neither https nor signed: anybody on the way can read what is sent, and change it";
+        judge.push(Complaint::warning(said), hook.place, "use https, or set `signing_secret_file`");
+    }
     Some(WebhookKnobs { url: url.value, signing_secret: signed.map(|signed| signed.value) })
-}
-
-/// Refuses what is no web address, and doubts what goes over the network in the clear. `secret` ones are not shown.
-fn web_url(judge: &mut Judge<'_>, key: &str, url: &str, place: Place, secret: bool) -> Option<()> {
-    let shown = |complaint: Complaint| if secret { complaint.hidden() } else { complaint };
-    let (scheme, rest) = url.split_once("://").unwrap_or_default();
-    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
-    let bad = if !matches!(scheme, "http" | "https") || authority.is_empty() {
-        Some("is not a web address")
-    } else if authority.contains('@') {
-        Some("must not hold a user name or password")
-    } else if url.contains(char::is_whitespace) || url.contains(char::is_control) {
-        Some("holds white space")
-    } else {
-        None
-    };
-    if let Some(bad) = bad {
-        let complaint = Complaint::error(format!("`{key}` {bad}")).at(judge.origins, place);
-        judge.complaints.push(shown(complaint).mend("for example https://hooks.example.com/x"));
-        return None;
-    }
-    let host = authority
-        .rsplit_once(':')
-        .filter(|(_, port)| port.parse::<u16>().is_ok())
-        .map_or(authority, |(host, _)| host);
-    let bare = host.trim_start_matches('[').trim_end_matches(']');
-    let local =
-        bare == "localhost" || bare.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback());
-    if scheme == "http" && !local {
-        let complaint =
-            Complaint::warning(format!("`{key}` is not https: what is sent can be read on its way"));
-        let complaint = shown(complaint.at(judge.origins, place));
-        judge.complaints.push(complaint.mend("use https where the other side offers it"));
-    }
-    Some(())
 }

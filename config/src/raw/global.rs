@@ -18,7 +18,8 @@ pub(crate) struct Global {
     pub(crate) smtp_auth_password: Option<At<Sealed>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) smtp_auth_password_file: Option<At<String>>,
-    pub(crate) smtp_require_tls: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) smtp_require_tls: Option<bool>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) smtp_tls_config: Option<At<Tls>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]

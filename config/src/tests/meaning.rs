@@ -296,9 +296,9 @@ fn receivers_that_cannot_work_are_refused() {
             "stands twice",
         ),
         ("[{name: a, email_configs: [{}]}]", "`to` is missing"),
-        ("[{name: a, email_configs: [{to: nobody}]}]", "is not a mail address"),
-        ("[{name: a, email_configs: [{to: 'a@b c'}]}]", "is not a mail address"),
-        ("[{name: a, email_configs: [{to: a@b.c, smarthost: mail}]}]", "is not HOST:PORT"),
+        ("[{name: a, email_configs: [{to: nobody}]}]", "is no mail address"),
+        ("[{name: a, email_configs: [{to: 'a@b c'}]}]", "is no mail address"),
+        ("[{name: a, email_configs: [{to: a@b.c, smarthost: mail}]}]", "mail is not HOST:PORT"),
         ("[{name: a, email_configs: [{to: a@b.c, auth_username: u}]}]", "no password"),
         ("[{name: a, email_configs: [{to: a@b.c, auth_password: u}]}]", "no user name"),
         (
@@ -313,15 +313,19 @@ fn receivers_that_cannot_work_are_refused() {
         ("[{name: a, slack_configs: [{app_token: t}]}]", "needs `channel`"),
         ("[{name: a, slack_configs: [{app_token: t, api_url: 'https://x'}]}]", "are both set"),
         ("[{name: a, slack_configs: [{api_url: 'https://x', channel: c}]}]", "`channel` does nothing here"),
-        ("[{name: a, slack_configs: [{api_url: x}]}]", "is not a web address"),
+        ("[{name: a, slack_configs: [{api_url: x}]}]", "the address is no URL"),
         ("[{name: a, webhook_configs: [{}]}]", "has no `url`"),
         ("[{name: a, webhook_configs: [{url: 'https://x', payload: xml}]}]", "is no payload"),
+        (
+            "[{name: a, webhook_configs: [{url: 'https://x', payload: alertmanager}]}]",
+            "`payload: alertmanager` is not in this version",
+        ),
     ] {
         refused(&load(&format!("receivers: {receivers}\n")), said);
     }
     doubted(
         &load("receivers: [{name: a, webhook_configs: [{url: 'http://hooks.example.com'}]}]\n"),
-        "is not https",
+        "is neither https nor signed",
     );
     doubted(&load("receivers: [{name: a, pagerduty_configs: [{routing_key: k}]}]\n"), "nobody is paged");
     let quiet = load("receivers: [{name: a, email_configs: [{to: a@b.c, send_resolved: false}]}]\n").config();
@@ -379,4 +383,22 @@ fn the_rest_is_bounded() {
     assert!(!config.privacy.redact_query);
     doubted(&load("incidents: {max_age: 1m}\n"), "`incidents.max_age` (1m) is not above");
     doubted(&load(&MINIMAL.replace("[10.0.0.0/8]", "[]")), "`clients.trusted_proxies` is empty");
+}
+
+#[test]
+fn mail_is_encrypted_unless_the_relay_is_this_machine() {
+    for (keys, require_tls) in [
+        ("", false),
+        ("smarthost: '127.0.0.1:2525'", false),
+        ("smarthost: '[::1]:25'", false),
+        ("smarthost: 'smtp.example.com:587'", true),
+        ("auth_username: u, auth_password: p", true),
+        ("require_tls: true", true),
+        ("smarthost: 'smtp.example.com:587', require_tls: false", false),
+    ] {
+        let config =
+            load(&format!("receivers: [{{name: a, email_configs: [{{to: a@b.c, {keys}}}]}}]\n")).config();
+        let beaconfire_notify::Knobs::Email(email) = &config.channels["a"][0] else { panic!("no mail") };
+        assert_eq!(email.require_tls, require_tls, "{keys}");
+    }
 }

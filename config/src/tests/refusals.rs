@@ -123,6 +123,13 @@ fn keys_of_integrations() {
             receiver(&format!("{integration}: [{{{key}: x}}]"), key);
         }
     }
+    for key in ["insecure_skip_verify", "cert_file", "min_version"] {
+        check(&format!("global: {{smtp_tls_config: {{{key}: x}}}}\n"), key);
+        let yaml =
+            format!("receivers: [{{name: r, email_configs: [{{to: a@b.c, tls_config: {{{key}: x}}}}]}}]\n");
+        let said = load(&yaml).said();
+        assert!(said.contains("not in this version") && said.contains(&format!("`{key}`")), "{said}");
+    }
     for key in ["headers", "html", "text", "auth_identity", "auth_secret", "http_config"] {
         let yaml = format!("receivers: [{{name: r, email_configs: [{{to: a@b.c, {key}: x}}]}}]\n");
         let said = load(&yaml).said();
