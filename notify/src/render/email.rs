@@ -100,7 +100,7 @@ fn subject(message: &Message<'_>, facts: &Facts) -> String {
             let short: String = about.dossier.incident.id.as_str().chars().take(8).collect();
             format!("[Beaconfire] {} ({short})", words::cut(&facts.stem, SUBJECT_MAX - 25))
         }
-        Matter::Test => format!("[Beaconfire] {}", facts.line()),
+        Matter::Test => format!("[Beaconfire] [{}] {}", facts.standing, facts.stem),
         Matter::StoreDown { .. } => format!("[Beaconfire] {} does not take writes", facts.stem),
     };
     words::cut(&subject.replace(['\r', '\n'], " "), SUBJECT_MAX)

@@ -239,9 +239,10 @@ fn participants(about: &About<'_>, shown: impl Fn(&str) -> String) -> Vec<(Strin
 
 fn decisions(decisions: &[DecisionJson]) -> Vec<String> {
     let line = |decision: &DecisionJson| {
-        let until = decision.expires_at.as_deref().map(|at| format!(" until {at}")).unwrap_or_default();
+        let until =
+            decision.expires_at.as_deref().map(|at| format!(" until {}", spoken(at))).unwrap_or_default();
         let state = match (&decision.deleted_at, decision.mode.as_str()) {
-            (Some(at), _) => format!("taken back {at}"),
+            (Some(at), _) => format!("taken back {}", spoken(at)),
             (None, "dry_run") => "dry run: nothing is blocked".to_owned(),
             (None, _) => "in force".to_owned(),
         };
@@ -253,6 +254,12 @@ fn decisions(decisions: &[DecisionJson]) -> Vec<String> {
         lines.push(format!("and {} more", decisions.len() - LISTED));
     }
     lines
+}
+
+/// A time of the public JSON, as people read it.
+fn spoken(at: &str) -> String {
+    at.parse::<jiff::Timestamp>()
+        .map_or_else(|_| words::clean(at, 64), |at| words::moment(at.as_millisecond()))
 }
 
 /// The time of day: the date stands above.
