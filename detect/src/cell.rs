@@ -1,37 +1,52 @@
-//! The window of one key, and the run of violations in it.
+//! The window of one key, and what was stated of it.
 //!
-//! Two readings of the same counts: *early*, as records arrive (counts only grow, so a window that exceeds now
-//! exceeds for good), and *closed*, once nothing older can come. Whatever early reading states is a lower bound of what
-//! closed reading will state: its peak is no higher, its first violation no earlier, its end no later. So joining all
-//! statements by minimum and maximum gives what closed reading alone gives.
+//! A cell is *settled* up to some bucket: there nothing changes any more, and the run that was in hand is kept. What
+//! lies behind is read anew from the counts whenever that is asked for, so facts are a function of the counts and not of
+//! the order in which they came. How far a cell settles depends on its rule:
+//!
+//! - Counts only grow, so they are read as soon as they come, up to the newest bucket with anything in it, and settle a
+//!   lateness and a drift behind the clearance: what a source delivers that came back late is still counted (`run.rs`
+//!   has the proof that early statements are parts of the final ones).
+//! - Shares and prefixes can fall as records arrive. They are read once a bucket has closed, and settle there.
 
-use std::collections::BTreeMap;
+use beaconfire_model::{EventTime, Participant, Severity};
 
-use beaconfire_model::{Client, Earliest, EventTime, Latest, Participant, Peak, Severity, Subject};
+use crate::cut::Cut;
+use crate::plan::{BUCKETS, Lines};
+use crate::prefixes::Hosts;
+use crate::ring::{Ring, Segment, Shape};
+use crate::run::{Run, Stretch, hold_line, step};
+use crate::table::{Heap, Weight};
 
-use crate::plan::{BUCKETS, Cut, Lines};
-use crate::ring::{Ring, Sums};
-
-/// A rule goes on holding while a closed window is above this share of its threshold.
-const HOLD: f64 = 0.9;
-/// Fewer hosts of a prefix than this are no distributed flood.
-const HOSTS_MIN: usize = 8;
-/// Hosts told apart in one prefix.
-const HOSTS_MAX: usize = 10_000;
-/// A chart point every so many buckets.
-const POINT_EVERY: i64 = 5;
-/// Chart points stated at once.
-const POINTS_MAX: i64 = 24;
+/// Chart points stated at once; the incident joins them by time.
+const POINTS_MAX: i64 = 120;
 
 /// How a cell's windows are valued.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Value {
     /// The count.
     Count,
+    /// The count of findings, each with the sensor's grade.
+    Finding,
     /// The share that matched, where there are enough.
     Share { min_requests: u64 },
     /// The count of hosts that are not flagged for themselves.
     Prefix,
+}
+
+impl Value {
+    pub(crate) fn shape(self) -> Shape {
+        match self {
+            Self::Count | Self::Prefix => Shape::Plain,
+            Self::Share { .. } => Shape::Paired,
+            Self::Finding => Shape::Graded,
+        }
+    }
+
+    /// Whether more records can only raise it.
+    fn only_grows(self) -> bool {
+        matches!(self, Self::Count | Self::Finding)
+    }
 }
 
 /// What a rule asks of a cell.
@@ -41,316 +56,389 @@ pub(crate) struct Ask {
     pub(crate) lines: Lines,
     pub(crate) cut: Cut,
     pub(crate) severity: Severity,
+    /// How many buckets behind the closed ones counts settle.
+    pub(crate) slack: i64,
+    /// Buckets kept of one key.
+    pub(crate) most: usize,
 }
 
 impl Ask {
-    fn severity(&self, observed: f64) -> Severity {
-        if self.lines.critical_above.is_some_and(|line| observed > line) {
-            Severity::Critical
-        } else {
-            self.severity
+    /// How bad a run is.
+    pub(crate) fn severity(&self, run: &Run) -> Severity {
+        if self.value == Value::Finding {
+            return Severity::ALL[run.grade.min(3) as usize];
+        }
+        match self.lines.critical_above {
+            Some(line) if run.peak > line => Severity::Critical,
+            _ => self.severity,
         }
     }
 }
 
-/// A run of violations, as a fact.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Run {
-    pub(crate) first: i64,
-    pub(crate) began: i64,
-    pub(crate) last: i64,
-    pub(crate) peak: f64,
-    pub(crate) severity: Severity,
-    pub(crate) hosts: BTreeMap<Client, Host>,
+/// How far a cell may be read.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Horizon {
+    /// The last bucket that has closed, if any has.
+    pub(crate) closed: i64,
+    /// The first bucket whose window lacks no records.
+    pub(crate) whole_from: i64,
+    /// Live: counts are read before their buckets close.
+    pub(crate) early: bool,
+    /// Whether statements carry chart points.
+    pub(crate) charts: bool,
 }
 
-/// One host of a prefix, while a run held.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) struct Host {
-    peak: u64,
-    first: i64,
-    last: i64,
+/// What is to be stated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Tell {
+    /// What is new, worse, or over.
+    News,
+    /// Everything that is known and was not stated.
+    All,
 }
 
-impl Run {
-    fn absorb(&mut self, other: &Self) {
-        self.first = self.first.min(other.first);
-        self.began = self.began.min(other.began);
-        self.last = self.last.max(other.last);
-        self.peak = self.peak.max(other.peak);
-        self.severity = self.severity.max(other.severity);
-    }
-}
-
-/// The window of one key.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Cell {
-    pub(crate) ring: Ring,
-    hosts: BTreeMap<Client, Ring>,
-    /// The worst severity a sensor gave (findings).
-    pub(crate) worst: Option<Severity>,
-    /// All buckets up to here have been read closed.
-    read_through: Option<i64>,
-    /// The run that closed reading is in.
-    run: Option<Run>,
-    /// What early reading has found beyond that.
-    early: Option<Run>,
-    /// Runs that are over, still to be stated.
-    over: Vec<Run>,
-    /// Whether what is known goes beyond what was stated.
-    dirty: bool,
-    /// Whether the run (or early run) at hand was stated at all.
-    stated: Option<Severity>,
-    /// Chart points were stated up to this bucket.
-    pointed: i64,
-}
-
-/// What a cell has to say.
+/// One statement.
 #[derive(Debug)]
 pub(crate) struct Statement {
     pub(crate) run: Run,
+    pub(crate) participants: Vec<Participant>,
     pub(crate) series: Vec<(EventTime, f64)>,
 }
 
+/// The window of one key.
+#[derive(Debug, Default)]
+pub(crate) struct Cell {
+    ring: Ring,
+    settled: Option<i64>,
+    /// Of rules by prefix.
+    hosts: Option<Box<Hosts>>,
+    /// Of keys that have raised, or may.
+    hot: Option<Box<Hot>>,
+}
+
+#[derive(Debug)]
+struct Hot {
+    /// The run in hand where the cell is settled.
+    run: Option<Run>,
+    /// What was stated of runs that go on behind that, in parts.
+    stated: Vec<Run>,
+    /// Up to here it was read as closed.
+    read: i64,
+    /// Something was added since it was read.
+    touched: bool,
+    /// More is known than was stated.
+    dirty: bool,
+    /// The last violation of the first run that may still go on.
+    open: Option<i64>,
+    /// Chart points were stated up to here.
+    pointed: i64,
+}
+
+/// What adding did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Added {
+    /// The cell has to be read.
+    pub(crate) hot: bool,
+    /// A bound was hit.
+    pub(crate) crowded: bool,
+    /// It changed a window that was settled.
+    pub(crate) stale: bool,
+}
+
 impl Cell {
-    /// Adds a partial. For prefixes, under the host it came from.
-    pub(crate) fn add(&mut self, bucket: i64, count: u64, matched: u64, host: Option<Client>) -> bool {
-        self.ring.add(bucket, count, matched);
-        let Some(host) = host else { return true };
-        let room = self.hosts.len() < HOSTS_MAX;
-        match self.hosts.entry(host) {
-            std::collections::btree_map::Entry::Occupied(mut ring) => ring.get_mut().add(bucket, count, 0),
-            std::collections::btree_map::Entry::Vacant(slot) if room => {
-                slot.insert(Ring::default()).add(bucket, count, 0)
-            }
-            // Beyond the bound a host counts in the total only.
-            std::collections::btree_map::Entry::Vacant(_) => return false,
+    /// Adds a partial; for prefixes, under the host it came from.
+    pub(crate) fn add(
+        &mut self,
+        ask: &Ask,
+        bucket: i64,
+        (count, mark): (u64, u64),
+        host: Option<beaconfire_model::Client>,
+    ) -> Added {
+        let stale = self.settled.is_some_and(|settled| bucket <= settled);
+        if self.settled.is_some_and(|settled| bucket <= settled - BUCKETS) {
+            return Added { hot: false, crowded: false, stale };
         }
-        true
+        let mut fits = self.ring.add(ask.value.shape(), bucket, count, mark, ask.most);
+        if let Some(host) = host {
+            fits &= self.hosts.get_or_insert_default().add(host, bucket, count, ask.most);
+        }
+        let hot = self.is_hot(ask);
+        if hot {
+            self.heat().touched = true;
+        }
+        Added { hot, crowded: !fits, stale }
     }
 
-    /// Reads the windows that a change in `bucket` touched, before they close. Whether a violation is new, or worse.
-    pub(crate) fn read_early(&mut self, ask: &Ask, bucket: i64) -> bool {
-        let mut found: Option<Run> = None;
-        for end in self.ring.buckets(bucket, bucket + BUCKETS - 1) {
-            if self.read_through.is_some_and(|through| end <= through) {
+    fn heat(&mut self) -> &mut Hot {
+        self.hot.get_or_insert_with(|| {
+            Box::new(Hot {
+                run: None,
+                stated: Vec::new(),
+                read: i64::MIN,
+                touched: true,
+                dirty: false,
+                open: None,
+                pointed: i64::MIN,
+            })
+        })
+    }
+
+    /// Whether there may be anything to find here: all counts together exceed the threshold.
+    fn is_hot(&self, ask: &Ask) -> bool {
+        let total = self.ring.total();
+        self.hot.is_some()
+            || match ask.value {
+                Value::Count | Value::Finding | Value::Prefix => total as f64 > ask.lines.threshold,
+                Value::Share { min_requests } => total >= min_requests,
+            }
+    }
+
+    /// Whether reading it up to this horizon could bring anything new.
+    pub(crate) fn is_due(&self, horizon: &Horizon) -> bool {
+        self.hot.as_ref().is_some_and(|hot| hot.touched || hot.read < horizon.closed)
+    }
+
+    /// Whether more is known than was stated.
+    pub(crate) fn is_dirty(&self) -> bool {
+        self.hot.as_ref().is_some_and(|hot| hot.dirty || hot.touched)
+    }
+
+    /// Reads the cell up to the horizon, states what there is to state, and settles. Whether it has cooled down: nothing
+    /// can be found here before more is added.
+    pub(crate) fn read(
+        &mut self,
+        ask: &Ask,
+        horizon: &Horizon,
+        tell: Tell,
+        out: &mut Vec<Statement>,
+    ) -> bool {
+        self.heat();
+        if ask.value.only_grows() {
+            let through = match self.ring.newest().filter(|_| horizon.early) {
+                Some(newest) => newest.max(horizon.closed),
+                None => horizon.closed,
+            };
+            let mut runs = Vec::new();
+            let mut run = self.walk(ask, through, horizon, |run| runs.push(*run));
+            runs.extend(run.take());
+            self.state(ask, horizon, tell, &runs, out);
+            self.settle(ask, horizon, horizon.closed.saturating_sub(ask.slack));
+        } else {
+            self.read_closed(ask, horizon, tell, out);
+        }
+        let closed = horizon.closed;
+        let hot = self.heat();
+        hot.touched = false;
+        hot.read = hot.read.max(closed);
+        let quiet = hot.run.is_none() && hot.stated.is_empty() && !hot.dirty;
+        // What closes later may bring what is not there yet, unless all of it was read early or has closed.
+        let all_read = ask.value.only_grows() && horizon.early
+            || self.ring.newest().is_none_or(|newest| newest + BUCKETS <= closed);
+        let cold = quiet && all_read;
+        if cold {
+            self.hot = None;
+        }
+        cold
+    }
+
+    /// Walks from where the cell is settled, handing on runs that end, and gives back the one in hand at the end.
+    fn walk(&self, ask: &Ask, through: i64, horizon: &Horizon, mut ended: impl FnMut(&Run)) -> Option<Run> {
+        let mut run = self.hot.as_ref().and_then(|hot| hot.run);
+        self.ring.walk(ask.value.shape(), self.settled, through, |segment| {
+            for stretch in self.stretches(ask, &segment, horizon, run.is_some()).into_iter().flatten() {
+                if let Some(over) = step(&mut run, ask.lines.threshold, &stretch) {
+                    ended(&over);
+                }
+            }
+        });
+        run
+    }
+
+    /// A segment's value; where windows lack records, that says nothing of shares and prefixes.
+    fn stretches(&self, ask: &Ask, segment: &Segment, horizon: &Horizon, runs: bool) -> [Option<Stretch>; 2] {
+        let Segment { from, to, count, marks, grade, began } = *segment;
+        let stretch = |from, to, value| Some(Stretch { from, to, value, grade, began });
+        if ask.value.only_grows() {
+            return [stretch(from, to, count as f64), None];
+        }
+        if to < horizon.whole_from {
+            return [stretch(from, to, 0.0), None];
+        }
+        let value = match ask.value {
+            Value::Count | Value::Finding => count as f64,
+            Value::Share { min_requests } => share(count, marks, min_requests),
+            Value::Prefix => {
+                // All hosts together are at least those that count.
+                let line = ask.lines.threshold;
+                let needed = if runs { hold_line(line) } else { line };
+                let hosts = self.hosts.as_ref().filter(|_| count as f64 > needed);
+                hosts.map_or(0.0, |hosts| hosts.discounted(from, ask.lines.host_limit))
+            }
+        };
+        if from >= horizon.whole_from {
+            return [stretch(from, to, value), None];
+        }
+        [stretch(from, horizon.whole_from - 1, 0.0), stretch(horizon.whole_from, to, value)]
+    }
+
+    /// Reads closed buckets once, and settles them.
+    fn read_closed(&mut self, ask: &Ask, horizon: &Horizon, tell: Tell, out: &mut Vec<Statement>) {
+        let closed = horizon.closed;
+        if ask.value != Value::Prefix {
+            let mut over = Vec::new();
+            let run = self.walk(ask, closed, horizon, |run| over.push(*run));
+            self.settle_at(closed, run);
+            let runs: Vec<Run> = over.into_iter().chain(run).collect();
+            self.state(ask, horizon, tell, &runs, out);
+            self.prune();
+            return;
+        }
+        // Who took part is noted as the run goes on, so every run is stated before the next begins.
+        let mut segments = Vec::new();
+        self.ring.walk(ask.value.shape(), self.settled, closed, |segment| segments.push(segment));
+        let mut run = self.hot.as_ref().and_then(|hot| hot.run);
+        for segment in segments {
+            for stretch in self.stretches(ask, &segment, horizon, run.is_some()).into_iter().flatten() {
+                if let Some(over) = step(&mut run, ask.lines.threshold, &stretch) {
+                    self.settle_at(stretch.from - 1, None);
+                    self.state(ask, horizon, tell, &[over], out);
+                    self.hosts.get_or_insert_default().forget_seen();
+                }
+                if run.is_some() {
+                    self.hosts.get_or_insert_default().took_part(stretch.from, ask.lines.host_limit);
+                }
+            }
+        }
+        self.settle_at(closed, run);
+        self.state(ask, horizon, tell, run.as_slice(), out);
+        self.prune();
+    }
+
+    /// States what there is to state of `runs`, all that reading found.
+    fn state(&mut self, ask: &Ask, horizon: &Horizon, tell: Tell, runs: &[Run], out: &mut Vec<Statement>) {
+        let closed = horizon.closed;
+        let is_over = |run: &Run| run.last < closed;
+        let mut told = Vec::new();
+        let hot = self.heat();
+        hot.dirty = false;
+        hot.open = runs.iter().find(|run| !is_over(run)).map(|run| run.violated);
+        for run in runs {
+            if hot.stated.iter().any(|stated| stated.says(run)) {
                 continue;
             }
-            let observed = self.ring.window(end).count as f64;
-            if observed > ask.lines.threshold {
-                let began = self.ring.first_in_window(end).unwrap_or(end);
-                let severity = ask.severity(observed).max(self.worst.unwrap_or(Severity::Info));
-                let run =
-                    Run { first: end, began, last: end, peak: observed, severity, hosts: BTreeMap::new() };
-                match &mut found {
-                    Some(held) => held.absorb(&run),
-                    None => found = Some(run),
-                }
+            let worse = |stated: &Run| ask.severity(stated) < ask.severity(run);
+            let mut known = hot.stated.iter().filter(|stated| stated.overlaps(run)).peekable();
+            // In a replay what goes on is stated when it is over.
+            let news = horizon.early && (known.peek().is_none() || known.all(worse));
+            if tell == Tell::All || is_over(run) || news {
+                hot.stated.retain(|stated| !run.says(stated));
+                hot.stated.push(*run);
+                told.push(*run);
+            } else {
+                hot.dirty = true;
             }
         }
-        let Some(found) = found else { return false };
-        self.dirty = true;
-        match &mut self.early {
-            Some(held) => held.absorb(&found),
-            None => self.early = Some(found.clone()),
+        for run in told {
+            let participants = self.hosts.as_ref().map(|hosts| hosts.seen(ask.cut)).unwrap_or_default();
+            let series = if horizon.charts { self.series(ask, &run) } else { Vec::new() };
+            out.push(Statement { run, participants, series });
         }
-        self.stated.is_none_or(|stated| found.severity > stated)
     }
 
-    /// Reads every bucket up to `through`, which has closed. `covers_from` is the first bucket whose window is whole.
-    pub(crate) fn read_closed(&mut self, ask: &Ask, through: i64, covers_from: Option<i64>) {
-        let Some((first, last)) = self.ring.span() else {
-            self.end_run();
-            self.read_through = Some(through);
-            return;
+    /// Counts up to here change no more: forgets runs that are over, and counts that no open window needs.
+    fn settle(&mut self, ask: &Ask, horizon: &Horizon, through: i64) {
+        if self.settled.is_none_or(|settled| settled < through) {
+            let run = self.walk(ask, through, horizon, |_| {});
+            self.settle_at(through, run);
+            self.ring.trim_before(ask.value.shape(), through - BUCKETS + 2);
+        }
+        self.prune();
+    }
+
+    fn settle_at(&mut self, through: i64, run: Option<Run>) {
+        if self.settled.is_none_or(|settled| settled < through) {
+            self.settled = Some(through);
+            self.heat().run = run;
+        }
+    }
+
+    /// Forgets statements that no run to come can be a part of.
+    fn prune(&mut self) {
+        let settled = self.settled.unwrap_or(i64::MIN);
+        let hot = self.heat();
+        let run = hot.run;
+        hot.stated.retain(|stated| stated.last > settled || run.is_some_and(|run| run.overlaps(stated)));
+    }
+
+    /// Chart points of a run that were not stated yet.
+    fn series(&mut self, ask: &Ask, run: &Run) -> Vec<(EventTime, f64)> {
+        let shape = ask.value.shape();
+        let hot = self.heat();
+        let from = (run.last - POINTS_MAX + 1).max(run.first - BUCKETS).max(hot.pointed.saturating_add(1));
+        hot.pointed = hot.pointed.max(run.last);
+        let point = |bucket: i64| {
+            let window = self.ring.window(shape, bucket);
+            let value = match (ask.value, window) {
+                (_, None) => 0.0,
+                (Value::Share { min_requests }, Some(_)) => {
+                    let mut value = 0.0;
+                    self.ring.walk(shape, Some(bucket - 1), bucket, |at| {
+                        value = share(at.count, at.marks, min_requests);
+                    });
+                    value
+                }
+                (_, Some((count, _, _))) => count as f64,
+            };
+            (ask.cut.end(bucket), value)
         };
-        let from = self.read_through.map_or(first, |done| (done + 1).max(first.min(done + 1)));
-        // Behind the last count by a whole window, windows are empty.
-        let to = through.min(last + BUCKETS);
-        for bucket in from.max(first)..=to {
-            let whole = covers_from.is_none_or(|covers| bucket - BUCKETS + 1 > covers);
-            let judged = ask.value == Value::Count || whole;
-            let (observed, hosts) = if judged { self.value(ask, bucket) } else { (0.0, Vec::new()) };
-            if observed > ask.lines.threshold {
-                let began = self.ring.first_in_window(bucket).unwrap_or(bucket);
-                let severity = ask.severity(observed).max(self.worst.unwrap_or(Severity::Info));
-                let run = Run {
-                    first: bucket,
-                    began,
-                    last: bucket,
-                    peak: observed,
-                    severity,
-                    hosts: BTreeMap::new(),
-                };
-                match &mut self.run {
-                    Some(held) => held.absorb(&run),
-                    None => self.run = Some(run),
-                }
-                self.dirty = true;
-            } else if let Some(run) = &mut self.run {
-                if observed > ask.lines.threshold * HOLD {
-                    run.last = bucket;
-                    run.peak = run.peak.max(observed);
-                    self.dirty = true;
-                } else {
-                    self.end_run();
-                }
-            }
-            if let Some(run) = &mut self.run {
-                for (client, count, first, last) in hosts {
-                    let host = run.hosts.entry(client).or_insert(Host { peak: 0, first, last });
-                    *host = Host {
-                        peak: host.peak.max(count),
-                        first: host.first.min(first),
-                        last: host.last.max(last),
-                    };
-                }
+        (from..=run.last).map(point).collect()
+    }
+
+    /// What no window needs any more is forgotten; whether nothing is left. `closed` is the last closed bucket.
+    pub(crate) fn sweep(&mut self, ask: &Ask, closed: i64) -> bool {
+        if self.hot.is_none() {
+            // It never came near a violation, so there is no run to carry along.
+            let through = closed.saturating_sub(ask.slack);
+            self.settled = Some(self.settled.map_or(through, |settled| settled.max(through)));
+        }
+        if let Some(settled) = self.settled {
+            self.ring.forget_before(ask.value.shape(), settled - BUCKETS + 2);
+            if let Some(hosts) = &mut self.hosts {
+                hosts.forget_before(settled - BUCKETS + 2);
             }
         }
-        if through > to {
-            self.end_run();
-        }
-        self.read_through = Some(through);
-        if self.early.as_ref().is_some_and(|early| early.last <= through) {
-            self.early = None;
-        }
+        self.ring.is_empty() && self.hot.is_none()
     }
 
-    fn end_run(&mut self) {
-        if let Some(run) = self.run.take() {
-            self.over.push(run);
-            self.dirty = true;
-        }
+    /// What the key is worth at the bound.
+    pub(crate) fn weight(&self, ask: &Ask) -> Weight {
+        let scale = match ask.value {
+            Value::Share { min_requests } => min_requests as f64,
+            Value::Count | Value::Finding | Value::Prefix => ask.lines.threshold.max(1.0),
+        };
+        let holds = self.hot.as_ref().is_some_and(|hot| hot.run.is_some() || !hot.stated.is_empty());
+        Weight { holds, load: self.ring.total() as f64 / scale }
     }
 
-    /// The value of the window that ends with `bucket`, and the hosts that make it up.
-    fn value(&self, ask: &Ask, bucket: i64) -> (f64, Vec<(Client, u64, i64, i64)>) {
-        let sums = self.ring.window(bucket);
-        match ask.value {
-            Value::Count => (sums.count as f64, Vec::new()),
-            Value::Share { min_requests } => (share(sums, min_requests), Vec::new()),
-            Value::Prefix => {
-                if (sums.count as f64) <= ask.lines.threshold * HOLD {
-                    return (0.0, Vec::new());
-                }
-                let mut total = 0;
-                let mut hosts = Vec::new();
-                for (client, ring) in &self.hosts {
-                    let count = ring.window(bucket).count;
-                    if count > 0 && (count as f64) <= ask.lines.host_limit {
-                        total += count;
-                        let first = ring.first_in_window(bucket).unwrap_or(bucket);
-                        let last = ring.last_in_window(bucket).unwrap_or(bucket);
-                        hosts.push((*client, count, first, last));
-                    }
-                }
-                if hosts.len() < HOSTS_MIN { (0.0, Vec::new()) } else { (total as f64, hosts) }
-            }
-        }
-    }
-
-    /// Whether closed reading could find or end anything here.
-    pub(crate) fn is_hot(&self, ask: &Ask) -> bool {
-        if self.run.is_some() || self.early.is_some() {
-            return true;
-        }
-        match ask.value {
-            Value::Share { .. } => true,
-            Value::Count | Value::Prefix => self.ring.total() as f64 > ask.lines.threshold * HOLD,
-        }
-    }
-
-    /// Whether anything is known that was not stated.
-    pub(crate) fn is_dirty(&self) -> bool {
-        self.dirty
-    }
-
-    /// States what is known: runs that are over, and the one at hand.
-    pub(crate) fn state(&mut self, ask: &Ask, with_early: bool, out: &mut Vec<Statement>) {
-        self.dirty = false;
-        for run in std::mem::take(&mut self.over) {
-            let series = self.series(ask, run.last);
-            out.push(Statement { run, series });
-            self.stated = None;
-        }
-        let mut at_hand = self.run.clone();
-        if with_early && let Some(early) = &self.early {
-            match &mut at_hand {
-                Some(run) => run.absorb(early),
-                None => at_hand = Some(early.clone()),
-            }
-        }
-        if let Some(run) = at_hand {
-            self.stated = Some(run.severity);
-            let series = self.series(ask, run.last);
-            out.push(Statement { run, series });
-        }
-    }
-
-    /// Chart points up to `last` that were not stated yet.
-    fn series(&mut self, ask: &Ask, last: i64) -> Vec<(EventTime, f64)> {
-        let from = (last - POINTS_MAX * POINT_EVERY).max(self.pointed + 1);
-        self.pointed = self.pointed.max(last);
-        (from..=last)
-            .filter(|bucket| bucket.rem_euclid(POINT_EVERY) == 0 || *bucket == last)
-            .map(|bucket| {
-                let value = match ask.value {
-                    Value::Share { min_requests } => share(self.ring.window(bucket), min_requests),
-                    Value::Count | Value::Prefix => self.ring.window(bucket).count as f64,
-                };
-                (ask.cut.end(bucket), value)
-            })
-            .collect()
-    }
-
-    /// Forgets counts that no open window needs. Whether nothing is left.
-    pub(crate) fn forget_before(&mut self, bucket: i64) -> bool {
-        self.ring.forget_before(bucket);
-        self.hosts.retain(|_, ring| {
-            ring.forget_before(bucket);
-            !ring.is_empty()
-        });
-        self.ring.is_empty() && self.run.is_none() && self.early.is_none() && !self.dirty
-    }
-
-    /// What makes a key worth keeping at the memory bound.
-    pub(crate) fn weight(&self) -> (bool, u64) {
-        (self.run.is_some() || self.early.is_some(), self.ring.total())
-    }
-
-    /// Bytes, with the table's own share.
-    pub(crate) fn bytes(&self) -> usize {
-        let hosts: usize = self.hosts.values().map(|ring| ring.bytes() + 96).sum();
-        let run = self.run.as_ref().map_or(0, |run| run.hosts.len() * 64);
-        size_of::<Self>() + 128 + self.ring.bytes() + hosts + run
-    }
-
-    /// The event time from which records must be read again for the run at hand to be found again.
+    /// The event time from which records must be read again for the run in hand to be found again.
     pub(crate) fn hold_floor(&self, ask: &Ask) -> Option<EventTime> {
-        self.run.as_ref().map(|run| ask.cut.start(run.last - BUCKETS + 1))
+        let open = self.hot.as_ref()?.open?;
+        Some(ask.cut.start(open - BUCKETS + 1))
     }
 }
 
-fn share(sums: Sums, min_requests: u64) -> f64 {
-    if sums.count < min_requests.max(1) { 0.0 } else { sums.matched as f64 / sums.count as f64 }
+impl Heap for Cell {
+    fn heap(&self) -> usize {
+        let hosts = self.hosts.as_ref().map_or(0, |hosts| size_of::<Hosts>() + hosts.bytes());
+        // A hot key stands in the list of those, too.
+        let hot = self
+            .hot
+            .as_ref()
+            .map_or(0, |hot| size_of::<Hot>() + hot.stated.capacity() * size_of::<Run>() + 128);
+        self.ring.bytes() + hosts + hot
+    }
 }
 
-impl Run {
-    /// The fact's times.
-    pub(crate) fn times(&self, cut: Cut) -> (Earliest, Earliest, Latest) {
-        (Earliest(cut.end(self.first)), Earliest(cut.start(self.began)), Latest(cut.end(self.last)))
-    }
-
-    /// The hosts as participants.
-    pub(crate) fn participants(&self, cut: Cut) -> Vec<Participant> {
-        self.hosts
-            .iter()
-            .map(|(client, host)| Participant {
-                subject: Subject::client(*client),
-                events: Peak(host.peak as f64),
-                first_seen: Earliest(cut.start(host.first)),
-                last_seen: Latest(cut.end(host.last)),
-            })
-            .collect()
-    }
+fn share(count: u128, matched: u128, min_requests: u64) -> f64 {
+    if count < u128::from(min_requests) { 0.0 } else { matched as f64 / count as f64 }
 }

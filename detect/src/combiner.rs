@@ -2,21 +2,22 @@
 //! while the keys stay the same.
 
 use std::collections::HashMap;
-use std::hash::{Hash as _, Hasher as _};
+use std::hash::BuildHasher as _;
 use std::sync::Arc;
 
 use beaconfire_model::{
     Client, EntryId, Event, EventTime, Offset, Request, RuntimeEvent, RuntimeKind, Severity, Source,
-    Specimen, Untrusted,
 };
 
-use crate::field::Field;
+use crate::cut::Near;
+use crate::filter::{Around, Verdicts, with_text};
 use crate::hash::Seeded;
-use crate::parcel::{FINDING, shard_of};
-use crate::plan::{Plan, Rule};
-use crate::rule::Around;
-use crate::services::ServiceId;
-use crate::{Key, Parcel, Partial, Reach, Watch};
+use crate::parcel::{Pair, shard_of};
+use crate::plan::{Counting, FINDING, Keying, Plan, Rule};
+use crate::samples::Samples;
+use crate::services::{OTHER, ServiceId, UNKNOWN, cut};
+use crate::tides::Tide;
+use crate::{Key, Parcel, Partial, Watch};
 
 /// What became of an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,56 +26,33 @@ pub enum Seen {
     Counted,
     /// It is older than its own source's watermark: left out of windows.
     Late,
-    /// No engine of this version watches such events.
+    /// No engine of this version watches such events, or its source was never begun.
     Ignored,
 }
 
-/// Raw records copied for one parcel at most.
-const SPECIMENS_MAX: usize = 256;
-/// Raw records copied of one client between two takes.
-const SPECIMENS_EACH: u8 = 5;
+/// Of each text of a key; two of them fit a subject's 512 bytes.
+const TEXT_MAX: usize = 250;
+/// Of a finding's workload and rule.
+const FINDING_MAX: usize = 250;
+/// Texts that hash alike are told apart by so many more slots; what then is left makes a partial of its own each time.
+const PROBES: u128 = 4;
 
-#[derive(Debug, Clone, Copy)]
-struct Tide {
-    source: Source,
-    lateness: i64,
-    largest: Option<EventTime>,
-    through: Option<Offset>,
-    clearance: EventTime,
-    covers_from: EventTime,
-}
-
-impl Tide {
-    fn watermark(&self) -> EventTime {
-        self.largest.map_or(EventTime::MIN, |largest| {
-            EventTime::from_millis(largest.millis().saturating_sub(self.lateness))
-        })
-    }
-}
-
-/// A key in the combiner's own table: texts by their hash, which is checked against the text itself.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-struct Slot {
-    rule: u16,
-    entry: u16,
-    service: u32,
-    bucket: i64,
-    key: u128,
-}
-
-/// Folds events into partial aggregates until they are taken.
+/// Folds events into partial aggregates until they are taken. Time comes from the events; whether they claim to come
+/// from the future is for the caller to judge.
 #[derive(Debug)]
 pub struct Combiner {
     plan: Arc<Plan>,
-    watch: Arc<Watch>,
     capacity: usize,
     tides: Vec<Tide>,
+    /// Records come in stretches of one source.
     last_tide: usize,
-    index: HashMap<Slot, u32, Seeded>,
-    partials: Vec<(Partial, Option<Client>)>,
-    watched: HashMap<Client, u8, Seeded>,
-    watch_seen: u64,
-    specimens: Vec<(Key, Specimen)>,
+    known: Known,
+    verdicts: Verdicts,
+    /// By the rule's place in the plan.
+    near: Vec<Near>,
+    near_finding: Near,
+    pile: Pile,
+    samples: Samples,
     text: String,
 }
 
@@ -83,268 +61,347 @@ impl Combiner {
     pub fn new(plan: Arc<Plan>, watch: Arc<Watch>, capacity: usize) -> Self {
         let seeded = Seeded(plan.seed);
         Self {
-            index: HashMap::with_hasher(seeded),
-            watched: HashMap::with_hasher(seeded),
-            plan,
-            watch,
             capacity,
             tides: Vec::new(),
             last_tide: 0,
-            partials: Vec::new(),
-            watch_seen: 0,
-            specimens: Vec::new(),
+            known: Known { ids: HashMap::with_hasher(seeded), names: Vec::new() },
+            verdicts: Verdicts::default(),
+            near: plan.rules.iter().map(|rule| Near::new(rule.cut)).collect(),
+            near_finding: Near::new(plan.finding_cut),
+            pile: Pile { index: HashMap::with_hasher(seeded), partials: Vec::new() },
+            samples: Samples::new(watch, plan.rules.len(), seeded),
             text: String::new(),
+            plan,
         }
     }
 
     /// Reading of a source begins at `at`; `seed` is the largest event time before that, from which lateness is judged.
     pub fn begin(&mut self, source: Source, at: Offset, seed: Option<EventTime>) {
-        let lateness = i64::try_from(self.plan.entry(source.entry).lateness.as_millis()).unwrap_or(i64::MAX);
-        let tide = Tide {
-            source,
-            lateness,
-            largest: seed,
-            through: Some(Offset(at.0 - 1)),
-            clearance: EventTime::MIN,
-            covers_from: seed.unwrap_or(EventTime::MIN),
-        };
-        match self.at(source) {
+        let lateness = self.plan.entry(source.entry).lateness.as_millis();
+        let tide = Tide::new(source, i64::try_from(lateness).unwrap_or(i64::MAX), at, seed);
+        match self.find(source) {
             Some(at) => self.tides[at] = tide,
             None => self.tides.push(tide),
         }
     }
 
-    fn at(&self, source: Source) -> Option<usize> {
-        if self.tides.get(self.last_tide).is_some_and(|tide| tide.source == source) {
-            return Some(self.last_tide);
-        }
-        self.tides.iter().position(|tide| tide.source == source)
-    }
-
     /// Folds one event in.
     pub fn observe(&mut self, source: Source, offset: Offset, event: &Event<'_>) -> Seen {
-        let Some(at) = self.at(source) else { return Seen::Ignored };
+        let Some(at) = self.find(source) else { return Seen::Ignored };
         self.last_tide = at;
-        let tide = &mut self.tides[at];
-        let time = event.time();
-        let late = time < tide.watermark();
-        tide.through = Some(offset);
-        if tide.largest.is_none_or(|largest| time > largest) {
-            tide.largest = Some(time);
-        }
-        if late {
+        if self.tides[at].see(offset, event.time()) {
             return Seen::Late;
         }
         match event {
-            Event::Request(request) => {
-                self.request(source.entry, request);
-                Seen::Counted
-            }
+            Event::Request(request) => self.request(source.entry, request),
             Event::Runtime(event) if event.kind == RuntimeKind::Finding => {
                 self.finding(source.entry, event);
-                Seen::Counted
             }
-            Event::Runtime(_) | Event::Resource(_) | Event::Image(_) => Seen::Ignored,
+            // Health is counted by whoever reads; the rest is for later engines.
+            Event::Runtime(_) | Event::Resource(_) | Event::Image(_) => return Seen::Ignored,
         }
+        Seen::Counted
     }
 
     /// A record that held no event still moves its source on.
     pub fn pass(&mut self, source: Source, offset: Offset) {
-        if let Some(at) = self.at(source) {
-            self.tides[at].through = Some(offset);
+        if let Some(at) = self.find(source) {
+            self.tides[at].pass(offset);
         }
     }
 
-    /// Nothing older than `clearance` will come from the source.
+    /// Nothing older than `clearance` will come from the source: it was read to its end, or is no longer waited for.
     pub fn clear(&mut self, source: Source, clearance: EventTime) {
-        if let Some(at) = self.at(source) {
-            let tide = &mut self.tides[at];
-            tide.clearance = tide.clearance.max(clearance);
+        if let Some(at) = self.find(source) {
+            self.tides[at].clear(clearance);
         }
     }
 
-    /// The source is no longer read here.
+    /// The source is no longer read here. What was combined of it stays.
     pub fn end(&mut self, source: Source) {
-        self.tides.retain(|tide| tide.source != source);
+        self.tides.retain(|tide| tide.source() != source);
         self.last_tide = 0;
     }
 
     /// Whether it holds as much as it may: take before observing more.
     pub fn is_full(&self) -> bool {
-        self.partials.len() >= self.capacity
+        self.pile.partials.len() >= self.capacity
     }
 
-    /// The largest event time seen in a source.
+    /// The largest event time seen in a source, or its seed.
     pub fn seen_max(&self, source: Source) -> Option<EventTime> {
-        self.tides[self.at(source)?].largest
+        self.tides[self.find(source)?].largest()
     }
 
     /// The source's watermark: the largest event time seen, less the entry's lateness.
     pub fn watermark(&self, source: Source) -> EventTime {
-        self.at(source).map_or(EventTime::MIN, |at| self.tides[at].watermark())
+        self.find(source).map_or(EventTime::MIN, |at| self.tides[at].watermark())
     }
 
-    /// Hands over what was combined, one parcel for each shard thread, each with the reach of every source.
+    /// Hands over what was combined: one parcel for each shard thread, each with the reach of every source.
     pub fn take(&mut self, threads: usize) -> Vec<Parcel> {
-        let sources: Vec<Reach> = self
-            .tides
-            .iter()
-            .map(|tide| Reach {
-                source: tide.source,
-                through: tide.through.unwrap_or_default(),
-                watermark: tide.watermark(),
-                clearance: tide.watermark().max(tide.clearance),
-                covers_from: tide.covers_from,
-            })
-            .collect();
+        let sources: Vec<_> = self.tides.iter().map(Tide::reach).collect();
         let mut parcels: Vec<Parcel> =
             (0..threads).map(|_| Parcel { sources: sources.clone(), ..Parcel::default() }).collect();
-        for (partial, client) in self.partials.drain(..) {
-            let service = self.plan.services.name(partial.service);
-            let shard = shard_of(&partial.key, client, &service);
-            parcels[shard % threads].partials.push(partial);
+        for partial in self.pile.partials.drain(..) {
+            parcels[usize::from(partial.shard) % threads].partials.push(partial);
         }
-        self.index.clear();
-        for (key, specimen) in self.specimens.drain(..) {
-            let shard = shard_of(&key, None, "");
-            parcels[shard % threads].specimens.push((key, specimen));
+        self.pile.index.clear();
+        for sample in self.samples.take() {
+            parcels[usize::from(sample.shard) % threads].specimens.push(sample);
         }
-        if let Some(watched) = self.watch.changed(&mut self.watch_seen) {
-            self.watched.clear();
-            self.watched.extend(watched.into_iter().map(|client| (client, SPECIMENS_EACH)));
-        }
+        self.samples.look();
         parcels
     }
 
+    fn find(&self, source: Source) -> Option<usize> {
+        if self.tides.get(self.last_tide).is_some_and(|tide| tide.source() == source) {
+            return Some(self.last_tide);
+        }
+        self.tides.iter().position(|tide| tide.source() == source)
+    }
+
     fn request(&mut self, entry: EntryId, request: &Request<'_>) {
-        let plan = self.plan.clone();
-        let service = plan.service(entry, request.service);
-        // The name is looked up only where a rule asks for it; most rules look at the status or at nothing.
-        let name = plan.services.name(service);
-        let is_login = |path: &str| plan.is_login(&name, path);
-        let around = Around { service: &name, is_login: &is_login };
-        for (number, rule) in plan.rules.iter().enumerate() {
-            if !rule.filter.matches(request, &around) {
+        let Self { plan, known, verdicts, near, pile, samples, text, .. } = self;
+        let service = known.service(plan, entry, request.service);
+        let name = known.name(plan, service);
+        let is_login = |path: &str| plan.is_login(service, path);
+        let around = Around { service: name, is_login: &is_login };
+        let seeded = Seeded(plan.seed);
+        verdicts.reset(&plan.tests);
+        let lines = &plan.facts(service).lines;
+        for (number, ((rule, lines), near)) in plan.rules.iter().zip(lines).zip(near).enumerate() {
+            if !lines.enabled || !rule.wants(&plan.tests, request, &around, verdicts) {
                 continue;
             }
-            if !rule.except.is_empty() && rule.except.matches(request, &around) {
-                continue;
-            }
+            let Some(key) = raw_key(rule, request, name, seeded, text) else { continue };
             let (count, matched) = match &rule.count {
-                crate::plan::Counting::Requests => (1, 0),
-                crate::plan::Counting::Bytes => (request.bytes_sent, 0),
-                crate::plan::Counting::Share { filter, .. } => {
-                    (1, u64::from(filter.matches(request, &around)))
+                Counting::Requests => (1, 0),
+                Counting::Bytes => (request.bytes_sent, 0),
+                Counting::Share { filter, .. } => {
+                    (1, u64::from(filter.all(&plan.tests, request, &around, verdicts)))
                 }
             };
-            self.count(number as u16, rule, entry, service, request, &around, (count, matched));
-        }
-        if let Some(client) = request.client
-            && !self.watched.is_empty()
-            && self.specimens.len() < SPECIMENS_MAX
-            && let Some(left) = self.watched.get_mut(&client)
-            && *left > 0
-        {
-            *left -= 1;
-            self.specimens.push((Key::Client(client), specimen(request, client)));
-        }
-    }
-
-    #[allow(clippy::too_many_arguments, reason = "one record's parts, passed down once")]
-    fn count(
-        &mut self,
-        number: u16,
-        rule: &Rule,
-        entry: EntryId,
-        service: ServiceId,
-        request: &Request<'_>,
-        around: &Around<'_>,
-        (count, matched): (u64, u64),
-    ) {
-        let bucket = rule.cut.bucket(request.time);
-        let mut slot = Slot { rule: number, entry: entry.0, service: service.0, bucket, key: 0 };
-        let key = match rule.by.as_slice() {
-            [Field::Client | Field::Prefix] => {
-                let Some(client) = request.client else { return };
-                slot.key = client.bits();
-                Some(Key::Client(client))
+            // A plan has fewer than 65,535 rules.
+            let number = number as u16;
+            let bucket = near.bucket(request.time);
+            let add = Add { entry, rule: number, service, bucket, count, matched, severity: rule.severity };
+            pile.add(&add, &key, name);
+            if samples.wants(number) && (matched > 0 || !matches!(rule.count, Counting::Share { .. })) {
+                samples.request(number, service, &key, name, request);
             }
-            [Field::Service] => Some(Key::Service),
-            fields => {
-                if fields.contains(&Field::Client) && request.client.is_none() {
-                    return;
-                }
-                self.text.clear();
-                for (at, field) in fields.iter().enumerate() {
-                    if at > 0 {
-                        self.text.push(' ');
-                    }
-                    let text = field.text(request, around.service);
-                    self.text.push_str(&text[..text.floor_char_boundary(250)]);
-                }
-                let mut hasher = std::hash::BuildHasher::build_hasher(&Seeded(self.plan.seed));
-                self.text.hash(&mut hasher);
-                let low = hasher.finish();
-                hasher.write_u64(low);
-                slot.key = u128::from(low) << 64 | u128::from(hasher.finish());
-                None
-            }
-        };
-        if let Some(at) = self.index.get(&slot) {
-            let partial = &mut self.partials[*at as usize].0;
-            partial.count += count;
-            partial.matched += matched;
-            return;
         }
-        let key = key.unwrap_or_else(|| Key::Text(self.text.as_str().into()));
-        let client =
-            if rule.by.contains(&Field::Client) || rule.is_by_prefix() { request.client } else { None };
-        self.insert(
-            slot,
-            Partial { entry, rule: number, service, key, bucket, count, matched, severity: rule.severity },
-            client,
-        );
-    }
-
-    fn insert(&mut self, slot: Slot, partial: Partial, client: Option<Client>) {
-        // The capacity keeps the length within 32 bits.
-        self.index.insert(slot, self.partials.len() as u32);
-        self.partials.push((partial, client));
     }
 
     fn finding(&mut self, entry: EntryId, event: &RuntimeEvent<'_>) {
-        let cut = |text: &str| -> Arc<str> { text[..text.floor_char_boundary(400)].into() };
-        let key = Key::Finding { workload: cut(event.workload), rule: cut(event.rule) };
-        let severity = event.severity.unwrap_or(Severity::Info);
-        let bucket = self.plan.finding_cut.bucket(event.time);
-        if self.specimens.len() < SPECIMENS_MAX {
-            let text = if event.cmdline.is_empty() { event.path } else { event.cmdline };
-            self.specimens.push((
-                key.clone(),
-                Specimen {
-                    time: event.time,
-                    client: None,
-                    text: Untrusted::new(text, 512),
-                    by: Untrusted::new(event.process, 256),
-                },
-            ));
-        }
-        // Findings are rare: no table, the shard adds them up.
-        let service = self.plan.services.id(crate::services::UNKNOWN);
-        self.partials.push((
-            Partial { entry, rule: FINDING, service, key, bucket, count: 1, matched: 0, severity },
-            None,
-        ));
+        let short = |text: &'_ str| text[..text.floor_char_boundary(FINDING_MAX)].replace('\n', " ");
+        self.text.clear();
+        self.text.push_str(&short(event.workload));
+        self.text.push('\n');
+        self.text.push_str(&short(event.rule));
+        let key = RawKey::Finding(&self.text, Seeded(self.plan.seed).hash_one(&*self.text));
+        let add = Add {
+            entry,
+            rule: FINDING,
+            service: Plan::no_service(),
+            bucket: self.near_finding.bucket(event.time),
+            count: 1,
+            matched: 0,
+            severity: event.severity.unwrap_or(Severity::Info),
+        };
+        self.pile.add(&add, &key, UNKNOWN.0);
+        self.samples.finding(&key, event);
     }
 }
 
-fn specimen(request: &Request<'_>, client: Client) -> Specimen {
-    let query = if request.query.is_empty() { "" } else { "?" };
-    let line = format!("{} {}{query}{} {}", request.method, request.path, request.query, request.status);
-    Specimen {
-        time: request.time,
-        client: Some(client),
-        text: Untrusted::new(&line, 512),
-        by: Untrusted::new(request.user_agent, 256),
+/// A record's key under one rule, borrowed.
+pub(crate) enum RawKey<'a> {
+    Client(Client),
+    Prefix(Client),
+    Service,
+    Text(&'a str, u64),
+    Pair(Client, &'a str, u64),
+    Finding(&'a str, u64),
+}
+
+impl RawKey<'_> {
+    /// A number that tells keys of one rule apart, texts but for collisions.
+    fn bits(&self) -> u128 {
+        match self {
+            Self::Client(client) | Self::Prefix(client) => client.bits(),
+            Self::Service => 0,
+            // Probing goes on upwards from here.
+            Self::Text(_, hash) | Self::Pair(_, _, hash) | Self::Finding(_, hash) => u128::from(*hash) << 8,
+        }
+    }
+
+    fn text(&self) -> Option<&str> {
+        match self {
+            Self::Client(_) | Self::Prefix(_) | Self::Service => None,
+            Self::Text(text, _) | Self::Pair(_, text, _) | Self::Finding(text, _) => Some(text),
+        }
+    }
+
+    /// The key that partials are counted under.
+    fn owned(&self) -> Key {
+        match self {
+            Self::Client(client) | Self::Prefix(client) => Key::Client(*client),
+            Self::Service => Key::Service,
+            Self::Text(text, _) => Key::Text((*text).into()),
+            Self::Pair(client, text, _) => {
+                Key::Pair(Arc::new(Pair { client: *client, text: (*text).into() }))
+            }
+            Self::Finding(text, _) => Key::Finding((*text).into()),
+        }
+    }
+
+    /// The key that raises.
+    pub(crate) fn raises(&self) -> Key {
+        match self {
+            Self::Prefix(client) => Key::Prefix(client.prefix()),
+            other => other.owned(),
+        }
+    }
+}
+
+/// A request's key under a rule; `None` where the rule needs a client and there is none.
+fn raw_key<'t>(
+    rule: &Rule,
+    request: &Request<'_>,
+    service: &str,
+    seeded: Seeded,
+    text: &'t mut String,
+) -> Option<RawKey<'t>> {
+    let pair = match rule.keying {
+        Keying::Client => return request.client.map(RawKey::Client),
+        Keying::Prefix => return request.client.map(RawKey::Prefix),
+        Keying::Service => return Some(RawKey::Service),
+        Keying::Text { pair: true } => Some(request.client?),
+        Keying::Text { pair: false } => None,
+    };
+    text.clear();
+    for (at, field) in rule.by.iter().enumerate() {
+        if at > 0 {
+            text.push(' ');
+        }
+        with_text(*field, request, service, |part| {
+            text.push_str(&part[..part.floor_char_boundary(TEXT_MAX)]);
+        });
+    }
+    let hash = seeded.hash_one(&*text);
+    Some(pair.map_or(RawKey::Text(text, hash), |client| RawKey::Pair(client, text, hash)))
+}
+
+/// What is to be added under a key.
+struct Add {
+    entry: EntryId,
+    rule: u16,
+    service: ServiceId,
+    bucket: i64,
+    count: u64,
+    matched: u64,
+    severity: Severity,
+}
+
+/// A key and bucket in the combiner's own table. Texts stand there by their hash; the partial holds the text itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Slot {
+    rule: u16,
+    entry: u16,
+    service: u32,
+    bucket: i64,
+    key: u128,
+}
+
+impl std::hash::Hash for Slot {
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        state.write_u64(u64::from(self.rule) << 48 | u64::from(self.entry) << 32 | u64::from(self.service));
+        state.write_i64(self.bucket);
+        state.write_u128(self.key);
+    }
+}
+
+/// The partials since the last take.
+#[derive(Debug)]
+struct Pile {
+    index: HashMap<Slot, u32, Seeded>,
+    partials: Vec<Partial>,
+}
+
+impl Pile {
+    fn add(&mut self, add: &Add, key: &RawKey<'_>, service: &str) {
+        let Add { entry, rule, service: id, bucket, count, matched, severity } = *add;
+        let mut slot = Slot { rule, entry: entry.0, service: id.0, bucket, key: key.bits() };
+        let text = key.text();
+        let last = slot.key + PROBES;
+        let free = loop {
+            let Some(at) = self.index.get(&slot) else { break true };
+            let partial = &mut self.partials[*at as usize];
+            if text.is_none() || partial.key.text() == text {
+                partial.count = partial.count.saturating_add(count);
+                partial.matched = partial.matched.saturating_add(matched);
+                partial.severity = partial.severity.max(severity);
+                return;
+            }
+            if slot.key == last {
+                break false;
+            }
+            slot.key += 1;
+        };
+        if free {
+            // The capacity keeps the length within 32 bits.
+            self.index.insert(slot, self.partials.len() as u32);
+        }
+        let key = key.owned();
+        let shard = shard_of(&key, service);
+        self.partials.push(Partial {
+            shard,
+            entry,
+            rule,
+            service: id,
+            key,
+            bucket,
+            count,
+            matched,
+            severity,
+        });
+    }
+}
+
+/// The services that this worker has met, so that the shared list is asked once for each.
+#[derive(Debug)]
+struct Known {
+    /// At most as many as the shared list holds.
+    ids: HashMap<Box<str>, ServiceId, Seeded>,
+    names: Vec<Option<Arc<str>>>,
+}
+
+impl Known {
+    /// The service of a request: the entry's, else the record's own, else unknown. Never the Host header, which a
+    /// sender makes up.
+    fn service(&mut self, plan: &Plan, entry: EntryId, named: &str) -> ServiceId {
+        if let Some(service) = plan.entry_service(entry) {
+            return service;
+        }
+        if named.is_empty() {
+            return UNKNOWN.1;
+        }
+        let named = cut(named);
+        if let Some(service) = self.ids.get(named) {
+            return *service;
+        }
+        let service = plan.services.id(named);
+        if service != OTHER.1 {
+            self.ids.insert(named.into(), service);
+        }
+        service
+    }
+
+    fn name(&mut self, plan: &Plan, service: ServiceId) -> &str {
+        let at = service.0 as usize;
+        if self.names.len() <= at {
+            self.names.resize(at + 1, None);
+        }
+        self.names[at].get_or_insert_with(|| plan.services.name(service))
     }
 }

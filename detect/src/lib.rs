@@ -7,23 +7,35 @@
 //! Windows are rings of 60 sub-buckets with the low estimate: a window that is named by its last bucket holds that
 //! bucket and the 59 before it, exactly one window length. So every alert is a true violation, and more than the
 //! threshold within 59/60 of the window is always caught.
+//!
+//! To begin with, read `run.rs` (what a fact is, and why it may be stated early), then `cell.rs` (one key), `shard.rs`
+//! (all of them) and `tides.rs` (when buckets close).
 
 mod cell;
 mod combiner;
+mod cut;
 mod field;
+mod filter;
 mod hash;
 mod parcel;
 mod plan;
+mod prefixes;
 mod ring;
 mod rule;
+mod run;
+mod samples;
 mod services;
 mod shard;
+mod statement;
+mod table;
+mod tides;
 mod watch;
 
 pub use combiner::{Combiner, Seen};
 pub use field::Field;
-pub use parcel::{Key, Parcel, Partial, Reach, VIRTUAL_SHARDS};
+pub use parcel::{Key, Pair, Parcel, Partial, Reach, Sample, VIRTUAL_SHARDS};
 pub use plan::{EntrySpec, Plan, PlanSpec, ServiceSpec};
 pub use rule::{Count, Override, RuleError, RuleSpec};
+pub use services::ServiceId;
 pub use shard::{Census, Shard, ShardKnobs, TableCensus};
 pub use watch::Watch;

@@ -1,15 +1,16 @@
 //! The rules and entries of one configuration, made ready.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use beaconfire_model::{EntryId, EventTime, Kind, Severity};
+use beaconfire_model::{EntryId, Kind, Matcher, Matchers, Op, Request, Severity};
 use regex::RegexSet;
 
-use crate::rule::{Filter, anchored};
-use crate::services::{ServiceId, Services, UNKNOWN};
-use crate::{Count, Field, Override, RuleError, RuleSpec};
+use crate::cut::Cut;
+use crate::filter::{Around, Filter, Tests, Verdicts, anchored};
+use crate::services::{OTHER, ServiceId, Services, UNKNOWN};
+use crate::{Count, Field, RuleError, RuleSpec};
 
 /// One item of `kafka.topics`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,10 +26,10 @@ pub struct EntrySpec {
 /// One item of `services`.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct ServiceSpec {
-    /// The paths where people log in; empty for the list `logins`.
+    /// The exact paths where people log in; empty for the list `logins`.
     pub logins: Vec<String>,
     /// What it changes of rules, by the rule's name.
-    pub overrides: BTreeMap<String, Override>,
+    pub overrides: BTreeMap<String, crate::Override>,
 }
 
 /// What a plan is made from.
@@ -51,39 +52,8 @@ pub struct PlanSpec {
 /// Sub-buckets in a window.
 pub(crate) const BUCKETS: i64 = 60;
 
-/// How windows of one length are cut.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Cut {
-    millis: i64,
-}
-
-impl Cut {
-    fn new(window: Duration) -> Self {
-        Self { millis: i64::try_from(window.as_millis()).unwrap_or(i64::MAX).max(1) }
-    }
-
-    /// The bucket of a time: 60 of them are exactly the window, also where a 60th is no whole number of milliseconds.
-    pub(crate) fn bucket(self, at: EventTime) -> i64 {
-        (i128::from(at.millis()) * i128::from(BUCKETS)).div_euclid(i128::from(self.millis)) as i64
-    }
-
-    /// The first millisecond of a bucket.
-    pub(crate) fn start(self, bucket: i64) -> EventTime {
-        let numerator = i128::from(bucket) * i128::from(self.millis);
-        let up = -(-numerator).div_euclid(i128::from(BUCKETS));
-        EventTime::from_millis(i64::try_from(up).unwrap_or(i64::MAX))
-    }
-
-    /// The first millisecond after a bucket.
-    pub(crate) fn end(self, bucket: i64) -> EventTime {
-        self.start(bucket.saturating_add(1))
-    }
-
-    /// The last bucket that ends at or before `at`.
-    pub(crate) fn closed(self, at: EventTime) -> i64 {
-        if at == EventTime::MAX { i64::MAX / 4 } else { self.bucket(at).saturating_sub(1) }
-    }
-}
+/// The rule number of findings.
+pub(crate) const FINDING: u16 = u16::MAX;
 
 /// Where a rule draws its lines for one service.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -95,20 +65,16 @@ pub(crate) struct Lines {
     pub(crate) host_limit: f64,
 }
 
-/// A rule made ready.
-#[derive(Debug)]
-pub(crate) struct Rule {
-    pub(crate) name: Arc<str>,
-    pub(crate) kind: Kind,
-    pub(crate) severity: Severity,
-    pub(crate) by: Vec<Field>,
-    pub(crate) count: Counting,
-    pub(crate) window: Duration,
-    pub(crate) cut: Cut,
-    pub(crate) filter: Filter,
-    pub(crate) except: Filter,
-    lines: Lines,
-    by_service: BTreeMap<String, Lines>,
+/// What a rule counts by, made ready.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Keying {
+    Client,
+    Prefix,
+    Service,
+    /// One field's text or two; `pair` where a client is one of the two.
+    Text {
+        pair: bool,
+    },
 }
 
 /// What is counted, made ready.
@@ -119,119 +85,95 @@ pub(crate) enum Counting {
     Share { filter: Filter, min_requests: u64 },
 }
 
+/// A rule made ready.
+#[derive(Debug)]
+pub(crate) struct Rule {
+    pub(crate) name: Arc<str>,
+    pub(crate) kind: Kind,
+    pub(crate) severity: Severity,
+    pub(crate) by: Vec<Field>,
+    pub(crate) keying: Keying,
+    pub(crate) count: Counting,
+    pub(crate) window: Duration,
+    pub(crate) cut: Cut,
+    filter: Filter,
+    except: Filter,
+}
+
 impl Rule {
-    /// The lines for a service.
-    pub(crate) fn lines(&self, service: &str) -> Lines {
-        self.by_service.get(service).copied().unwrap_or(self.lines)
+    /// Whether the rule wants a request: all of its matchers match, and none of its exceptions.
+    pub(crate) fn wants(
+        &self,
+        tests: &Tests,
+        request: &Request<'_>,
+        around: &Around<'_>,
+        seen: &mut Verdicts,
+    ) -> bool {
+        self.filter.all(tests, request, around, seen) && !self.except.any(tests, request, around, seen)
     }
+}
 
-    pub(crate) fn is_by_prefix(&self) -> bool {
-        self.by == [Field::Prefix]
-    }
-
-    /// Whether its value only grows as records arrive, so that it may be raised before buckets close.
-    pub(crate) fn only_grows(&self) -> bool {
-        !matches!(self.count, Counting::Share { .. }) && !self.is_by_prefix()
-    }
+/// What the configuration says of a service, made ready.
+#[derive(Debug, Clone)]
+pub(crate) struct ServiceFacts {
+    /// By the rule's place in the plan.
+    pub(crate) lines: Vec<Lines>,
+    logins: BTreeSet<String>,
 }
 
 /// The rules and entries of one configuration, made ready. Shared by workers and shards.
 #[derive(Debug)]
 pub struct Plan {
     pub(crate) rules: Vec<Rule>,
+    pub(crate) tests: Tests,
     pub(crate) services: Services,
     pub(crate) seed: u64,
     pub(crate) finding_window: Duration,
     pub(crate) finding_cut: Cut,
     entries: Vec<EntrySpec>,
     entry_services: Vec<Option<ServiceId>>,
-    configured: BTreeMap<String, ServiceSpec>,
+    /// Of the services that the configuration names, by id; they were given the first ids.
+    facts: Vec<ServiceFacts>,
+    /// Of all others.
+    plain: ServiceFacts,
     logins: RegexSet,
     longest: Duration,
 }
 
 impl Plan {
-    /// Makes a configuration's rules ready.
+    /// Makes a configuration's rules ready, or says which rule cannot be.
     pub fn compile(spec: PlanSpec) -> Result<Self, RuleError> {
-        let services = Services::default();
-        for name in spec.services.keys() {
-            services.id(name);
-        }
-        let list = |name: &str| spec.lists.get(name).cloned();
-        let mut rules = Vec::new();
-        for rule in &spec.rules {
-            let refuse = |said: String| RuleError { rule: rule.name.to_string(), said };
-            if rule.by.is_empty() || rule.by.len() > 2 {
-                return Err(refuse("`by` takes one or two fields".to_owned()));
-            }
-            if let Some(field) = rule.by.iter().find(|field| field.subject().is_none()) {
-                return Err(refuse(format!("requests cannot be counted by `{}`", field.name())));
-            }
-            if rule.by.len() == 2 && rule.by.contains(&Field::Prefix) {
-                return Err(refuse("`prefix` stands alone in `by`".to_owned()));
-            }
-            if rule.window < Duration::from_secs(1) || rule.window > Duration::from_secs(86_400) {
-                return Err(refuse("`window` must be between 1s and 24h".to_owned()));
-            }
-            if !(rule.threshold >= 0.0 && rule.threshold.is_finite()) {
-                return Err(refuse("`threshold` must be a number of at least 0".to_owned()));
-            }
-            let count = match &rule.count {
-                Count::Requests => Counting::Requests,
-                Count::BytesSent => Counting::Bytes,
-                Count::Share { matchers, min_requests } => {
-                    if rule.threshold >= 1.0 {
-                        return Err(refuse(
-                            "a share lies between 0 and 1: it can never be above this `threshold`".to_owned(),
-                        ));
-                    }
-                    if rule.by == [Field::Prefix] {
-                        return Err(refuse("shares by `prefix` are not in this version".to_owned()));
-                    }
-                    Counting::Share {
-                        filter: Filter::compile(matchers, list).map_err(refuse)?,
-                        min_requests: *min_requests,
-                    }
-                }
-            };
-            let lines_for = |service: Option<(&String, &ServiceSpec)>| {
-                let change = service
-                    .and_then(|(_, service)| service.overrides.get(&*rule.name))
-                    .copied()
-                    .unwrap_or_default();
-                let threshold = change.threshold.unwrap_or(rule.threshold);
-                Lines {
-                    enabled: change.enabled.unwrap_or(true),
-                    threshold,
-                    critical_above: change.critical_above.or(rule.critical_above),
-                    host_limit: host_limit(&spec, rule.window, service.map(|(name, _)| name.as_str()))
-                        .unwrap_or(threshold / 5.0),
-                }
-            };
-            rules.push(Rule {
-                name: rule.name.clone(),
-                kind: rule.kind,
-                severity: rule.severity,
-                by: rule.by.clone(),
-                count,
-                window: rule.window,
-                cut: Cut::new(rule.window),
-                filter: Filter::compile(&rule.matchers, list).map_err(refuse)?,
-                except: Filter::compile(&rule.except, list).map_err(refuse)?,
-                lines: lines_for(None),
-                by_service: spec
-                    .services
-                    .iter()
-                    .map(|service| (service.0.clone(), lines_for(Some(service))))
-                    .collect(),
+        if spec.rules.len() >= usize::from(FINDING) {
+            return Err(RuleError {
+                rule: "rules".to_owned(),
+                said: "there are more than 65,534".to_owned(),
             });
+        }
+        let mut tests = Tests::default();
+        let mut rules = Vec::with_capacity(spec.rules.len());
+        for rule in &spec.rules {
+            let ready = ready(rule, &spec, &mut tests);
+            rules.push(ready.map_err(|said| RuleError { rule: rule.name.to_string(), said })?);
         }
         let logins = anchored(spec.lists.get("logins").map_or(&[][..], Vec::as_slice))
             .map_err(|said| RuleError { rule: "lists.logins".to_owned(), said })?;
-        let longest =
-            spec.rules.iter().map(|rule| rule.window).max().unwrap_or_default().max(spec.finding_window);
+        let services = Services::default();
+        let plain = facts(&spec, None);
+        let mut by_id = vec![plain.clone(); services.len()];
+        for (name, service) in &spec.services {
+            let ServiceId(id) = services.id(name);
+            if ServiceId(id) == OTHER.1 && name != OTHER.0 {
+                let said = "there are more than 10,000 services".to_owned();
+                return Err(RuleError { rule: "services".to_owned(), said });
+            }
+            by_id.resize(by_id.len().max(id as usize + 1), plain.clone());
+            by_id[id as usize] = facts(&spec, Some(service));
+        }
+        let windows = spec.rules.iter().map(|rule| rule.window);
         Ok(Self {
+            longest: windows.max().unwrap_or_default().max(spec.finding_window),
             rules,
+            tests,
             seed: spec.seed,
             finding_window: spec.finding_window,
             finding_cut: Cut::new(spec.finding_window),
@@ -242,9 +184,9 @@ impl Plan {
                 .collect(),
             entries: spec.entries,
             services,
-            configured: spec.services,
+            facts: by_id,
+            plain,
             logins,
-            longest,
         })
     }
 
@@ -263,41 +205,127 @@ impl Plan {
         self.entries.len()
     }
 
-    /// How often a request's service was beyond the 10,000 that are told apart.
+    /// How often a record's service was beyond the 10,000 that are told apart.
     pub fn services_beyond(&self) -> u64 {
         self.services.beyond()
     }
 
-    /// The service of a request: the entry's, else the record's own, else unknown. Never the Host header, which a sender
-    /// makes up.
-    pub(crate) fn service(&self, entry: EntryId, named: &str) -> ServiceId {
-        if let Some(Some(service)) = self.entry_services.get(usize::from(entry.0)) {
-            return *service;
-        }
-        self.services.id(if named.is_empty() { UNKNOWN } else { named })
+    /// The service that the configuration gives to all requests of an entry.
+    pub(crate) fn entry_service(&self, entry: EntryId) -> Option<ServiceId> {
+        self.entry_services.get(usize::from(entry.0)).copied().flatten()
     }
 
-    /// Whether people log in to `service` at `path`.
-    pub(crate) fn is_login(&self, service: &str, path: &str) -> bool {
-        match self.configured.get(service) {
-            Some(spec) if !spec.logins.is_empty() => spec.logins.iter().any(|login| login == path),
-            _ => self.logins.is_match(path),
-        }
+    /// What the configuration says of a service.
+    pub(crate) fn facts(&self, service: ServiceId) -> &ServiceFacts {
+        self.facts.get(service.0 as usize).unwrap_or(&self.plain)
+    }
+
+    /// Whether people log in to a service at `path`.
+    pub(crate) fn is_login(&self, service: ServiceId, path: &str) -> bool {
+        let logins = &self.facts(service).logins;
+        if logins.is_empty() { self.logins.is_match(path) } else { logins.contains(path) }
+    }
+
+    /// The service of a finding: none.
+    pub(crate) fn no_service() -> ServiceId {
+        UNKNOWN.1
+    }
+
+    /// The cut of a rule's windows, or of findings'.
+    pub(crate) fn cut(&self, rule: u16) -> Cut {
+        self.rules.get(usize::from(rule)).map_or(self.finding_cut, |rule| rule.cut)
+    }
+
+    /// How far behind the clearance of an entry counts may still change: its lateness, and the drift between its
+    /// sources.
+    pub(crate) fn slack(&self, entry: EntryId, drift: Duration) -> Duration {
+        let lateness = self.entries.get(usize::from(entry.0)).map_or(Duration::ZERO, |entry| entry.lateness);
+        lateness.saturating_add(drift)
     }
 }
 
-/// What one host may do by itself before it is flagged for that: the smallest threshold among rules that count all
-/// requests by client over the same window.
-fn host_limit(spec: &PlanSpec, window: Duration, service: Option<&str>) -> Option<f64> {
-    spec.rules
-        .iter()
-        .filter(|rule| rule.by == [Field::Client] && rule.count == Count::Requests && rule.window == window)
-        .filter(|rule| rule.matchers.0.is_empty())
-        .map(|rule| {
-            let change = service
-                .and_then(|name| spec.services.get(name))
-                .and_then(|service| service.overrides.get(&*rule.name));
-            change.and_then(|change| change.threshold).unwrap_or(rule.threshold)
-        })
-        .min_by(f64::total_cmp)
+fn ready(rule: &RuleSpec, spec: &PlanSpec, tests: &mut Tests) -> Result<Rule, String> {
+    let refuse = |said: &str| Err(said.to_owned());
+    let list = |name: &str| spec.lists.get(name).map(Vec::as_slice);
+    let keying = match *rule.by.as_slice() {
+        [Field::Client] => Keying::Client,
+        [Field::Prefix] => Keying::Prefix,
+        [Field::Service] => Keying::Service,
+        [_] => Keying::Text { pair: false },
+        [a, b] if a == b => return refuse("`by` names one field twice"),
+        [Field::Prefix, _] | [_, Field::Prefix] => return refuse("`prefix` stands alone in `by`"),
+        [a, b] => Keying::Text { pair: a == Field::Client || b == Field::Client },
+        _ => return refuse("`by` takes one or two fields"),
+    };
+    if let Some(field) = rule.by.iter().find(|field| field.subject().is_none()) {
+        return Err(format!("requests cannot be counted by `{}`", field.name()));
+    }
+    if rule.window < Duration::from_secs(1) || rule.window > Duration::from_secs(86_400) {
+        return refuse("`window` must be between 1s and 24h");
+    }
+    let overrides = spec.services.values().filter_map(|service| service.overrides.get(&*rule.name));
+    let lines = overrides.flat_map(|change| [change.threshold, change.critical_above]);
+    if lines.chain([Some(rule.threshold), rule.critical_above]).flatten().any(|line| !is_line(line)) {
+        return refuse("`threshold` and `critical_above` must be numbers of at least 0");
+    }
+    let count = match &rule.count {
+        Count::Requests => Counting::Requests,
+        Count::BytesSent => Counting::Bytes,
+        Count::Share { .. } if keying == Keying::Prefix => {
+            return refuse("shares by `prefix` are not in this version");
+        }
+        Count::Share { .. } if rule.threshold >= 1.0 => {
+            return refuse("a share lies between 0 and 1: it can never be above this `threshold`");
+        }
+        Count::Share { matchers, min_requests } => {
+            Counting::Share { filter: tests.filter(matchers, list)?, min_requests: (*min_requests).max(1) }
+        }
+    };
+    Ok(Rule {
+        name: rule.name.clone(),
+        kind: rule.kind,
+        severity: rule.severity,
+        by: rule.by.clone(),
+        keying,
+        count,
+        window: rule.window,
+        cut: Cut::new(rule.window),
+        filter: tests.filter(&rule.matchers, list)?,
+        except: tests.filter(&rule.except, list)?,
+    })
+}
+
+fn is_line(line: f64) -> bool {
+    line.is_finite() && line >= 0.0
+}
+
+fn facts(spec: &PlanSpec, service: Option<&ServiceSpec>) -> ServiceFacts {
+    let changed = |rule: &RuleSpec| {
+        service.and_then(|service| service.overrides.get(&*rule.name)).copied().unwrap_or_default()
+    };
+    let threshold = |rule: &RuleSpec| changed(rule).threshold.unwrap_or(rule.threshold);
+    let enabled = |rule: &RuleSpec| changed(rule).enabled.unwrap_or(true);
+    let lines = spec.rules.iter().map(|rule| {
+        let own = spec.rules.iter().filter(|own| enabled(own) && flags_hosts_of(own, rule)).map(threshold);
+        Lines {
+            enabled: enabled(rule),
+            threshold: threshold(rule),
+            critical_above: changed(rule).critical_above.or(rule.critical_above),
+            host_limit: own.min_by(f64::total_cmp).unwrap_or(threshold(rule) / 5.0),
+        }
+    });
+    let logins = service.map(|service| service.logins.iter().cloned().collect()).unwrap_or_default();
+    ServiceFacts { lines: lines.collect(), logins }
+}
+
+/// Whether `own` flags a host for what it contributes to the prefix rule `rule`: it counts requests by client over the
+/// same window, and the same requests, or all but some. A rule that picks out a few (failed logins) does not: a host
+/// may make far more requests than that.
+fn flags_hosts_of(own: &RuleSpec, rule: &RuleSpec) -> bool {
+    let excludes = |matcher: &Matcher| matches!(matcher.op, Op::NotEqual | Op::NotMatches);
+    let all_but_some = |matchers: &Matchers| matchers.0.iter().all(excludes);
+    own.by == [Field::Client]
+        && own.count == Count::Requests
+        && own.window == rule.window
+        && (own.matchers == rule.matchers || all_but_some(&own.matchers))
 }

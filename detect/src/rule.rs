@@ -4,11 +4,9 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use beaconfire_model::{Kind, Matcher, Matchers, Op, Request, Severity};
-use regex::RegexSet;
+use beaconfire_model::{Kind, Matchers, Severity};
 
 use crate::Field;
-use crate::field::is_static;
 
 /// What a rule counts.
 #[derive(Debug, Clone, PartialEq)]
@@ -78,99 +76,3 @@ impl fmt::Display for RuleError {
 }
 
 impl std::error::Error for RuleError {}
-
-/// A matcher on one field, made ready.
-#[derive(Debug)]
-enum Test {
-    /// By status: one look-up.
-    Status(Box<[bool; 1000]>),
-    /// By extension.
-    Static(bool),
-    /// By a text.
-    Text(Field, Matcher),
-    /// By a named list of patterns.
-    List { field: Field, patterns: RegexSet, negated: bool },
-    /// By the service's own login paths.
-    Login { negated: bool },
-}
-
-/// Matchers that must all match.
-#[derive(Debug, Default)]
-pub(crate) struct Filter {
-    tests: Vec<Test>,
-}
-
-/// What a filter needs to know besides the request.
-pub(crate) struct Around<'a> {
-    pub(crate) service: &'a str,
-    /// Whether the path is one of the service's logins; asked only where a rule wants to know.
-    pub(crate) is_login: &'a dyn Fn(&str) -> bool,
-}
-
-impl Filter {
-    /// Compiles matchers; `list` finds the patterns of `@name`.
-    pub(crate) fn compile(
-        matchers: &Matchers,
-        list: impl Fn(&str) -> Option<Vec<String>>,
-    ) -> Result<Self, String> {
-        let mut tests = Vec::new();
-        let mut statuses: Option<Box<[bool; 1000]>> = None;
-        for matcher in &matchers.0 {
-            let field = Field::parse(&matcher.name).ok_or_else(|| {
-                let names: Vec<_> = Field::ALL.iter().map(|field| field.name()).collect();
-                format!("`{}` is no field of a request; fields are {}", matcher.name, names.join(", "))
-            })?;
-            if let (Op::Matches | Op::NotMatches, Some(name)) = (matcher.op, matcher.value.strip_prefix('@'))
-            {
-                let negated = matcher.op == Op::NotMatches;
-                if name == "logins" && field == Field::Path {
-                    tests.push(Test::Login { negated });
-                    continue;
-                }
-                let patterns = list(name)
-                    .ok_or_else(|| format!("there is no list `{name}`; lists are named under `lists`"))?;
-                tests.push(Test::List { field, patterns: anchored(&patterns)?, negated });
-                continue;
-            }
-            match field {
-                Field::Status => {
-                    let table = statuses.get_or_insert_with(|| Box::new([true; 1000]));
-                    for (status, allowed) in table.iter_mut().enumerate() {
-                        *allowed &= matcher.matches(&status.to_string());
-                    }
-                }
-                Field::Static => tests.push(Test::Static(matcher.matches("true"))),
-                _ => tests.push(Test::Text(field, matcher.clone())),
-            }
-        }
-        if let Some(table) = statuses {
-            // The cheapest test goes first.
-            tests.insert(0, Test::Status(table));
-        }
-        Ok(Self { tests })
-    }
-
-    pub(crate) fn is_empty(&self) -> bool {
-        self.tests.is_empty()
-    }
-
-    pub(crate) fn matches(&self, request: &Request<'_>, around: &Around<'_>) -> bool {
-        self.tests.iter().all(|test| match test {
-            Test::Status(table) => table.get(usize::from(request.status)).copied().unwrap_or(false),
-            Test::Static(wanted) => is_static(request.path) == *wanted,
-            Test::Text(field, matcher) => matcher.matches(&field.text(request, around.service)),
-            Test::List { field, patterns, negated } => {
-                patterns.is_match(&field.text(request, around.service)) != *negated
-            }
-            Test::Login { negated } => (around.is_login)(request.path) != *negated,
-        })
-    }
-}
-
-/// A set of patterns, each anchored at both ends.
-pub(crate) fn anchored(patterns: &[String]) -> Result<RegexSet, String> {
-    regex::RegexSetBuilder::new(patterns.iter().map(|pattern| format!("^(?:{pattern})$")))
-        .size_limit(4 << 20)
-        .build()
-        .map_err(|error| error.to_string())
-}

@@ -1,0 +1,203 @@
+//! A table with a bound in bytes. Attackers choose its keys: the hash is seeded, the bound holds whatever they send, and
+//! what it costs is counted. There is no iteration in the order of the hash, only [`Table::sorted`]; sweeping and making
+//! room look at every key, and do not depend on the order.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::hash::Hash;
+
+use crate::hash::Seeded;
+
+/// What keys and values occupy on the heap, besides their own size.
+pub(crate) trait Heap {
+    fn heap(&self) -> usize;
+}
+
+/// What a key is worth at the bound: those that hold stay longest, then the heaviest.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Weight {
+    pub(crate) holds: bool,
+    /// What was counted, as a multiple of the threshold: rules that count bytes do not outweigh those that count
+    /// requests.
+    pub(crate) load: f64,
+}
+
+/// At the bound, so much of it is made free at once: making room costs a look at every key.
+const ROOM: usize = 8;
+
+#[derive(Debug)]
+pub(crate) struct Table<K, V> {
+    held: HashMap<K, V, Seeded>,
+    bound: usize,
+    bytes: usize,
+    evictions: u64,
+}
+
+impl<K: Ord + Hash + Clone + Heap, V: Default + Heap> Table<K, V> {
+    pub(crate) fn new(bound: usize, seeded: Seeded) -> Self {
+        Self { held: HashMap::with_hasher(seeded), bound, bytes: 0, evictions: 0 }
+    }
+
+    /// What an entry occupies. The table itself is at least 7/16 full after it has grown.
+    fn cost(key: &K, value: &V) -> usize {
+        (size_of::<(K, V)>() + 1) * 16 / 7 + key.heap() + value.heap()
+    }
+
+    /// Changes the value of a key, which is made where it is new.
+    pub(crate) fn upsert<R>(&mut self, key: K, change: impl FnOnce(&mut V) -> R) -> R {
+        match self.held.entry(key) {
+            Entry::Occupied(mut slot) => {
+                let before = slot.get().heap();
+                let result = change(slot.get_mut());
+                self.bytes = (self.bytes + slot.get().heap()).saturating_sub(before);
+                result
+            }
+            Entry::Vacant(slot) => {
+                let key = slot.key().clone();
+                let value = slot.insert(V::default());
+                let result = change(value);
+                self.bytes += Self::cost(&key, value);
+                result
+            }
+        }
+    }
+
+    /// Changes the value of a key that is there.
+    pub(crate) fn update<R>(&mut self, key: &K, change: impl FnOnce(&mut V) -> R) -> Option<R> {
+        let value = self.held.get_mut(key)?;
+        let before = value.heap();
+        let result = change(value);
+        self.bytes = (self.bytes + value.heap()).saturating_sub(before);
+        Some(result)
+    }
+
+    pub(crate) fn get(&self, key: &K) -> Option<&V> {
+        self.held.get(key)
+    }
+
+    /// Counts something that the bounds cost, though no key of this table went.
+    pub(crate) fn lost(&mut self) {
+        self.evictions += 1;
+    }
+
+    /// Drops keys that nobody needs any more; that is no eviction.
+    pub(crate) fn sweep(&mut self, mut keep: impl FnMut(&K, &mut V) -> bool) {
+        let mut bytes = 0;
+        self.held.retain(|key, value| {
+            let kept = keep(key, value);
+            if kept {
+                bytes += Self::cost(key, value);
+            }
+            kept
+        });
+        self.bytes = bytes;
+        if self.held.capacity() > 4 * self.held.len() + 64 {
+            self.held.shrink_to(2 * self.held.len());
+        }
+    }
+
+    pub(crate) fn is_over(&self) -> bool {
+        self.bytes > self.bound
+    }
+
+    /// Makes room at the bound: the lightest keys go (Space-Saving's choice; ties go by key), and are given back. One that
+    /// comes again begins at zero: the bound costs recall of light keys, never a false alert.
+    pub(crate) fn evict(&mut self, weigh: impl Fn(&K, &V) -> Weight) -> Vec<(K, V)> {
+        let mut order: Vec<(Weight, K, usize)> = self
+            .held
+            .iter()
+            .map(|(key, value)| (weigh(key, value), key.clone(), Self::cost(key, value)))
+            .collect();
+        order.sort_unstable_by(|(a, a_key, _), (b, b_key, _)| {
+            a.holds.cmp(&b.holds).then(a.load.total_cmp(&b.load)).then_with(|| a_key.cmp(b_key))
+        });
+        let target = self.bound - self.bound / ROOM;
+        let mut gone = Vec::new();
+        for (_, key, cost) in order {
+            if self.bytes <= target {
+                break;
+            }
+            self.bytes = self.bytes.saturating_sub(cost);
+            self.evictions += 1;
+            gone.extend(self.held.remove_entry(&key));
+        }
+        gone
+    }
+
+    /// All keys in order.
+    #[cfg(test)]
+    pub(crate) fn sorted(&self) -> Vec<&K> {
+        let mut keys: Vec<&K> = self.held.keys().collect();
+        keys.sort_unstable();
+        keys
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.held.len()
+    }
+
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    pub(crate) fn evictions(&self) -> u64 {
+        self.evictions
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    impl Heap for u32 {
+        fn heap(&self) -> usize {
+            0
+        }
+    }
+
+    impl Heap for Vec<u8> {
+        fn heap(&self) -> usize {
+            self.capacity()
+        }
+    }
+
+    #[allow(clippy::ptr_arg, reason = "the table hands out what it holds")]
+    fn weigh(_: &u32, value: &Vec<u8>) -> Weight {
+        Weight { holds: value.len() > 90, load: value.len() as f64 }
+    }
+
+    proptest! {
+        #[test]
+        fn bytes_are_those_of_what_is_held_and_never_over(steps in prop::collection::vec((0u32..40, 0usize..100, 0u8..12), 1..200)) {
+            let mut table: Table<u32, Vec<u8>> = Table::new(2_000, Seeded(1));
+            for (key, len, what) in steps {
+                match what {
+                    0 => table.sweep(|held, _| *held % 3 != 0),
+                    1 => drop(table.update(&key, |value| value.truncate(len))),
+                    _ => table.upsert(key, |value| value.resize(len, 0)),
+                }
+                if table.is_over() {
+                    let gone = table.evict(weigh);
+                    let lightest = table.sorted().iter().filter_map(|key| table.get(key)).map(Vec::len).min();
+                    prop_assert!(gone.iter().all(|(_, value)| lightest.is_none_or(|held| value.len() <= held)));
+                }
+                let held = table.sorted().into_iter().filter_map(|key| Some(Table::cost(key, table.get(key)?)));
+                prop_assert_eq!(table.bytes(), held.sum::<usize>());
+                prop_assert!(!table.is_over());
+            }
+        }
+    }
+
+    #[test]
+    fn what_holds_goes_last_and_goes_too() {
+        let mut table: Table<u32, Vec<u8>> = Table::new(1_000, Seeded(1));
+        for key in 0..30 {
+            table.upsert(key, |value| value.resize(if key == 0 { 10 } else { 95 }, 0));
+        }
+        let gone = table.evict(weigh);
+        assert_eq!(gone[0].0, 0);
+        assert!(table.bytes() <= 1_000 && table.len() < 29);
+        assert_eq!(table.evictions(), gone.len() as u64);
+    }
+}
