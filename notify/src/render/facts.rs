@@ -180,8 +180,8 @@ fn course(message: &Message<'_>, incident: &Incident) -> String {
 /// The last thing that happened, where people knew of the incident before.
 fn news(message: &Message<'_>, about: &About<'_>) -> Option<String> {
     message.handle?;
-    if matches!(message.action, Action::Resolve | Action::Acknowledge) {
-        // The standing says it.
+    if message.action != Action::Open {
+        // What stands is all there is to say.
         return None;
     }
     let happened = |what: &str| matches!(what, "reopened" | "escalated" | "joined" | "unacknowledged");
