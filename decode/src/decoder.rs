@@ -1,0 +1,109 @@
+//! The decoder of one entry of `kafka.topics`, as one worker holds it.
+
+use beaconfire_model::{Event, Offset, Record, Source};
+use ipnet::IpNet;
+
+use crate::envelope::Held;
+use crate::json::Tape;
+use crate::notes::{Notes, Silent};
+use crate::time::Clock;
+use crate::walk::{Around, Walk};
+use crate::{Format, Reject};
+
+/// Values larger than this are not looked at. Kafka's own default limit is smaller.
+pub(crate) const VALUE_BYTES_MAX: usize = 1 << 20;
+
+/// How to understand the records of one entry of `kafka.topics`.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct DecodeKnobs {
+    /// How records are written, once their envelopes are off.
+    pub format: Format,
+    /// Peers in these networks are proxies of ours: X-Forwarded-For is believed as far as they wrote it.
+    pub trusted_proxies: Vec<IpNet>,
+    /// The address in the record is already the client's (nginx's realip, Envoy's use_remote_address): take it as it is.
+    pub client_resolved: bool,
+}
+
+/// One event, borrowed from its record or from the decoder: gone when the call ends.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Decoded<'a> {
+    /// What happened.
+    pub event: Event<'a>,
+    /// The format it was written in; never [`Format::Auto`].
+    pub format: Format,
+}
+
+/// Turns records into events. One for each entry and worker: it keeps the fragments of CRI lines by source, and
+/// buffers that make the steady state free of allocation.
+#[derive(Debug)]
+pub struct Decoder {
+    knobs: DecodeKnobs,
+    clock: Clock,
+    held: Held,
+    tapes: Vec<Tape>,
+}
+
+impl Decoder {
+    /// A decoder with these knobs and nothing held.
+    pub fn new(knobs: DecodeKnobs) -> Self {
+        Self { knobs, clock: Clock::default(), held: Held::default(), tapes: Vec::new() }
+    }
+
+    /// Hands each event of `record` to `each`, in order.
+    ///
+    /// A record may hold several (lines, a JSON array) or none yet: part of a CRI line is kept until its end comes,
+    /// and the answer is `Ok` without an event.
+    ///
+    /// # Errors
+    ///
+    /// The first reason why the record or a part of it was not understood. Events that were handed over before, and
+    /// those of the parts behind it, count nevertheless.
+    pub fn decode<'b>(&mut self, record: &Record<'b>, each: impl FnMut(Decoded<'_>)) -> Result<(), Reject> {
+        self.decode_noting(record, &mut Silent, each)
+    }
+
+    pub(crate) fn decode_noting<N: Notes>(
+        &mut self,
+        record: &Record<'_>,
+        notes: &mut N,
+        each: impl FnMut(Decoded<'_>),
+    ) -> Result<(), Reject> {
+        let overdue =
+            if self.held.is_empty() { None } else { self.held.overdue(record.source, record.offset) };
+        let mut walk = Walk::new(
+            &self.knobs,
+            &mut self.clock,
+            &mut self.held,
+            &mut self.tapes,
+            (record.source, record.offset, record.stamped),
+            notes,
+            each,
+        );
+        if let Some(line) = overdue {
+            walk.text(&line.text, &Around { time: line.time, ..Around::default() });
+        }
+        match record.payload {
+            None => walk.refuse(Reject::Tombstone),
+            Some(payload) if payload.len() > VALUE_BYTES_MAX => {
+                walk.fault(|| format!("{} bytes, of at most {VALUE_BYTES_MAX}", payload.len()));
+                walk.refuse(Reject::TooLarge);
+            }
+            Some(payload) => match std::str::from_utf8(payload) {
+                Ok(text) => walk.text(text, &Around::default()),
+                Err(broken) => walk.lossy(payload, broken.valid_up_to()),
+            },
+        }
+        walk.end()
+    }
+
+    /// The lowest offset of this source that a fragment of a CRI line still needs: nothing at or after it may be
+    /// committed, or a restart would lose the line.
+    pub fn pending(&self, source: Source) -> Option<Offset> {
+        self.held.lowest(source)
+    }
+
+    /// Drops what is held of this source: it is no longer ours, and whoever has it reads from [`pending`](Self::pending).
+    pub fn forget(&mut self, source: Source) {
+        self.held.forget(source);
+    }
+}

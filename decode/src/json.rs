@@ -1,0 +1,499 @@
+//! JSON as logs hold it: read onto a flat tape that is used again for the next record, so that reading allocates
+//! nothing in the steady state.
+//!
+//! Why not a library's tree: numbers must stay text (times in nanoseconds lose their end in a float), several
+//! objects may follow each other in one value, nesting is bounded before it costs anything, and errors name their
+//! byte. And it must be lenient in three ways, each of which would else be a way for a sender to make their
+//! requests unreadable: escapes that nginx writes into JSON formats without `escape=json` (`\x22`) and control
+//! characters stand for themselves, and an unquoted variable that was empty (`"took": ,` or `"took": -`) is null.
+
+use memchr::memchr2;
+
+/// Containers within containers at most.
+pub(crate) const DEPTH_MAX: usize = 64;
+
+/// A JSON text, taken apart. `Default` is empty; [`parse`](Self::parse) fills it anew.
+#[derive(Debug, Default)]
+pub(crate) struct Tape {
+    nodes: Vec<Node>,
+    /// Strings that had escapes in them, one after the other.
+    unescaped: String,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Node {
+    kind: Kind,
+    start: u32,
+    end: u32,
+    /// The node after this one and all that is in it.
+    next: u32,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Null,
+    True,
+    False,
+    /// `start..end` of the text.
+    Number,
+    /// `start..end` of the text.
+    Plain,
+    /// `start..end` of `unescaped`.
+    Unescaped,
+    Array,
+    Object,
+}
+
+/// Where and why a text is not JSON.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Broken {
+    /// The byte at which it went wrong.
+    pub(crate) at: usize,
+    /// What was wrong there.
+    pub(crate) why: &'static str,
+    /// Whether it is only nested too deep.
+    pub(crate) deep: bool,
+}
+
+/// One value on a tape.
+#[derive(Clone, Copy)]
+pub(crate) struct Value<'t> {
+    tape: &'t Tape,
+    text: &'t str,
+    at: u32,
+}
+
+impl Tape {
+    /// Reads the first JSON value of `text`; also tells how many bytes it took.
+    pub(crate) fn parse<'t>(&'t mut self, text: &'t str) -> Result<(Value<'t>, usize), Broken> {
+        self.nodes.clear();
+        self.unescaped.clear();
+        let mut reader = Reader { text, bytes: text.as_bytes(), at: 0, tape: self };
+        reader.value(0)?;
+        let taken = reader.at;
+        Ok((Value { tape: self, text, at: 0 }, taken))
+    }
+}
+
+impl<'t> Value<'t> {
+    /// The text of a string.
+    pub(crate) fn text(self) -> Option<&'t str> {
+        let node = self.node();
+        match node.kind {
+            Kind::Plain => self.text.get(node.start as usize..node.end as usize),
+            Kind::Unescaped => self.tape.unescaped.get(node.start as usize..node.end as usize),
+            _ => None,
+        }
+    }
+
+    /// The text of a string or number, booleans as words; `None` for null and containers.
+    pub(crate) fn scalar(self) -> Option<&'t str> {
+        let node = self.node();
+        match node.kind {
+            Kind::Number => self.text.get(node.start as usize..node.end as usize),
+            Kind::True => Some("true"),
+            Kind::False => Some("false"),
+            Kind::Null | Kind::Array | Kind::Object => None,
+            Kind::Plain | Kind::Unescaped => self.text(),
+        }
+    }
+
+    /// Whether this is how logs spell "there is none".
+    pub(crate) fn is_missing(self) -> bool {
+        match self.node().kind {
+            Kind::Null => true,
+            Kind::Plain | Kind::Unescaped => {
+                matches!(self.text(), None | Some("" | "-" | "<NA>" | "null" | "NaN"))
+            }
+            _ => false,
+        }
+    }
+
+    /// A number that counts something, written as a number or as a string. Below zero is how logs say "none".
+    pub(crate) fn integer(self) -> Option<u64> {
+        let text = self.scalar()?;
+        text.parse().ok().or_else(|| {
+            let number = text.parse::<f64>().ok().filter(|number| *number >= 0.0 && number.is_finite())?;
+            Some(number as u64) // saturates
+        })
+    }
+
+    /// A finite number, written as a number or as a string.
+    pub(crate) fn float(self) -> Option<f64> {
+        self.scalar()?.parse().ok().filter(|number: &f64| number.is_finite())
+    }
+
+    pub(crate) fn is_number(self) -> bool {
+        self.node().kind == Kind::Number
+    }
+
+    pub(crate) fn is_object(self) -> bool {
+        self.node().kind == Kind::Object
+    }
+
+    pub(crate) fn is_array(self) -> bool {
+        self.node().kind == Kind::Array
+    }
+
+    /// The pairs of an object, in order; nothing for anything else.
+    pub(crate) fn entries(self) -> impl Iterator<Item = (&'t str, Value<'t>)> {
+        let end = if self.is_object() { self.node().next } else { self.at };
+        let mut at = self.at + 1;
+        std::iter::from_fn(move || {
+            if at >= end {
+                return None;
+            }
+            let key = Value { at, ..self };
+            let value = Value { at: at + 1, ..self };
+            at = value.node().next;
+            Some((key.text().unwrap_or_default(), value))
+        })
+    }
+
+    /// The items of an array, in order; nothing for anything else.
+    pub(crate) fn items(self) -> impl Iterator<Item = Value<'t>> {
+        let end = if self.is_array() { self.node().next } else { self.at };
+        let mut at = self.at + 1;
+        std::iter::from_fn(move || {
+            if at >= end {
+                return None;
+            }
+            let item = Value { at, ..self };
+            at = item.node().next;
+            Some(item)
+        })
+    }
+
+    /// The value under `key`; the last one where it stands several times.
+    pub(crate) fn get(self, key: &str) -> Option<Value<'t>> {
+        self.entries().filter(|(name, _)| *name == key).last().map(|(_, value)| value)
+    }
+
+    fn node(self) -> Node {
+        // A `Value` is only made for places that the reader filled.
+        self.tape.nodes[self.at as usize]
+    }
+}
+
+struct Reader<'t, 'p> {
+    text: &'t str,
+    bytes: &'t [u8],
+    at: usize,
+    tape: &'p mut Tape,
+}
+
+impl Reader<'_, '_> {
+    /// Recursion is bounded by [`DEPTH_MAX`].
+    fn value(&mut self, depth: usize) -> Result<(), Broken> {
+        self.space();
+        let start = self.at;
+        match self.bytes.get(self.at) {
+            Some(b'"') => self.string(),
+            Some(b'{') => self.container(depth, Kind::Object, b'}'),
+            Some(b'[') => self.container(depth, Kind::Array, b']'),
+            Some(b't') => self.word("true", Kind::True),
+            Some(b'f') => self.word("false", Kind::False),
+            Some(b'n') => self.word("null", Kind::Null),
+            Some(b'-') if !matches!(self.bytes.get(self.at + 1), Some(b'0'..=b'9')) => {
+                self.at += 1;
+                self.push(Kind::Null, start, self.at);
+                Ok(())
+            }
+            Some(b'-' | b'0'..=b'9') => self.number(),
+            Some(_) => Err(self.broken("a value was expected")),
+            None => Err(self.broken("it breaks off")),
+        }
+    }
+
+    fn container(&mut self, depth: usize, kind: Kind, close: u8) -> Result<(), Broken> {
+        if depth >= DEPTH_MAX {
+            return Err(Broken { at: self.at, why: "it is nested deeper than 64 levels", deep: true });
+        }
+        let node = self.tape.nodes.len();
+        self.push(kind, self.at, self.at);
+        self.at += 1;
+        self.space();
+        if self.bytes.get(self.at) == Some(&close) {
+            self.at += 1;
+            self.close(node);
+            return Ok(());
+        }
+        loop {
+            if kind == Kind::Object {
+                self.space();
+                if self.bytes.get(self.at) != Some(&b'"') {
+                    return Err(self.broken("a key was expected"));
+                }
+                self.string()?;
+                self.space();
+                if self.bytes.get(self.at) != Some(&b':') {
+                    return Err(self.broken("a colon was expected"));
+                }
+                self.at += 1;
+                self.space();
+                match self.bytes.get(self.at) {
+                    Some(b',' | b'}') => self.push(Kind::Null, self.at, self.at),
+                    _ => self.value(depth + 1)?,
+                }
+            } else {
+                self.value(depth + 1)?;
+            }
+            self.space();
+            match self.bytes.get(self.at) {
+                Some(b',') => self.at += 1,
+                Some(byte) if *byte == close => {
+                    self.at += 1;
+                    self.close(node);
+                    return Ok(());
+                }
+                Some(_) => return Err(self.broken("a comma or the end was expected")),
+                None => return Err(self.broken("it breaks off")),
+            }
+        }
+    }
+
+    fn string(&mut self) -> Result<(), Broken> {
+        let start = self.at + 1;
+        let Some(found) = memchr2(b'"', b'\\', &self.bytes[start..]) else {
+            return Err(self.broken("a string does not end"));
+        };
+        let end = start + found;
+        if self.bytes[end] == b'"' {
+            self.at = end + 1;
+            self.push(Kind::Plain, start, end);
+            return Ok(());
+        }
+        let begin = self.tape.unescaped.len();
+        let mut from = start;
+        let mut at = end;
+        loop {
+            self.tape.unescaped.push_str(&self.text[from..at]);
+            if self.bytes[at] == b'"' {
+                self.at = at + 1;
+                self.push(Kind::Unescaped, begin, self.tape.unescaped.len());
+                return Ok(());
+            }
+            from = at + self.escape(at);
+            match self.bytes.get(from..).and_then(|rest| memchr2(b'"', b'\\', rest)) {
+                Some(found) => at = from + found,
+                None => return Err(self.broken("a string does not end")),
+            }
+        }
+    }
+
+    /// Writes what the escape at `at` stands for; returns its length. What JSON does not know stands for itself.
+    fn escape(&mut self, at: usize) -> usize {
+        let plain = match self.bytes.get(at + 1) {
+            Some(b'"') => '"',
+            Some(b'\\') => '\\',
+            Some(b'/') => '/',
+            Some(b'b') => '\u{8}',
+            Some(b'f') => '\u{c}',
+            Some(b'n') => '\n',
+            Some(b'r') => '\r',
+            Some(b't') => '\t',
+            Some(b'u') => {
+                if let Some((c, length)) = self.code(at) {
+                    self.tape.unescaped.push(c);
+                    return length;
+                }
+                '\\'
+            }
+            _ => '\\',
+        };
+        self.tape.unescaped.push(plain);
+        let known = plain != '\\' || self.bytes.get(at + 1) == Some(&b'\\');
+        if known { 2 } else { 1 }
+    }
+
+    /// The character of `\uXXXX`, with the second half of a pair; half a pair alone is U+FFFD.
+    fn code(&self, at: usize) -> Option<(char, usize)> {
+        let first = self.hex(at + 2)?;
+        if let Some(c) = char::from_u32(first) {
+            return Some((c, 6));
+        }
+        if first < 0xdc00
+            && self.bytes.get(at + 6..at + 8) == Some(b"\\u")
+            && let Some(second @ 0xdc00..=0xdfff) = self.hex(at + 8)
+            && let Some(c) = char::from_u32(0x10000 + ((first - 0xd800) << 10) + (second - 0xdc00))
+        {
+            return Some((c, 12));
+        }
+        Some((char::REPLACEMENT_CHARACTER, 6))
+    }
+
+    fn hex(&self, at: usize) -> Option<u32> {
+        self.bytes
+            .get(at..at + 4)?
+            .iter()
+            .try_fold(0, |sum, byte| Some(sum * 16 + (*byte as char).to_digit(16)?))
+    }
+
+    fn number(&mut self) -> Result<(), Broken> {
+        let start = self.at;
+        self.at += usize::from(self.bytes[start] == b'-');
+        self.digits();
+        if self.bytes.get(self.at) == Some(&b'.') {
+            self.at += 1;
+            if self.digits() == 0 {
+                return Err(self.broken("digits were expected"));
+            }
+        }
+        if let Some(b'e' | b'E') = self.bytes.get(self.at) {
+            self.at += 1;
+            self.at += usize::from(matches!(self.bytes.get(self.at), Some(b'+' | b'-')));
+            if self.digits() == 0 {
+                return Err(self.broken("digits were expected"));
+            }
+        }
+        self.push(Kind::Number, start, self.at);
+        Ok(())
+    }
+
+    fn digits(&mut self) -> usize {
+        let count = self.bytes[self.at..].iter().take_while(|byte| byte.is_ascii_digit()).count();
+        self.at += count;
+        count
+    }
+
+    fn word(&mut self, word: &str, kind: Kind) -> Result<(), Broken> {
+        if !self.bytes[self.at..].starts_with(word.as_bytes()) {
+            return Err(self.broken("a value was expected"));
+        }
+        let start = self.at;
+        self.at += word.len();
+        self.push(kind, start, self.at);
+        Ok(())
+    }
+
+    fn space(&mut self) {
+        while let Some(b' ' | b'\n' | b'\r' | b'\t') = self.bytes.get(self.at) {
+            self.at += 1;
+        }
+    }
+
+    // A value has at most 1 MiB, so that every place fits into 32 bits.
+    fn push(&mut self, kind: Kind, start: usize, end: usize) {
+        let next = self.tape.nodes.len() as u32 + 1;
+        self.tape.nodes.push(Node { kind, start: start as u32, end: end as u32, next });
+    }
+
+    fn close(&mut self, node: usize) {
+        self.tape.nodes[node].next = self.tape.nodes.len() as u32;
+    }
+
+    fn broken(&self, why: &'static str) -> Broken {
+        Broken { at: self.at, why, deep: false }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use serde_json::{Number, Value as Tree};
+
+    fn tree(value: Value<'_>) -> Tree {
+        if value.is_object() {
+            Tree::Object(value.entries().map(|(key, value)| (key.to_owned(), tree(value))).collect())
+        } else if value.is_array() {
+            Tree::Array(value.items().map(tree).collect())
+        } else if value.is_number() {
+            Tree::Number(value.scalar().unwrap().parse::<Number>().unwrap())
+        } else {
+            match (value.text(), value.scalar()) {
+                (Some(text), _) => text.into(),
+                (None, Some(word)) => (word == "true").into(),
+                (None, None) => Tree::Null,
+            }
+        }
+    }
+
+    fn read(text: &str) -> Result<(Tree, usize), Broken> {
+        Tape::default().parse(text).map(|(value, taken)| (tree(value), taken))
+    }
+
+    #[test]
+    fn logs_own_dialect_is_understood() {
+        for (text, meant) in [
+            (r#"{"a":"\x22b\x5C"}"#, serde_json::json!({"a": r"\x22b\x5C"})),
+            (r#"{"took": , "next": -, "n": -1}"#, serde_json::json!({"took": null, "next": null, "n": -1})),
+            ("{\"a\":\"tab\there\"}", serde_json::json!({"a": "tab\there"})),
+            (r#"{"a":"\ud83d\ude00 \ud83d \u00e9 \u12"}"#, serde_json::json!({"a": "😀 \u{fffd} é \\u12"})),
+        ] {
+            assert_eq!(read(text).unwrap().0, meant, "{text}");
+        }
+    }
+
+    #[test]
+    fn faults_name_their_byte() {
+        for (text, at, why) in [
+            (r#"{"a":1"#, 6, "it breaks off"),
+            (r#"{"a" 1}"#, 5, "a colon was expected"),
+            (r#"{"a":"x"#, 5, "a string does not end"),
+            (r#"{a:1}"#, 1, "a key was expected"),
+            ("[1 2]", 3, "a comma or the end was expected"),
+            ("[1.]", 3, "digits were expected"),
+        ] {
+            assert_eq!(read(text).unwrap_err(), Broken { at, why, deep: false }, "{text}");
+        }
+    }
+
+    #[test]
+    fn sixty_four_levels_are_read_and_no_more() {
+        let nested = |levels: usize| format!("{}{}", "[".repeat(levels), "]".repeat(levels));
+        assert!(read(&nested(64)).is_ok());
+        assert!(read(&nested(65)).unwrap_err().deep);
+        assert!(read(&"{\"a\":".repeat(10_000)).unwrap_err().deep);
+    }
+
+    #[test]
+    fn the_last_of_equal_keys_counts_and_the_next_value_can_follow() {
+        let mut tape = Tape::default();
+        let text = r#"{"a":1,"a":2} {"b":3}"#;
+        let (value, taken) = tape.parse(text).unwrap();
+        assert_eq!(value.get("a").and_then(Value::integer), Some(2));
+        assert_eq!(&text[taken..], r#" {"b":3}"#);
+    }
+
+    fn any_tree() -> impl Strategy<Value = Tree> {
+        let leaf = prop_oneof![
+            Just(Tree::Null),
+            any::<bool>().prop_map(Tree::from),
+            any::<i64>().prop_map(Tree::from),
+            any::<u64>().prop_map(Tree::from),
+            // Sixteenths: the library itself may read other fractions back a last digit off.
+            (-1_000_000_000i64..1_000_000_000).prop_map(|n| Tree::from(n as f64 / 16.0)),
+            ".{0,12}".prop_map(Tree::from),
+        ];
+        leaf.prop_recursive(5, 64, 6, |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..6).prop_map(Tree::from),
+                prop::collection::btree_map(".{0,6}", inner, 0..6)
+                    .prop_map(|map| Tree::Object(map.into_iter().collect())),
+            ]
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn what_the_library_writes_reads_the_same(tree in any_tree(), pretty: bool) {
+            let text = if pretty { serde_json::to_string_pretty(&tree) } else { serde_json::to_string(&tree) }.unwrap();
+            prop_assert_eq!(read(&text).unwrap(), (tree, text.len()));
+        }
+
+        /// Lenient, never stricter: whatever the library takes, we take, and to the same meaning.
+        #[test]
+        fn what_the_library_takes_is_taken(text in r#"[\[\]{}",:0-9a-fntru\\ .eE+-]{0,24}"#) {
+            let ours = read(&text);
+            if let Ok(theirs) = serde_json::from_str::<Tree>(&text) {
+                prop_assert_eq!(ours.unwrap().0, theirs);
+            }
+        }
+
+        #[test]
+        fn no_text_makes_it_panic(text in ".{0,64}") {
+            let _ = read(&text);
+        }
+    }
+}

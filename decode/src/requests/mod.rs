@@ -1,0 +1,224 @@
+//! Requests: what the JSON formats share. Each names the keys of its fields; [`read`] makes a request of them.
+
+pub(crate) mod beaconfire;
+pub(crate) mod combined;
+pub(crate) mod envoy;
+pub(crate) mod nginx_json;
+
+use beaconfire_model::{EventTime, Request};
+
+use crate::client::{self, Found};
+use crate::notes::Notes;
+use crate::pick::Picked;
+use crate::{DecodeKnobs, Reject};
+
+/// The fields that the formats look for, as slots of [`Picked`].
+pub(crate) mod slot {
+    pub(crate) const TIME: usize = 0;
+    pub(crate) const PEER: usize = 1;
+    pub(crate) const FORWARDED: usize = 2;
+    pub(crate) const METHOD: usize = 3;
+    pub(crate) const HOST: usize = 4;
+    pub(crate) const PATH: usize = 5;
+    pub(crate) const QUERY: usize = 6;
+    /// A whole request line.
+    pub(crate) const LINE: usize = 7;
+    pub(crate) const VERSION: usize = 8;
+    pub(crate) const STATUS: usize = 9;
+    pub(crate) const BYTES: usize = 10;
+    pub(crate) const DURATION: usize = 11;
+    pub(crate) const AGENT: usize = 12;
+    pub(crate) const ID: usize = 13;
+    pub(crate) const SERVICE: usize = 14;
+    pub(crate) const NAMESPACE: usize = 15;
+    pub(crate) const COUNT: usize = 16;
+}
+
+/// The values of a request's fields.
+pub(crate) type Fields<'t> = Picked<'t, { slot::COUNT }>;
+
+/// What a request is made of besides its fields.
+pub(crate) struct Made<'a> {
+    /// When it happened.
+    pub(crate) time: EventTime,
+    /// The service, where the record or its envelope names one.
+    pub(crate) service: &'a str,
+    /// X-Forwarded-For, joined where it came in several pieces.
+    pub(crate) forwarded: &'a str,
+    /// How many microseconds the unit of the duration has.
+    pub(crate) unit_micros: f64,
+}
+
+/// A request of these fields.
+pub(crate) fn read<'a, N: Notes>(
+    fields: &Fields<'a>,
+    knobs: &DecodeKnobs,
+    made: &Made<'a>,
+    notes: &mut N,
+) -> Result<Request<'a>, Reject> {
+    let line = Line::of(fields.text(slot::LINE));
+    // What was asked for, not what a rewrite made of it: `request_uri` and the request line come before `path`.
+    let (target, from) =
+        if !line.target.is_empty() && fields.get(slot::PATH).is_none_or(|pick| is_rewritten(pick.key)) {
+            (line.target, "the target in")
+        } else {
+            (fields.text(slot::PATH), "")
+        };
+    if target.is_empty() && fields.get(slot::STATUS).is_none() {
+        notes.fault(|| "neither a path nor a status".to_owned());
+        return Err(Reject::MissingField);
+    }
+    let target = Target::of(target);
+    let pick = |own: &'a str, other: &'a str| if own.is_empty() { other } else { own };
+    let (client, found) = client::client(knobs, fields.text(slot::PEER), made.forwarded);
+    let version = fields.text(slot::VERSION);
+    let request = Request {
+        time: made.time,
+        client,
+        service: made.service,
+        method: pick(fields.text(slot::METHOD), line.method),
+        host: pick(fields.text(slot::HOST), target.host),
+        path: target.path,
+        query: pick(target.query, fields.text(slot::QUERY).trim_start_matches('?')),
+        http_version: pick(version.strip_prefix("HTTP/").unwrap_or(version), line.version),
+        status: fields.integer(slot::STATUS).and_then(|status| u16::try_from(status).ok()).unwrap_or(0),
+        bytes_sent: fields.integer(slot::BYTES).unwrap_or(0),
+        duration_micros: duration(fields.float(slot::DURATION), made.unit_micros),
+        user_agent: fields.text(slot::AGENT),
+        request_id: fields.text(slot::ID),
+    };
+    let key = |slot: usize| fields.get(slot).map_or("", |pick| pick.key);
+    notes.origin("client", || trust(found, key(slot::PEER), key(slot::FORWARDED)));
+    let path =
+        if from.is_empty() { key(slot::PATH).to_owned() } else { format!("{from} {}", key(slot::LINE)) };
+    notes.origin("path", || path.clone());
+    notes
+        .origin("query", || if target.query.is_empty() { key(slot::QUERY).to_owned() } else { path.clone() });
+    for (name, slot) in [
+        ("method", slot::METHOD),
+        ("host", slot::HOST),
+        ("http_version", slot::VERSION),
+        ("status", slot::STATUS),
+        ("bytes_sent", slot::BYTES),
+        ("duration", slot::DURATION),
+        ("user_agent", slot::AGENT),
+        ("request_id", slot::ID),
+    ] {
+        notes.origin(name, || match (key(slot), name) {
+            ("", "method" | "http_version") if !line.target.is_empty() => key(slot::LINE).to_owned(),
+            ("", "host") if !target.host.is_empty() => path.clone(),
+            (key, _) => key.to_owned(),
+        });
+    }
+    Ok(request)
+}
+
+/// How the client was found, in words.
+pub(crate) fn trust(found: Found, peer: &str, forwarded: &str) -> String {
+    match found {
+        Found::Resolved => format!("{peer}, taken as it is (client_resolved)"),
+        Found::Peer => format!("{peer}, which is no trusted proxy"),
+        Found::Proxy => format!("{peer}; a trusted proxy, and no address in X-Forwarded-For to believe"),
+        Found::Hop(1) => format!("{forwarded}, rightmost address (the peer is a trusted proxy)"),
+        Found::Hop(hop) => format!("{forwarded}, address {hop} from the right (behind trusted proxies)"),
+        Found::Nobody if peer.is_empty() => String::new(),
+        Found::Nobody => format!("{peer}, which holds no address"),
+    }
+}
+
+/// `GET /cart?id=1 HTTP/1.1`, taken apart. What is not written like that is all target.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Line<'b> {
+    pub(crate) method: &'b str,
+    pub(crate) target: &'b str,
+    pub(crate) version: &'b str,
+}
+
+impl<'b> Line<'b> {
+    pub(crate) fn of(line: &'b str) -> Self {
+        if line == "-" {
+            return Self::default();
+        }
+        let bytes = line.as_bytes();
+        let (rest, version) = match memchr::memrchr(b' ', bytes) {
+            Some(at) if bytes[at + 1..].starts_with(b"HTTP/") => (&line[..at], &line[at + 6..]),
+            _ => (line, ""),
+        };
+        match memchr::memchr(b' ', rest.as_bytes()) {
+            Some(at) => Self { method: &line[..at], target: &rest[at + 1..], version },
+            None => Self { method: "", target: rest, version },
+        }
+    }
+}
+
+/// A request's target, taken apart: `/cart?id=1`, or `http://shop.example.com/cart` as proxies are asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Target<'b> {
+    pub(crate) host: &'b str,
+    pub(crate) path: &'b str,
+    pub(crate) query: &'b str,
+}
+
+impl<'b> Target<'b> {
+    pub(crate) fn of(target: &'b str) -> Self {
+        let (path, query) = match memchr::memchr(b'?', target.as_bytes()) {
+            Some(at) => (&target[..at], &target[at + 1..]),
+            None => (target, ""),
+        };
+        if path.starts_with('/') {
+            return Self { host: "", path, query };
+        }
+        let absolute = path.strip_prefix("http://").or_else(|| path.strip_prefix("https://"));
+        match absolute.map(|rest| rest.split_at(memchr::memchr(b'/', rest.as_bytes()).unwrap_or(rest.len())))
+        {
+            Some((host, "")) => Self { host, path: "/", query },
+            Some((host, path)) => Self { host, path, query },
+            None => Self { host: "", path, query },
+        }
+    }
+}
+
+/// Keys whose path may be another than the one that was asked for.
+fn is_rewritten(key: &str) -> bool {
+    matches!(key, "path" | "uri" | "url")
+}
+
+fn duration(value: Option<f64>, unit_micros: f64) -> Option<u64> {
+    let micros = value? * unit_micros;
+    (micros >= 0.0).then(|| micros.round() as u64) // saturates
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn request_lines() {
+        for (line, method, target, version) in [
+            ("GET / HTTP/1.1", "GET", "/", "1.1"),
+            ("GET /a b c HTTP/2.0", "GET", "/a b c", "2.0"),
+            ("GET /", "GET", "/", ""),
+            ("/", "", "/", ""),
+            ("-", "", "", ""),
+            ("", "", "", ""),
+            (r"\x16\x03\x01", "", r"\x16\x03\x01", ""),
+            (" HTTP/1.1", "", "", "1.1"),
+        ] {
+            assert_eq!(Line::of(line), Line { method, target, version }, "{line}");
+        }
+    }
+
+    #[test]
+    fn targets() {
+        for (target, host, path, query) in [
+            ("/cart?id=1?2", "", "/cart", "id=1?2"),
+            ("http://a.example/x?q", "a.example", "/x", "q"),
+            ("http://a.example", "a.example", "/", ""),
+            ("https://a.example?q", "a.example", "/", "q"),
+            ("a.example:443", "", "a.example:443", ""),
+            ("*", "", "*", ""),
+        ] {
+            assert_eq!(Target::of(target), Target { host, path, query }, "{target}");
+        }
+    }
+}

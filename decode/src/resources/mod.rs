@@ -1,0 +1,3 @@
+//! Resource samples: our own format; those of other producers are not in this version.
+
+pub(crate) mod beaconfire;

@@ -1,0 +1,416 @@
+//! One record's way through its coats: envelopes come off in whatever order they were put on, and what is left is read
+//! by its format. Every turn is bounded: so many coats, so many records in one value.
+
+use beaconfire_model::{Event, EventTime, Offset, Request, Source};
+
+use crate::auto;
+use crate::client;
+use crate::envelope::cri::{self, Full, Stream};
+use crate::envelope::{Held, syslog, wrapper};
+use crate::json::{Tape, Value};
+use crate::kubernetes;
+use crate::notes::Notes;
+use crate::pick::Pick;
+use crate::requests::{self, Fields, Made, slot};
+use crate::time::{Clock, is_none};
+use crate::{DecodeKnobs, Decoded, Format, Reject, resources, runtime};
+
+/// Coats taken off at most.
+const COATS_MAX: u8 = 8;
+/// Records in one value at most.
+const RECORDS_MAX: u32 = 10_000;
+
+/// What the coats so far say of what is inside.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Around<'a> {
+    /// A time to fall back on.
+    pub(crate) time: Option<EventTime>,
+    /// The service that the metadata name.
+    pub(crate) service: &'a str,
+    /// The node or host.
+    pub(crate) node: &'a str,
+    /// The pod.
+    pub(crate) pod: &'a str,
+    /// Coats taken off so far.
+    pub(crate) coats: u8,
+}
+
+/// See the file's head.
+pub(crate) struct Walk<'w, N, F> {
+    knobs: &'w DecodeKnobs,
+    clock: &'w mut Clock,
+    held: &'w mut Held,
+    tapes: &'w mut Vec<Tape>,
+    source: Source,
+    offset: Offset,
+    stamped: Option<EventTime>,
+    notes: &'w mut N,
+    each: F,
+    records: u32,
+    reject: Option<Reject>,
+}
+
+impl<'w, N: Notes, F: FnMut(Decoded<'_>)> Walk<'w, N, F> {
+    pub(crate) fn new(
+        knobs: &'w DecodeKnobs,
+        clock: &'w mut Clock,
+        held: &'w mut Held,
+        tapes: &'w mut Vec<Tape>,
+        (source, offset, stamped): (Source, Offset, Option<EventTime>),
+        notes: &'w mut N,
+        each: F,
+    ) -> Self {
+        Self { knobs, clock, held, tapes, source, offset, stamped, notes, each, records: 0, reject: None }
+    }
+
+    /// Notes a reason; the first one counts.
+    pub(crate) fn refuse(&mut self, reason: Reject) {
+        self.reject.get_or_insert(reason);
+    }
+
+    /// Says what exactly is wrong, to whoever listens.
+    pub(crate) fn fault(&mut self, what: impl FnOnce() -> String) {
+        self.notes.fault(what);
+    }
+
+    /// What came of it all.
+    pub(crate) fn end(self) -> Result<(), Reject> {
+        self.reject.map_or(Ok(()), Err)
+    }
+
+    /// Bytes that are not UTF-8: read with the broken ones replaced, so that a sender cannot hide behind one.
+    pub(crate) fn lossy(&mut self, payload: &[u8], valid: usize) {
+        self.notes
+            .remark(|| format!("the bytes are not UTF-8 from byte {valid} on; broken ones were replaced"));
+        let before = self.reject.take();
+        self.text(&String::from_utf8_lossy(payload), &Around::default());
+        if self.reject.is_some() {
+            self.reject = Some(Reject::Encoding);
+        }
+        self.reject = before.or(self.reject);
+    }
+
+    /// Reads text: JSON, a line, or several lines.
+    pub(crate) fn text(&mut self, text: &str, around: &Around<'_>) {
+        let text =
+            text.trim_start_matches('\u{feff}').trim_matches(|c: char| c.is_ascii_whitespace() || c == '\0');
+        match text.as_bytes() {
+            [] => self.refuse(Reject::Empty),
+            [b'{' | b'[', ..] if !text.starts_with("[20") => self.json(text, around),
+            _ if memchr::memchr(b'\n', text.as_bytes()).is_some() => {
+                for line in text.lines() {
+                    if !self.room() {
+                        return;
+                    }
+                    if !line.trim_ascii().is_empty() {
+                        self.line(line.trim_ascii_end(), around);
+                    }
+                }
+            }
+            _ => self.line(text, around),
+        }
+    }
+
+    /// Counts a record of this value; says no beyond the bound.
+    fn room(&mut self) -> bool {
+        self.records += 1;
+        if self.records > RECORDS_MAX {
+            self.refuse(Reject::TooMany);
+        }
+        self.records <= RECORDS_MAX
+    }
+
+    fn deeper<'a>(&mut self, around: &Around<'a>) -> Option<Around<'a>> {
+        if around.coats >= COATS_MAX {
+            self.fault(|| format!("more than {COATS_MAX} envelopes"));
+            self.refuse(Reject::Depth);
+            return None;
+        }
+        Some(Around { coats: around.coats + 1, ..*around })
+    }
+
+    fn line(&mut self, line: &str, around: &Around<'_>) {
+        if let Some(part) = cri::strip(line) {
+            return self.cri(part, around);
+        }
+        if matches!(self.knobs.format, Format::Auto | Format::Combined) && self.combined(line, around) {
+            return;
+        }
+        if let Some(message) = syslog::strip(line) {
+            let Some(inner) = self.deeper(around) else { return };
+            let time = self.clock.text(message.time).or(inner.time);
+            self.notes.layer("syslog", || {
+                format!("from {}", if message.host.is_empty() { "nobody named" } else { message.host })
+            });
+            let node = if inner.node.is_empty() { message.host } else { inner.node };
+            return self.text(message.text, &Around { time, node, ..inner });
+        }
+        if requests::combined::resembles(line) {
+            self.fault(|| "it begins like an access log and goes wrong".to_owned());
+            self.refuse(Reject::Syntax);
+        } else {
+            self.fault(|| "it has the shape of no format".to_owned());
+            self.refuse(Reject::UnknownFormat);
+        }
+    }
+
+    /// A container runtime's line, or a part of one.
+    fn cri(&mut self, part: cri::Cri<'_>, around: &Around<'_>) {
+        let Some(inner) = self.deeper(around) else { return };
+        let time = self.clock.text(part.time).or(inner.time);
+        let key = (self.source, part.stream, around.pod);
+        if part.partial {
+            match self.held.keep(key, self.offset, time, part.text) {
+                Ok(()) => self.notes.remark(|| "a part of a line, kept until its end comes".to_owned()),
+                Err(Full::Line) => self.refuse(Reject::TooLarge),
+                Err(Full::Table) => self.refuse(Reject::TooMany),
+            }
+            return;
+        }
+        let stream = if part.stream == Stream::Stdout { "stdout" } else { "stderr" };
+        self.notes.layer("CRI", || stream.to_owned());
+        match self.held.finish(key, part.text) {
+            None => self.text(part.text, &Around { time, ..inner }),
+            Some(Err(_)) => self.refuse(Reject::TooLarge),
+            // It was refused when it became too long; once is enough.
+            Some(Ok(line)) if line.was_refused() => {}
+            Some(Ok(line)) => self.text(&line.text, &Around { time: line.time.or(time), ..inner }),
+        }
+    }
+
+    fn combined(&mut self, line: &str, around: &Around<'_>) -> bool {
+        let Some(scanned) = requests::combined::scan(line, self.clock) else { return false };
+        let asked = requests::Line::of(scanned.request);
+        let target = requests::Target::of(asked.target);
+        let (client, found) = client::client(self.knobs, scanned.peer, scanned.forwarded);
+        let host = if target.host.is_empty() { scanned.vhost } else { target.host };
+        let request = Request {
+            time: scanned.time,
+            client,
+            service: around.service,
+            method: asked.method,
+            host,
+            path: target.path,
+            query: target.query,
+            http_version: asked.version,
+            status: scanned.status,
+            bytes_sent: scanned.bytes,
+            duration_micros: None,
+            user_agent: scanned.user_agent,
+            request_id: "",
+        };
+        self.notes.origin("client", || requests::trust(found, "the first field", "the last quoted field"));
+        for (field, from) in [
+            ("time", "the brackets"),
+            ("method", "the request line"),
+            ("host", if host.is_empty() { "" } else { "the field before the client, or the request line" }),
+            ("path", "the request line"),
+            ("query", if target.query.is_empty() { "" } else { "the request line" }),
+            ("http_version", "the request line"),
+            ("status", "behind the request line"),
+            ("bytes_sent", "behind the status"),
+            ("user_agent", "the second quoted field"),
+            ("service", if around.service.is_empty() { "" } else { "the envelope" }),
+        ] {
+            self.notes.origin(field, || from.to_owned());
+        }
+        self.hand(Event::Request(request), Format::Combined);
+        true
+    }
+
+    /// One JSON value after the other.
+    fn json(&mut self, text: &str, around: &Around<'_>) {
+        let mut tape = self.tapes.pop().unwrap_or_default();
+        let mut rest = text;
+        while !rest.is_empty() && self.room() {
+            match tape.parse(rest) {
+                Ok((value, taken)) => {
+                    self.value(value, around);
+                    rest = rest[taken..].trim_ascii_start();
+                }
+                Err(broken) => {
+                    self.fault(|| format!("{} at byte {}", broken.why, broken.at));
+                    self.refuse(if broken.deep { Reject::Depth } else { Reject::Syntax });
+                    break;
+                }
+            }
+        }
+        self.tapes.push(tape);
+    }
+
+    fn value(&mut self, value: Value<'_>, around: &Around<'_>) {
+        if value.is_array() {
+            return self.array(value, around);
+        }
+        if !value.is_object() {
+            return self.refuse(Reject::UnknownFormat);
+        }
+        let shape = auto::shape(value);
+        let format = match self.knobs.format {
+            Format::Auto => shape,
+            named => (shape == Some(named)).then_some(named),
+        };
+        if let Some(format) = format {
+            return self.object(value, format, around);
+        }
+        let outer = wrapper::read(value);
+        if let Some((key, inner)) = outer.inner {
+            let Some(below) = self.deeper(around) else { return };
+            self.notes.layer(outer.name, || format!("in `{key}`"));
+            let mut service = String::new();
+            outer.service(&mut service);
+            let time = outer.time.and_then(|time| self.clock.value(time)).or(below.time);
+            let below = Around {
+                time,
+                service: if !service.is_empty() { &service } else { below.service },
+                node: if !outer.node.is_empty() { outer.node } else { below.node },
+                pod: if !outer.pod.is_empty() { outer.pod } else { below.pod },
+                ..below
+            };
+            return match inner.text() {
+                Some(text) => self.text(text, &below),
+                None => self.value(inner, &below),
+            };
+        }
+        match self.knobs.format {
+            Format::Auto => {
+                self.fault(|| "it has the keys of no format of this version".to_owned());
+                self.refuse(Reject::UnknownFormat);
+            }
+            named => self.object(value, named, around),
+        }
+    }
+
+    /// Fluent Bit's `[time, {…}]`, or many records.
+    fn array(&mut self, value: Value<'_>, around: &Around<'_>) {
+        let Some(below) = self.deeper(around) else { return };
+        let mut items = value.items();
+        if let (Some(first), Some(second), None) = (items.next(), items.next(), items.next())
+            && first.is_number()
+            && second.is_object()
+        {
+            self.notes.layer("Fluent Bit", || "[time, record]".to_owned());
+            let time = self.clock.value(first).or(below.time);
+            return self.value(second, &Around { time, ..below });
+        }
+        self.notes.layer("JSON array", String::new);
+        for item in value.items() {
+            if !self.room() {
+                return;
+            }
+            self.value(item, &below);
+        }
+    }
+
+    /// The record's own time, else its envelope's, else the log's.
+    fn time(&mut self, own: Option<Pick<'_>>, around: &Around<'_>) -> Result<EventTime, Reject> {
+        if let Some(pick) = own.filter(|pick| !is_none(pick.value)) {
+            return match self.clock.value(pick.value) {
+                Some(time) => {
+                    self.notes.origin("time", || pick.key.to_owned());
+                    Ok(time)
+                }
+                None => {
+                    self.notes.fault(|| format!("`{}` is written in no way that we read", pick.key));
+                    Err(Reject::Timestamp)
+                }
+            };
+        }
+        let (time, from) = match (around.time, self.stamped) {
+            (Some(time), _) => (time, "the envelope"),
+            (None, Some(time)) => (time, "the log's own timestamp"),
+            (None, None) => {
+                self.notes.fault(|| "neither it nor its envelope nor the log has a time".to_owned());
+                return Err(Reject::MissingTime);
+            }
+        };
+        self.notes.origin("time", || from.to_owned());
+        Ok(time)
+    }
+
+    fn object(&mut self, object: Value<'_>, format: Format, around: &Around<'_>) {
+        let done = match format {
+            Format::Falco => self.falco(object, around),
+            Format::Beaconfire => match object.get("kind").and_then(Value::text) {
+                Some("request") => self.request(object, format, around),
+                Some("resource") => self.resource(object, around),
+                Some("runtime") => self.runtime(object, around),
+                _ => {
+                    self.fault(|| "`kind` is none of request, resource and runtime".to_owned());
+                    Err(Reject::BadValue)
+                }
+            },
+            Format::Envoy | Format::NginxJson => self.request(object, format, around),
+            Format::Auto | Format::Combined => {
+                self.fault(|| "it is JSON, not an access log's text".to_owned());
+                Err(Reject::UnknownFormat)
+            }
+        };
+        if let Err(reason) = done {
+            self.refuse(reason);
+        }
+    }
+
+    fn request(&mut self, object: Value<'_>, format: Format, around: &Around<'_>) -> Result<(), Reject> {
+        let resolved = self.knobs.client_resolved;
+        let fields = match format {
+            Format::Envoy => Fields::from(object, |key| requests::envoy::key(key, resolved)),
+            Format::Beaconfire => Fields::from(object, requests::beaconfire::key),
+            _ => Fields::from(object, requests::nginx_json::key),
+        };
+        let time = self.time(fields.get(slot::TIME), around)?;
+        let named = fields.get(slot::SERVICE);
+        let text = fields.text(slot::SERVICE);
+        let (namespace, name) = match (format, named.map(|pick| pick.key)) {
+            (Format::Envoy, _) => requests::envoy::service(text),
+            (Format::NginxJson, Some("proxy_upstream_name")) => ("", requests::nginx_json::upstream(text)),
+            _ => (fields.text(slot::NAMESPACE), text),
+        };
+        let mut joined = String::new();
+        let service = match (namespace, name) {
+            (_, "") => around.service,
+            ("", name) => name,
+            (namespace, name) => {
+                kubernetes::join(&mut joined, namespace, name);
+                &joined
+            }
+        };
+        let from = if name.is_empty() { "the envelope" } else { named.map_or("", |pick| pick.key) };
+        self.notes.origin("service", || if service.is_empty() { String::new() } else { from.to_owned() });
+        let unit_micros = if format == Format::Envoy { 1e3 } else { 1e6 };
+        let made = Made { time, service, forwarded: fields.text(slot::FORWARDED), unit_micros };
+        let request = requests::read(&fields, self.knobs, &made, self.notes)?;
+        self.hand(Event::Request(request), format);
+        Ok(())
+    }
+
+    fn falco(&mut self, object: Value<'_>, around: &Around<'_>) -> Result<(), Reject> {
+        let alert = runtime::falco::Alert::of(object, around.node);
+        let time = self.time(alert.time(), around)?;
+        let event = alert.event(time, self.notes)?;
+        self.hand(Event::Runtime(event), Format::Falco);
+        Ok(())
+    }
+
+    fn resource(&mut self, object: Value<'_>, around: &Around<'_>) -> Result<(), Reject> {
+        let sample = resources::beaconfire::Record::of(object);
+        let time = self.time(sample.time(), around)?;
+        let sample = sample.sample(time, self.notes)?;
+        self.hand(Event::Resource(sample), Format::Beaconfire);
+        Ok(())
+    }
+
+    fn runtime(&mut self, object: Value<'_>, around: &Around<'_>) -> Result<(), Reject> {
+        let own = runtime::beaconfire::Record::of(object);
+        let time = self.time(own.time(), around)?;
+        let event = own.event(time, self.notes)?;
+        self.hand(Event::Runtime(event), Format::Beaconfire);
+        Ok(())
+    }
+
+    fn hand(&mut self, event: Event<'_>, format: Format) {
+        let decoded = Decoded { event, format };
+        self.notes.event(&decoded);
+        (self.each)(decoded);
+    }
+}
