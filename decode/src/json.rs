@@ -399,7 +399,9 @@ mod tests {
         } else if value.is_array() {
             Tree::Array(value.items().map(tree).collect())
         } else if value.is_number() {
-            Tree::Number(value.scalar().unwrap().parse::<Number>().unwrap())
+            // We take leading zeros, the library does not.
+            let text = value.scalar().unwrap();
+            text.parse::<Number>().map_or_else(|_| Tree::from(text), Tree::Number)
         } else {
             match (value.text(), value.scalar()) {
                 (Some(text), _) => text.into(),

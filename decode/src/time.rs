@@ -185,12 +185,12 @@ fn epoch(text: &str) -> Option<EventTime> {
     }
     let number: i64 = whole.parse().ok()?;
     let millis = match number {
-        ..100_000_000_000 => {
+        0..100_000_000_000 => {
             let part = |at: usize| parts.as_bytes().get(at).map_or(0, |byte| i64::from(byte - b'0'));
             number * 1000 + part(0) * 100 + part(1) * 10 + part(2)
         }
-        ..100_000_000_000_000 => number,
-        ..100_000_000_000_000_000 => number / 1000,
+        100_000_000_000..100_000_000_000_000 => number,
+        100_000_000_000_000..100_000_000_000_000_000 => number / 1000,
         _ => number / 1_000_000,
     };
     Some(EventTime::from_millis(millis))
