@@ -8,8 +8,8 @@ use beaconfire_model::{Names, Wall};
 use beaconfire_pipeline::{Counted, Tally};
 use prometheus::core::Collector;
 use prometheus::{
-    Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
-    Registry,
+    Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
+    IntGaugeVec, Opts, Registry,
 };
 
 /// Names of a sensor's own rules that may become label values; the rest count as `other`.
@@ -58,7 +58,10 @@ pub struct Metrics {
     pub reading_paused: IntGaugeVec,
 }
 
-fn register<C: Collector + Clone + 'static>(registry: &Registry, collector: prometheus::Result<C>) -> anyhow::Result<C> {
+fn register<C: Collector + Clone + 'static>(
+    registry: &Registry,
+    collector: prometheus::Result<C>,
+) -> anyhow::Result<C> {
     let collector = collector?;
     registry.register(Box::new(collector.clone()))?;
     Ok(collector)
@@ -68,49 +71,145 @@ impl Metrics {
     /// Registers all of them.
     pub fn register(registry: &Registry) -> anyhow::Result<Self> {
         let opts = |name: &str, help: &str| Opts::new(format!("beaconfire_{name}"), help);
-        let counters = |name, help, labels: &[&str]| register(registry, IntCounterVec::new(opts(name, help), labels));
-        let gauges = |name, help, labels: &[&str]| register(registry, IntGaugeVec::new(opts(name, help), labels));
+        let counters =
+            |name, help, labels: &[&str]| register(registry, IntCounterVec::new(opts(name, help), labels));
+        let gauges =
+            |name, help, labels: &[&str]| register(registry, IntGaugeVec::new(opts(name, help), labels));
         let metrics = Self {
-            records: counters("records_total", "Records read, by what became of them.", &["topic", "format", "result"])?,
-            late: counters("late_records_total", "Events older than their partition's watermark, left out of windows.", &["topic"])?,
-            skewed: counters("skewed_records_total", "Events dated ahead of the log's timestamp, which stood in.", &["topic"])?,
-            rejected: counters("rejected_records_total", "Records that did not decode, by reason.", &["topic", "reason"])?,
+            records: counters(
+                "records_total",
+                "Records read, by what became of them.",
+                &["topic", "format", "result"],
+            )?,
+            late: counters(
+                "late_records_total",
+                "Events older than their partition's watermark, left out of windows.",
+                &["topic"],
+            )?,
+            skewed: counters(
+                "skewed_records_total",
+                "Events dated ahead of the log's timestamp, which stood in.",
+                &["topic"],
+            )?,
+            rejected: counters(
+                "rejected_records_total",
+                "Records that did not decode, by reason.",
+                &["topic", "reason"],
+            )?,
             keys: gauges("detect_keys", "Keys held, by table.", &["table"])?,
-            evictions: counters("detect_evictions_total", "Keys evicted at the memory bound; exactness is promised while 0.", &["table"])?,
+            evictions: counters(
+                "detect_evictions_total",
+                "Keys evicted at the memory bound; exactness is promised while 0.",
+                &["table"],
+            )?,
             memory: gauges("detect_memory_bytes", "Memory of the tables.", &["table"])?,
-            watermark_delay: register(registry, Gauge::with_opts(opts("watermark_delay_seconds", "Wall clock less the least advanced watermark.")))?,
+            watermark_delay: register(
+                registry,
+                Gauge::with_opts(opts(
+                    "watermark_delay_seconds",
+                    "Wall clock less the least advanced watermark.",
+                )),
+            )?,
             signals: counters("signals_total", "Facts stated by detection.", &["rule"])?,
-            incidents_open: gauges("incidents_open", "Incidents that are not resolved.", &["kind", "severity"])?,
+            incidents_open: gauges(
+                "incidents_open",
+                "Incidents that are not resolved.",
+                &["kind", "severity"],
+            )?,
             incidents: counters("incidents_total", "Incidents opened.", &["kind", "severity"])?,
-            detection_delay: register(registry, Histogram::with_opts(
-                HistogramOpts::new("beaconfire_incident_detection_delay_seconds", "From the event time of the violation to the incident.")
+            detection_delay: register(
+                registry,
+                Histogram::with_opts(
+                    HistogramOpts::new(
+                        "beaconfire_incident_detection_delay_seconds",
+                        "From the event time of the violation to the incident.",
+                    )
                     .buckets(vec![0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 900.0]),
-            ))?,
-            notifications: counters("notifications_total", "Attempts to tell a receiver, by outcome.", &["receiver", "integration", "outcome"])?,
-            pending: gauges("notifications_pending", "Rows still to be told.", &["receiver", "integration", "lane"])?,
-            oldest_pending: register(registry, GaugeVec::new(
-                opts("notification_oldest_pending_seconds", "Age of the oldest row still to be told."), &["receiver", "integration"],
-            ))?,
-            notification_delay: register(registry, HistogramVec::new(
-                HistogramOpts::new("beaconfire_notification_delay_seconds", "From the incident's change to the receiver's acceptance.")
+                ),
+            )?,
+            notifications: counters(
+                "notifications_total",
+                "Attempts to tell a receiver, by outcome.",
+                &["receiver", "integration", "outcome"],
+            )?,
+            pending: gauges(
+                "notifications_pending",
+                "Rows still to be told.",
+                &["receiver", "integration", "lane"],
+            )?,
+            oldest_pending: register(
+                registry,
+                GaugeVec::new(
+                    opts("notification_oldest_pending_seconds", "Age of the oldest row still to be told."),
+                    &["receiver", "integration"],
+                ),
+            )?,
+            notification_delay: register(
+                registry,
+                HistogramVec::new(
+                    HistogramOpts::new(
+                        "beaconfire_notification_delay_seconds",
+                        "From the incident's change to the receiver's acceptance.",
+                    )
                     .buckets(vec![0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 300.0, 1800.0]),
-                &["lane"],
-            ))?,
-            paused: gauges("notification_paused", "1 while an endpoint is paused at its own wish.", &["receiver", "integration"])?,
-            decisions_active: gauges("throttle_decisions_active", "Throttle decisions that hold.", &["action", "mode"])?,
-            decisions: counters("throttle_decisions_total", "Throttle decisions made.", &["action", "mode", "origin"])?,
-            decisions_refused: counters("throttle_refused_total", "Subjects that were left alone, by reason.", &["reason"])?,
-            store_up: register(registry, IntGauge::with_opts(opts("store_up", "1 while the store answers.")))?,
-            impatient: register(registry, IntCounter::with_opts(opts("facts_impatient_total", "Facts folded without waiting for the clearance of the episode before.")))?,
+                    &["lane"],
+                ),
+            )?,
+            paused: gauges(
+                "notification_paused",
+                "1 while an endpoint is paused at its own wish.",
+                &["receiver", "integration"],
+            )?,
+            decisions_active: gauges(
+                "throttle_decisions_active",
+                "Throttle decisions that hold.",
+                &["action", "mode"],
+            )?,
+            decisions: counters(
+                "throttle_decisions_total",
+                "Throttle decisions made.",
+                &["action", "mode", "origin"],
+            )?,
+            decisions_refused: counters(
+                "throttle_refused_total",
+                "Subjects that were left alone, by reason.",
+                &["reason"],
+            )?,
+            store_up: register(
+                registry,
+                IntGauge::with_opts(opts("store_up", "1 while the store answers.")),
+            )?,
+            impatient: register(
+                registry,
+                IntCounter::with_opts(opts(
+                    "facts_impatient_total",
+                    "Facts folded without waiting for the clearance of the episode before.",
+                )),
+            )?,
             reading_paused: gauges("reading_paused", "1 while a worker has paused reading.", &["worker"])?,
         };
-        let info = register(registry, IntGaugeVec::new(opts("build_info", "Always 1."), &["version", "revision"]))?;
-        info.with_label_values(&[env!("CARGO_PKG_VERSION"), option_env!("BEACONFIRE_REVISION").unwrap_or("unknown")]).set(1);
-        let loaded = register(registry, IntGauge::with_opts(opts("config_last_reload_successful", "1 where the configuration last read was good.")))?;
+        let info =
+            register(registry, IntGaugeVec::new(opts("build_info", "Always 1."), &["version", "revision"]))?;
+        info.with_label_values(&[
+            env!("CARGO_PKG_VERSION"),
+            option_env!("BEACONFIRE_REVISION").unwrap_or("unknown"),
+        ])
+        .set(1);
+        let loaded = register(
+            registry,
+            IntGauge::with_opts(opts(
+                "config_last_reload_successful",
+                "1 where the configuration last read was good.",
+            )),
+        )?;
         loaded.set(1);
-        let loaded_at = register(registry, IntGauge::with_opts(opts(
-            "config_last_reload_success_timestamp_seconds", "When a good configuration was last read.",
-        )))?;
+        let loaded_at = register(
+            registry,
+            IntGauge::with_opts(opts(
+                "config_last_reload_success_timestamp_seconds",
+                "When a good configuration was last read.",
+            )),
+        )?;
         loaded_at.set(crate::threads::now().millis() / 1000);
         metrics.store_up.set(1);
         Ok(metrics)
@@ -121,7 +220,9 @@ impl Metrics {
         for (topic, what, n) in tally.counts() {
             let topic = names.name(topic);
             match what {
-                Counted::Decoded(format) => self.records.with_label_values(&[&*topic, format.name(), "decoded"]).inc_by(n),
+                Counted::Decoded(format) => {
+                    self.records.with_label_values(&[&*topic, format.name(), "decoded"]).inc_by(n)
+                }
                 Counted::Rejected(reason) => {
                     self.records.with_label_values(&[&*topic, "unknown", "rejected"]).inc_by(n);
                     self.rejected.with_label_values(&[&*topic, reason.name()]).inc_by(n);
@@ -152,7 +253,11 @@ impl Metrics {
 
     /// Counts a stated fact. `known` are the configured rules' names; a sensor's own rules are bounded.
     pub fn signal(&self, rule: &str, seen: &mut std::collections::BTreeSet<String>) {
-        let label = if seen.contains(rule) || (seen.len() < RULES_MAX && seen.insert(rule.to_owned())) { rule } else { "other" };
+        let label = if seen.contains(rule) || (seen.len() < RULES_MAX && seen.insert(rule.to_owned())) {
+            rule
+        } else {
+            "other"
+        };
         self.signals.with_label_values(&[label]).inc();
     }
 

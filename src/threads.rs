@@ -177,7 +177,13 @@ impl Threads {
 }
 
 /// A shard's thread.
-fn serve(thread: usize, mut shard: Shard, queue: &Receiver<Freight>, report: &impl Fn(Report), news: &impl Fn(News)) {
+fn serve(
+    thread: usize,
+    mut shard: Shard,
+    queue: &Receiver<Freight>,
+    report: &impl Fn(Report),
+    news: &impl Fn(News),
+) {
     let mut told = Instant::now();
     loop {
         let mut signals = Vec::new();
@@ -219,7 +225,9 @@ fn read<L: Log, D: DeadLetterSink>(
         if stop.load(Ordering::Relaxed) {
             break worker.stop(&mut log, &mut queues, &mut world, Duration::from_secs(5));
         }
-        if let Err(fault) = worker.step(&mut log, &mut queues, &mut world, &mut dead, Duration::from_millis(20)) {
+        if let Err(fault) =
+            worker.step(&mut log, &mut queues, &mut world, &mut dead, Duration::from_millis(20))
+        {
             break Err(fault);
         }
         if told.elapsed() >= Duration::from_millis(250) {

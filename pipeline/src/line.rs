@@ -11,10 +11,11 @@ use std::time::Duration;
 use beaconfire_decode::DecodeKnobs;
 use beaconfire_detect::{Census, Plan, Shard, ShardKnobs, Watch};
 use beaconfire_model::{EventTime, Log, Names, Offset, Signal, Source, Wall};
+use beaconfire_outbox::Fate;
 
 use crate::{
     Barrier, Changes, DeadLetterSink, Durable, Exchange, Freight, Host, Keeper, Registry, Shelf, Tally,
-    Tides, Worker, WorkerFault, WorkerId, WorkerKnobs,
+    Worker, WorkerFault, WorkerId, WorkerKnobs,
 };
 
 /// How a line is laid out.
@@ -266,6 +267,11 @@ fn put(shelf: &mut Shelf, changes: &Changes) {
     for row in &changes.rows {
         let mut row = row.clone();
         row.version += 1;
+        if row.next_action().is_some() {
+            // In a replay everybody is told at once, and takes it.
+            row.told = Some(row.desired);
+            row.fate = Fate::Delivered;
+        }
         match shelf.rows.iter_mut().find(|held| held.key == row.key) {
             Some(held) => *held = row,
             None => shelf.rows.push(row),

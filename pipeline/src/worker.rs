@@ -272,7 +272,7 @@ impl Worker {
     }
 
     /// Flushes and sends everything, also past full queues (the caller's exchange takes all): for a log that ended.
-    pub fn drain<L: Log, X: Exchange>(&mut self, log: &mut L, exchange: &mut X, now: Wall) {
+    pub(crate) fn drain<L: Log, X: Exchange>(&mut self, log: &mut L, exchange: &mut X, now: Wall) {
         while !self.waiting.is_empty() {
             self.hand_on(exchange);
         }
@@ -400,7 +400,7 @@ impl Worker {
     fn note_tides<L: Log>(&mut self, log: &mut L, now: Wall) {
         let mut ahead = Vec::new();
         let stall_after = self.knobs.stall_after;
-        for (source, held) in &mut self.held {
+        for held in self.held.values_mut() {
             held.stalled =
                 self.knobs.live && !held.caught_up && !self.paused && now.since(held.moved) >= stall_after;
         }

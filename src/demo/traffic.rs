@@ -44,7 +44,15 @@ pub struct Traffic {
 }
 
 const PAGES: [&str; 9] = [
-    "/", "/pricing", "/docs/start", "/docs/api", "/blog/why-we-moved", "/cart", "/checkout", "/account", "/search?q=keyboard",
+    "/",
+    "/pricing",
+    "/docs/start",
+    "/docs/api",
+    "/blog/why-we-moved",
+    "/cart",
+    "/checkout",
+    "/account",
+    "/search?q=keyboard",
 ];
 const AGENTS: [&str; 4] = [
     "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0",
@@ -137,10 +145,20 @@ fn key(client: &str) -> String {
 }
 
 #[allow(clippy::too_many_arguments, reason = "the fields of one log line")]
-fn combined(topic: &'static str, now: Wall, client: &str, method: &str, path: &str, status: u16, bytes: u32, agent: &str) -> Produced {
+fn combined(
+    topic: &'static str,
+    now: Wall,
+    client: &str,
+    method: &str,
+    path: &str,
+    status: u16,
+    bytes: u32,
+    agent: &str,
+) -> Produced {
     let stamp = jiff::Timestamp::from_millisecond(now.millis()).unwrap_or_default();
     let time = stamp.strftime("%d/%b/%Y:%H:%M:%S +0000");
-    let payload = format!(r#"{client} - - [{time}] "{method} {path} HTTP/1.1" {status} {bytes} "-" "{agent}""#);
+    let payload =
+        format!(r#"{client} - - [{time}] "{method} {path} HTTP/1.1" {status} {bytes} "-" "{agent}""#);
     Produced { topic, key: key(client), payload }
 }
 
@@ -175,7 +193,9 @@ mod tests {
         let start = Wall::from_millis(1_767_323_045_000);
         let run = |seed| {
             let mut traffic = Traffic::new(seed, start);
-            (0..30u64).flat_map(|s| traffic.tick(start.plus(Duration::from_secs(s)), Duration::from_secs(1))).collect::<Vec<_>>()
+            (0..30u64)
+                .flat_map(|s| traffic.tick(start.plus(Duration::from_secs(s)), Duration::from_secs(1)))
+                .collect::<Vec<_>>()
         };
         assert_eq!(run(1), run(1));
         assert_ne!(run(1), run(2));

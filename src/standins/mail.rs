@@ -22,7 +22,13 @@ pub struct Mail {
 impl Mail {
     /// A header's value, unfolded; empty where there is none.
     pub fn header(&self, name: &str) -> String {
-        let head = self.message.split("\r\n\r\n").next().unwrap_or_default().replace("\r\n ", " ").replace("\r\n\t", " ");
+        let head = self
+            .message
+            .split("\r\n\r\n")
+            .next()
+            .unwrap_or_default()
+            .replace("\r\n ", " ")
+            .replace("\r\n\t", " ");
         head.lines()
             .find_map(|line| line.split_once(':').filter(|(key, _)| key.eq_ignore_ascii_case(name)))
             .map(|(_, value)| value.trim().to_owned())
@@ -119,7 +125,7 @@ async fn converse(stream: TcpStream, mails: &Mutex<Vec<Mail>>) -> std::io::Resul
 }
 
 /// Reads up to the lone dot, taking the dots off that the sender doubled.
-async fn data(lines: &mut (impl AsyncBufReadExt + Unpin)) -> std::io::Result<String> {
+async fn data(lines: &mut (impl tokio::io::AsyncBufRead + Unpin)) -> std::io::Result<String> {
     let mut message = String::new();
     loop {
         let mut line = Vec::new();

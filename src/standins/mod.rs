@@ -17,9 +17,9 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
 pub use mail::{Mail, MailSink};
-pub use pagerduty::{Alert, AlertState, PagerDuty};
-pub use slack::{Slack, SlackMessage};
-pub use webhook::{Webhook, WebhookCall};
+pub use pagerduty::{Alert, AlertState, PagerDuty, ROUTING_KEY};
+pub use slack::{Slack, SlackMessage, TOKEN as SLACK_TOKEN};
+pub use webhook::{SECRET as WEBHOOK_SECRET, Webhook, WebhookCall};
 
 /// How a stand-in answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -64,8 +64,14 @@ impl Mood {
         locked(&self.0).1 += 1;
         let answer = match mode {
             Mode::Well => return None,
-            Mode::Limited(after) => answer(StatusCode::TOO_MANY_REQUESTS, r#"{"ok":false,"error":"ratelimited"}"#, Some(after)),
-            Mode::Broken(status) => answer(StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR), "broken", None),
+            Mode::Limited(after) => {
+                answer(StatusCode::TOO_MANY_REQUESTS, r#"{"ok":false,"error":"ratelimited"}"#, Some(after))
+            }
+            Mode::Broken(status) => answer(
+                StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR),
+                "broken",
+                None,
+            ),
             Mode::Silent => {
                 tokio::time::sleep(Duration::from_secs(120)).await;
                 answer(StatusCode::GATEWAY_TIMEOUT, "", None)

@@ -112,7 +112,8 @@ async fn enqueue(State(shared): State<Shared>, body: String) -> Response<Body> {
     let event: Value = serde_json::from_str(&body).unwrap_or_default();
     let faults = faults(&event, body.len());
     if !faults.is_empty() {
-        let answer = json!({"status": "invalid event", "message": "Event object is invalid", "errors": faults});
+        let answer =
+            json!({"status": "invalid event", "message": "Event object is invalid", "errors": faults});
         seen.faults.extend(faults);
         return respond(StatusCode::BAD_REQUEST, &answer);
     }
@@ -121,8 +122,13 @@ async fn enqueue(State(shared): State<Shared>, body: String) -> Response<Body> {
     match event["event_action"].as_str() {
         Some("trigger") => {
             let alert = seen.alerts.entry(key.clone()).or_insert(Alert {
-                state: AlertState::Resolved, opened: 0, triggers: 0, resolves: 0,
-                summary: String::new(), severity: String::new(), details: Value::Null,
+                state: AlertState::Resolved,
+                opened: 0,
+                triggers: 0,
+                resolves: 0,
+                summary: String::new(),
+                severity: String::new(),
+                details: Value::Null,
             });
             if alert.state == AlertState::Resolved {
                 alert.state = AlertState::Triggered;
@@ -135,7 +141,9 @@ async fn enqueue(State(shared): State<Shared>, body: String) -> Response<Body> {
         }
         // Without an open alert these two are dropped silently, as PagerDuty does.
         Some("acknowledge") => {
-            if let Some(alert) = seen.alerts.get_mut(&key).filter(|alert| alert.state == AlertState::Triggered) {
+            if let Some(alert) =
+                seen.alerts.get_mut(&key).filter(|alert| alert.state == AlertState::Triggered)
+            {
                 alert.state = AlertState::Acknowledged;
             }
         }
@@ -146,7 +154,10 @@ async fn enqueue(State(shared): State<Shared>, body: String) -> Response<Body> {
             }
         }
     }
-    respond(StatusCode::ACCEPTED, &json!({"status": "success", "message": "Event processed", "dedup_key": key}))
+    respond(
+        StatusCode::ACCEPTED,
+        &json!({"status": "success", "message": "Event processed", "dedup_key": key}),
+    )
 }
 
 fn respond(status: StatusCode, value: &Value) -> Response<Body> {
@@ -163,17 +174,26 @@ fn faults(event: &Value, bytes: usize) -> Vec<String> {
         }
     };
     need(bytes <= 512 * 1024, "body over 512 KB");
-    need(event["routing_key"].as_str().is_some_and(|key| key.len() == 32), "routing_key is not 32 characters");
+    need(
+        event["routing_key"].as_str().is_some_and(|key| key.len() == 32),
+        "routing_key is not 32 characters",
+    );
     let key = event["dedup_key"].as_str().unwrap_or_default();
     need(!key.is_empty() && key.len() <= 255, "dedup_key is not 1 to 255 characters");
     match event["event_action"].as_str() {
         Some("trigger") => {
             let payload = &event["payload"];
             let summary = payload["summary"].as_str().unwrap_or_default();
-            need(!summary.is_empty() && summary.chars().count() <= 1024, "summary is not 1 to 1,024 characters");
+            need(
+                !summary.is_empty() && summary.chars().count() <= 1024,
+                "summary is not 1 to 1,024 characters",
+            );
             need(payload["source"].as_str().is_some_and(|source| !source.is_empty()), "source is missing");
             let severity = payload["severity"].as_str().unwrap_or_default();
-            need(matches!(severity, "critical" | "error" | "warning" | "info"), "severity is none of the four");
+            need(
+                matches!(severity, "critical" | "error" | "warning" | "info"),
+                "severity is none of the four",
+            );
             let links = event["links"].as_array().cloned().unwrap_or_default();
             need(links.iter().all(|link| link["href"].is_string()), "a link without href");
         }

@@ -100,16 +100,25 @@ fn reply(value: &Value) -> Response<Body> {
     response
 }
 
-async fn api(State(shared): State<Shared>, Path(method): Path<String>, headers: HeaderMap, body: String) -> Response<Body> {
+async fn api(
+    State(shared): State<Shared>,
+    Path(method): Path<String>,
+    headers: HeaderMap,
+    body: String,
+) -> Response<Body> {
     if let Some(bad) = shared.mood.misbehave().await {
         return bad;
     }
     let mut seen = locked(&shared.seen);
-    let authorised = headers.get(header::AUTHORIZATION).is_some_and(|value| value == format!("Bearer {TOKEN}").as_str());
+    let authorised =
+        headers.get(header::AUTHORIZATION).is_some_and(|value| value == format!("Bearer {TOKEN}").as_str());
     if !authorised {
         return reply(&json!({"ok": false, "error": "invalid_auth"}));
     }
-    if !headers.get(header::CONTENT_TYPE).is_some_and(|value| value.as_bytes().starts_with(b"application/json")) {
+    if !headers
+        .get(header::CONTENT_TYPE)
+        .is_some_and(|value| value.as_bytes().starts_with(b"application/json"))
+    {
         seen.faults.push(format!("{method}: not sent as application/json"));
     }
     let Ok(message) = serde_json::from_str::<Value>(&body) else {
@@ -136,7 +145,14 @@ async fn api(State(shared): State<Shared>, Path(method): Path<String>, headers: 
                 seen.faults.push(format!("{method}: a reply to {parent}, which was never posted"));
             }
             let blocks = message["blocks"].clone();
-            seen.messages.push(SlackMessage { channel: id.clone(), ts: ts.clone(), thread_ts, text, blocks, updates: 0 });
+            seen.messages.push(SlackMessage {
+                channel: id.clone(),
+                ts: ts.clone(),
+                thread_ts,
+                text,
+                blocks,
+                updates: 0,
+            });
             reply(&json!({"ok": true, "channel": id, "ts": ts}))
         }
         "chat.update" => {
@@ -172,7 +188,12 @@ async fn webhook(State(shared): State<Shared>, body: String) -> Response<Body> {
     let ts = format!("hook.{}", seen.clock);
     let text = message["text"].as_str().unwrap_or_default().to_owned();
     seen.messages.push(SlackMessage {
-        channel: "hook".into(), ts, thread_ts: None, text, blocks: message["blocks"].clone(), updates: 0,
+        channel: "hook".into(),
+        ts,
+        thread_ts: None,
+        text,
+        blocks: message["blocks"].clone(),
+        updates: 0,
     });
     Response::new(Body::from("ok"))
 }
@@ -194,7 +215,9 @@ fn faults(message: &Value) -> Vec<String> {
         let kind = block["type"].as_str().unwrap_or_default();
         let length = block["text"]["text"].as_str().map_or(0, |text| text.chars().count());
         match kind {
-            "header" if length > 150 || block["text"]["type"] != "plain_text" => faults.push("bad header".to_owned()),
+            "header" if length > 150 || block["text"]["type"] != "plain_text" => {
+                faults.push("bad header".to_owned())
+            }
             "section" if length > 3000 => faults.push(format!("a section of {length}")),
             "section" if block["fields"].as_array().is_some_and(|fields| fields.len() > 10) => {
                 faults.push("more than 10 fields".to_owned());

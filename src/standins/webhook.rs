@@ -80,8 +80,10 @@ async fn hook(State(shared): State<Shared>, headers: HeaderMap, body: String) ->
         return bad;
     }
     let mut seen = locked(&shared.seen);
-    let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned();
-    let (id, timestamp, signature) = (header("webhook-id"), header("webhook-timestamp"), header("webhook-signature"));
+    let header =
+        |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned();
+    let (id, timestamp, signature) =
+        (header("webhook-id"), header("webhook-timestamp"), header("webhook-signature"));
     let fault = if id.is_empty() || id.contains('.') {
         Some("webhook-id is missing or holds a dot")
     } else if timestamp.parse::<i64>().is_err() {

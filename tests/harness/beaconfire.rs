@@ -25,7 +25,9 @@ impl Beaconfire {
     pub fn start(dir: &Path, name: &str, config: &str) -> Self {
         let port = free_port();
         let path = dir.join(format!("{name}.yaml"));
-        let http = format!("{config}\nhttp: {{listen: \"127.0.0.1:{port}\", external_url: \"http://127.0.0.1:{port}\"}}\n");
+        let http = format!(
+            "{config}\nhttp: {{listen: \"127.0.0.1:{port}\", external_url: \"http://127.0.0.1:{port}\"}}\n"
+        );
         std::fs::write(&path, http).expect("the configuration can be written");
         let child = spawn(&path, &dir.join(format!("{name}.log")));
         Self { child, url: format!("http://127.0.0.1:{port}"), config: path }
@@ -90,7 +92,8 @@ impl Beaconfire {
             .as_array()
             .map(|items| items.iter().filter_map(|item| item["id"].as_str().map(str::to_owned)).collect())
             .unwrap_or_default();
-        let mut all: Vec<Value> = ids.iter().map(|id| self.json(&format!("/api/v1/incidents/{id}"))).collect();
+        let mut all: Vec<Value> =
+            ids.iter().map(|id| self.json(&format!("/api/v1/incidents/{id}"))).collect();
         all.sort_by(|a, b| a["id"].as_str().cmp(&b["id"].as_str()));
         all
     }
@@ -108,7 +111,8 @@ impl Drop for Beaconfire {
 }
 
 fn spawn(config: &Path, log: &Path) -> Child {
-    let output = std::fs::OpenOptions::new().create(true).append(true).open(log).expect("the log can be opened");
+    let output =
+        std::fs::OpenOptions::new().create(true).append(true).open(log).expect("the log can be opened");
     Command::new(binary())
         .args(["run", "--config"])
         .arg(config)

@@ -16,16 +16,42 @@ fn openssl(dir: &Path, arguments: &[&str]) {
 /// Makes `ca.pem`, `cert.pem` and `key.pem` in `dir`.
 pub fn make(dir: &Path) -> Certificates {
     let curve = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"];
-    let ca = [&["req", "-x509"][..], &curve, &["-days", "30", "-keyout", "ca.key", "-out", "ca.pem", "-subj", "/CN=test authority"]].concat();
+    let ca = [
+        &["req", "-x509"][..],
+        &curve,
+        &["-days", "30", "-keyout", "ca.key", "-out", "ca.pem", "-subj", "/CN=test authority"],
+    ]
+    .concat();
     openssl(dir, &ca);
-    let request = [&["req"][..], &curve, &["-keyout", "key.pem", "-out", "leaf.csr", "-subj", "/CN=localhost"]].concat();
+    let request =
+        [&["req"][..], &curve, &["-keyout", "key.pem", "-out", "leaf.csr", "-subj", "/CN=localhost"]]
+            .concat();
     openssl(dir, &request);
     std::fs::write(
         dir.join("ext"),
         "basicConstraints=CA:FALSE\nsubjectAltName=DNS:localhost,IP:127.0.0.1\nextendedKeyUsage=serverAuth\n",
     )
     .expect("the extensions can be written");
-    openssl(dir, &["x509", "-req", "-in", "leaf.csr", "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial", "-days", "30", "-extfile", "ext", "-out", "cert.pem"]);
+    openssl(
+        dir,
+        &[
+            "x509",
+            "-req",
+            "-in",
+            "leaf.csr",
+            "-CA",
+            "ca.pem",
+            "-CAkey",
+            "ca.key",
+            "-CAcreateserial",
+            "-days",
+            "30",
+            "-extfile",
+            "ext",
+            "-out",
+            "cert.pem",
+        ],
+    );
     Certificates { dir: dir.to_owned() }
 }
 

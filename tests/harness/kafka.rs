@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
-use rdkafka::producer::{BaseRecord, Producer as _, ThreadedProducer, DefaultProducerContext};
+use rdkafka::producer::{BaseRecord, DefaultProducerContext, Producer as _, ThreadedProducer};
 
 use super::{Leashed, certificates, eventually, free_port, has, parts};
 
@@ -73,7 +73,8 @@ impl Kafka {
              share.coordinator.state.topic.replication.factor=1\nshare.coordinator.state.topic.min.isr=1\n\
              group.initial.rebalance.delay.ms=0\n"
         );
-        std::fs::write(dir.path().join("server.properties"), properties).expect("the properties can be written");
+        std::fs::write(dir.path().join("server.properties"), properties)
+            .expect("the properties can be written");
         std::fs::write(
             dir.path().join("log4j2.properties"),
             "rootLogger.level=WARN\nrootLogger.appenderRef.stdout.ref=STDOUT\nappender.stdout.type=Console\nappender.stdout.name=STDOUT\nappender.stdout.layout.type=PatternLayout\nappender.stdout.layout.pattern=%d %p %c %m%n\n",
@@ -81,11 +82,22 @@ impl Kafka {
         .expect("the log configuration can be written");
         let scram = format!("SCRAM-SHA-512=[name={SASL_USER},password={SASL_PASSWORD}]");
         let format = java(&[
-            "kafka.tools.StorageTool", "format", "--standalone", "-t", "Mkq9Z3p1TqW0l5Jm8dXhYg", "-c",
-            &format!("{path}/server.properties"), "--add-scram", &scram,
+            "kafka.tools.StorageTool",
+            "format",
+            "--standalone",
+            "-t",
+            "Mkq9Z3p1TqW0l5Jm8dXhYg",
+            "-c",
+            &format!("{path}/server.properties"),
+            "--add-scram",
+            &scram,
         ]);
         let done = Command::new(&format[0]).args(&format[1..]).output().expect("java runs");
-        assert!(done.status.success(), "formatting the broker's storage: {}", String::from_utf8_lossy(&done.stderr));
+        assert!(
+            done.status.success(),
+            "formatting the broker's storage: {}",
+            String::from_utf8_lossy(&done.stderr)
+        );
         let kafka = Self {
             bootstrap: format!("127.0.0.1:{plain}"),
             sasl_bootstrap: Some(format!("localhost:{sasl}")),
@@ -115,11 +127,17 @@ impl Kafka {
         let options = ["-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"].map(str::to_owned);
         command.splice(1..1, options);
         command.insert(1, format!("-Dlog4j2.configurationFile={}/log4j2.properties", path.display()));
-        *self.process.lock().expect("not poisoned") = Some(Leashed::start(&command, &path.join("broker.log")));
-        eventually("Kafka accepts connections", Duration::from_secs(60), || TcpStream::connect(&self.bootstrap).is_ok());
+        *self.process.lock().expect("not poisoned") =
+            Some(Leashed::start(&command, &path.join("broker.log")));
+        eventually("Kafka accepts connections", Duration::from_secs(60), || {
+            TcpStream::connect(&self.bootstrap).is_ok()
+        });
         let admin = self.admin();
         eventually("Kafka answers", Duration::from_secs(60), || {
-            admin.inner().fetch_metadata(None, Duration::from_secs(2)).is_ok_and(|metadata| !metadata.brokers().is_empty())
+            admin
+                .inner()
+                .fetch_metadata(None, Duration::from_secs(2))
+                .is_ok_and(|metadata| !metadata.brokers().is_empty())
         });
     }
 
@@ -132,7 +150,9 @@ impl Kafka {
         let admin = self.admin();
         let topic = NewTopic::new(name, partitions, TopicReplication::Fixed(1));
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-        let made = runtime.block_on(admin.create_topics([&topic], &AdminOptions::new())).expect("the broker answers");
+        let made = runtime
+            .block_on(admin.create_topics([&topic], &AdminOptions::new()))
+            .expect("the broker answers");
         assert!(made.iter().all(Result::is_ok), "{made:?}");
     }
 
@@ -159,8 +179,14 @@ impl Kafka {
         for partition in 0..partitions {
             list.add_partition(topic, partition);
         }
-        let Ok(committed) = consumer.committed_offsets(list, Duration::from_secs(10)) else { return Vec::new() };
-        committed.elements().iter().map(|element| element.offset().to_raw().filter(|raw| *raw >= 0).unwrap_or(-1)).collect()
+        let Ok(committed) = consumer.committed_offsets(list, Duration::from_secs(10)) else {
+            return Vec::new();
+        };
+        committed
+            .elements()
+            .iter()
+            .map(|element| element.offset().to_raw().filter(|raw| *raw >= 0).unwrap_or(-1))
+            .collect()
     }
 
     /// The end offsets, by partition.
@@ -172,7 +198,11 @@ impl Kafka {
             .create()
             .expect("a consumer");
         (0..partitions)
-            .map(|partition| consumer.fetch_watermarks(topic, partition, Duration::from_secs(10)).map_or(-1, |(_, end)| end))
+            .map(|partition| {
+                consumer
+                    .fetch_watermarks(topic, partition, Duration::from_secs(10))
+                    .map_or(-1, |(_, end)| end)
+            })
             .collect()
     }
 }

@@ -28,7 +28,8 @@ impl Smtp {
         let script = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/parts/smtp.py");
         let port = free_port();
         let command = [python, script, dir.path().to_owned()].map(|path| path.display().to_string());
-        let command: Vec<String> = command.into_iter().chain([port.to_string(), USER.into(), PASSWORD.into()]).collect();
+        let command: Vec<String> =
+            command.into_iter().chain([port.to_string(), USER.into(), PASSWORD.into()]).collect();
         let process = Leashed::start(&command, &dir.path().join("smtp.log"));
         eventually("the SMTP server listens", Duration::from_secs(30), || {
             std::net::TcpStream::connect(("127.0.0.1", port)).is_ok()
@@ -56,6 +57,9 @@ impl Smtp {
             .filter(|path| path.extension().is_some_and(|extension| extension == "eml"))
             .collect();
         files.sort();
-        files.iter().map(|file| String::from_utf8_lossy(&std::fs::read(file).expect("a mail")).into_owned()).collect()
+        files
+            .iter()
+            .map(|file| String::from_utf8_lossy(&std::fs::read(file).expect("a mail")).into_owned())
+            .collect()
     }
 }

@@ -154,14 +154,41 @@ impl Rig {
         }
     }
 
-    /// Live, with room, one thread.
+    /// Live, with room, two threads, reading partition 0 of entry 0.
     pub(crate) fn live(plan: &Arc<Plan>) -> Self {
-        Self::new(plan, 1, true, 64 << 20, Duration::from_secs(60))
+        let mut rig = Self::new(plan, 2, true, 64 << 20, Duration::from_secs(60));
+        rig.begin(source(0), 0, None);
+        rig
     }
 
-    pub(crate) fn begin(&mut self, source: Source, seed: Option<i64>) {
-        self.offsets.insert(source, 0);
-        self.combiner.begin(source, Offset(0), seed.map(EventTime::from_millis));
+    /// What was stated since the last call: rule, subject, peak, severity.
+    pub(crate) fn said(&mut self) -> Vec<String> {
+        let signals = std::mem::take(&mut self.signals);
+        let said = |signal: &Signal| {
+            let Signal { rule, subject, severity, evidence, .. } = signal;
+            format!(
+                "{rule} {} {} {} {}",
+                subject.kind.name(),
+                subject.value,
+                evidence.observed.0,
+                severity.name()
+            )
+        };
+        signals.iter().map(said).collect()
+    }
+
+    pub(crate) fn begin(&mut self, source: Source, at: i64, seed: Option<i64>) {
+        self.offsets.insert(source, at);
+        self.combiner.begin(source, Offset(at), seed.map(EventTime::from_millis));
+    }
+
+    /// A source leaves this process.
+    pub(crate) fn leave(&mut self, source: Source) {
+        self.merge();
+        self.combiner.end(source);
+        for shard in &mut self.shards {
+            shard.left(source);
+        }
     }
 
     pub(crate) fn see(&mut self, source: Source, event: Event<'_>) -> Seen {
@@ -218,7 +245,7 @@ pub(crate) fn run(plan: &Arc<Plan>, log: &[Line], how: Run) -> Vec<Signal> {
     partitions.sort_unstable();
     partitions.dedup();
     for partition in partitions {
-        rig.begin(source(partition), None);
+        rig.begin(source(partition), 0, None);
     }
     for (at, line) in log.iter().enumerate() {
         let client = address(line.client);

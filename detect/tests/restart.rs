@@ -1,0 +1,209 @@
+//! Facts across crashes and moves: reading again from the rewind point finds the rest of every fact, and a partition
+//! that comes back is counted once.
+
+mod support;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use beaconfire_detect::{Count, Field, Plan, RuleSpec};
+use beaconfire_model::{EntryId, Event, Signal, parse_matchers};
+use proptest::prelude::*;
+use support::{LATENESS, Line, Rig, T0, address, joined, plan, recount, request, rule, source};
+
+const DRIFT: i64 = 60_000;
+
+/// Steady traffic of a few clients with bursts and gaps, from two partitions that keep together.
+fn logs() -> impl Strategy<Value = Vec<Line>> {
+    let step =
+        (0i64..9_000, 0i64..20_000, 0u8..3, 0i32..2, 1i64..9, prop::sample::select(vec![200u16, 200, 503]));
+    prop::collection::vec(step, 10..120).prop_map(|steps| {
+        let mut now = T0;
+        let mut log = Vec::new();
+        for (pause, early, client, partition, n, status) in steps {
+            now += pause;
+            log.extend((0..n).map(|_| Line { time: now - early, client, partition, status, bytes: 1 }));
+        }
+        log
+    })
+}
+
+fn rig(plan: &Arc<Plan>, threads: usize) -> Rig {
+    Rig::new(plan, threads, true, 64 << 20, Duration::from_millis(DRIFT as u64))
+}
+
+fn feed(rig: &mut Rig, lines: &[Line], batch: usize) {
+    for (at, line) in lines.iter().enumerate() {
+        let client = address(line.client);
+        let mut event = request(line.time, &client);
+        event.status = line.status;
+        rig.see(source(line.partition), Event::Request(event));
+        if at % batch == batch - 1 {
+            rig.merge();
+        }
+    }
+    rig.merge();
+}
+
+/// Where each partition is to be read again after everything up to `upto` is durable: from the first record of any
+/// window that is unfinished, with the largest time before it.
+fn rewind(rig: &Rig, log: &[Line], upto: usize, window: i64) -> BTreeMap<i32, (usize, Option<i64>)> {
+    let common = (0..2).map(|p| rig.combiner.watermark(source(p)).millis()).min().unwrap();
+    let mut unfinished = common.saturating_sub(window + LATENESS + DRIFT);
+    for shard in &rig.shards {
+        if let Some(floor) = shard.hold_floor(EntryId(0)) {
+            unfinished = unfinished.min(floor.millis());
+        }
+    }
+    (0..2)
+        .map(|p| {
+            let of: Vec<i64> =
+                log[..upto].iter().filter(|line| line.partition == p).map(|line| line.time).collect();
+            let at = of.iter().position(|time| *time >= unfinished).unwrap_or(of.len());
+            (p, (at, of[..at].iter().max().copied()))
+        })
+        .collect()
+}
+
+/// Runs a log with crashes: what was flushed before is durable, what was merged is gone.
+fn crashing(rule: &RuleSpec, log: &[Line], crashes: &[usize], threads: usize, batch: usize) -> Vec<Signal> {
+    let plan = plan(vec![rule.clone()]);
+    let window = i64::try_from(rule.window.as_millis()).unwrap();
+    let mut durable = Vec::new();
+    let mut from: BTreeMap<i32, (usize, Option<i64>)> = (0..2).map(|p| (p, (0, None))).collect();
+    let mut stops: Vec<usize> = crashes.iter().map(|crash| crash % (log.len() + 1)).collect();
+    stops.sort_unstable();
+    stops.push(log.len());
+    for (number, stop) in stops.iter().enumerate() {
+        let mut rig = rig(&plan, threads);
+        for (p, (at, seed)) in &from {
+            rig.begin(source(*p), *at as i64, *seed);
+        }
+        let mut seen = BTreeMap::new();
+        let mut part = Vec::new();
+        for line in &log[..*stop] {
+            let offset = seen.entry(line.partition).or_insert(0);
+            if *offset >= from[&line.partition].0 {
+                part.push(line.clone());
+            }
+            *offset += 1;
+        }
+        feed(&mut rig, &part, batch);
+        if number + 1 == stops.len() {
+            rig.finish();
+        } else {
+            for shard in &mut rig.shards {
+                shard.flush(&mut rig.signals);
+            }
+            from = rewind(&rig, log, *stop, window);
+        }
+        durable.append(&mut rig.signals);
+    }
+    durable
+}
+
+fn client_rule(threshold: f64) -> RuleSpec {
+    rule("flood", Field::Client, Count::Requests, threshold)
+}
+
+fn share_rule() -> RuleSpec {
+    let matchers = parse_matchers([r#"status=~"5..""#]).unwrap();
+    rule("errors", Field::Service, Count::Share { matchers, min_requests: 4 }, 0.4)
+}
+
+fn failed(window: &[&Line]) -> f64 {
+    let failed = window.iter().filter(|line| line.status == 503).count() as f64;
+    if window.len() < 4 { 0.0 } else { failed / window.len() as f64 }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(300))]
+
+    #[test]
+    fn counts_survive_crashes(log in logs(), crashes in prop::collection::vec(0usize..2_000, 0..4), threads in 1usize..4, batch in 1usize..50, threshold in 1u8..25) {
+        let rule = client_rule(f64::from(threshold));
+        let expected = recount(&log, &rule, |line| address(line.client), |window| window.len() as f64);
+        prop_assert_eq!(joined(&crashing(&rule, &log, &crashes, threads, batch)), expected);
+    }
+
+    #[test]
+    fn shares_survive_crashes(log in logs(), crashes in prop::collection::vec(0usize..2_000, 0..4), threads in 1usize..4, batch in 1usize..50) {
+        let rule = share_rule();
+        let expected = recount(&log, &rule, |_| "shop".to_owned(), failed);
+        prop_assert_eq!(joined(&crashing(&rule, &log, &crashes, threads, batch)), expected);
+    }
+
+    /// A partition goes to another worker of the process while the other partition is read on; then its records come,
+    /// some of them for buckets that have closed meanwhile.
+    #[test]
+    fn counts_survive_a_move(log in logs(), leaves in 0usize..2_000, away in 0i64..50_000, threads in 1usize..4, batch in 1usize..50, threshold in 1u8..25) {
+        let rule = client_rule(f64::from(threshold));
+        let expected = recount(&log, &rule, |line| address(line.client), |window| window.len() as f64);
+        let leaves = leaves % (log.len() + 1);
+        let mut rig = rig(&plan(vec![rule]), threads);
+        rig.begin(source(0), 0, None);
+        rig.begin(source(1), 0, None);
+        feed(&mut rig, &log[..leaves], batch);
+        let at = log[..leaves].iter().filter(|line| line.partition == 1).count() as i64;
+        let seed = rig.combiner.seen_max(source(1)).map(|seen| seen.millis());
+        rig.leave(source(1));
+        let now = log[..leaves].iter().map(|line| line.time).max().unwrap_or(T0);
+        let back = log[leaves..].iter().position(|line| line.time > now + away).map_or(log.len(), |n| leaves + n);
+        let (held, read): (Vec<Line>, Vec<Line>) = log[leaves..back].iter().cloned().partition(|line| line.partition == 1);
+        feed(&mut rig, &read, batch);
+        rig.begin(source(1), at, seed);
+        feed(&mut rig, &held, batch);
+        feed(&mut rig, &log[back..], batch);
+        rig.finish();
+        prop_assert_eq!(joined(&rig.signals), expected);
+    }
+}
+
+/// Negative control: without the rewind, facts are lost.
+#[test]
+fn without_a_rewind_facts_are_lost() {
+    let rule = client_rule(10.0);
+    let log: Vec<Line> = (0..20)
+        .map(|i| Line { time: T0 + i * 1_000, client: 1, partition: 0, status: 200, bytes: 1 })
+        .collect();
+    let plan = plan(vec![rule.clone()]);
+    let mut signals = Vec::new();
+    for half in log.chunks(10) {
+        let mut rig = rig(&plan, 1);
+        rig.begin(source(0), 0, None);
+        feed(&mut rig, half, 5);
+        rig.finish();
+        signals.append(&mut rig.signals);
+    }
+    assert!(signals.is_empty());
+    assert_eq!(joined(&crashing(&rule, &log, &[10], 1, 5)).len(), 1);
+}
+
+#[test]
+fn the_hold_floor_is_the_start_of_the_last_violating_window() {
+    let plan = plan(vec![client_rule(10.0)]);
+    let mut rig = Rig::live(&plan);
+    let floor = |rig: &Rig| rig.shards.iter().filter_map(|shard| shard.hold_floor(EntryId(0))).min();
+    for second in [0, 6, 12, 18, 24, 30, 33, 36, 42, 48] {
+        rig.ask(T0 + second * 1_000, "203.0.113.7");
+    }
+    rig.merge();
+    assert_eq!(floor(&rig), None);
+    rig.ask(T0 + 54_000, "203.0.113.7");
+    rig.merge();
+    assert_eq!(floor(&rig).map(|at| at.millis() - T0), Some(54_000 - 59_000));
+    // Ten a minute hold what eleven began, for as long as they go on.
+    for second in (60..600).step_by(6) {
+        rig.ask(T0 + second * 1_000, "203.0.113.7");
+        rig.merge();
+    }
+    rig.flush();
+    assert_eq!(rig.signals.last().map(|signal| signal.holds_until.0.millis() - T0), Some(595_000));
+    // The last window with eleven ends in second 92, when the one of second 33 is still in it.
+    assert_eq!(floor(&rig).map(|at| at.millis() - T0), Some(92_000 - 59_000));
+    // It ends, and nothing is left to be rebuilt.
+    rig.clear(0, T0 + 700_000);
+    rig.merge();
+    assert_eq!(floor(&rig), None);
+}

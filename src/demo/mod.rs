@@ -1,0 +1,3 @@
+//! The demo: a small SaaS with staged attacks.
+
+pub mod traffic;

@@ -1,0 +1,90 @@
+//! What the layout promises, kept by a test: arrows between crates point down only, and pure crates ban clocks and IO.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+/// Each crate with the crates of ours that it may know.
+fn arrows() -> BTreeMap<&'static str, Vec<&'static str>> {
+    let core = ["model"];
+    let with = |more: &[&'static str]| [&core[..], more].concat();
+    BTreeMap::from([
+        ("model", vec![]),
+        ("decode", with(&[])),
+        ("detect", with(&[])),
+        ("incident", with(&[])),
+        ("ingest", with(&[])),
+        ("outbox", with(&["incident"])),
+        ("throttle", with(&["incident"])),
+        ("store", with(&["throttle", "outbox", "incident"])),
+        ("view", with(&["throttle", "outbox", "incident"])),
+        ("pipeline", with(&["decode", "detect", "throttle", "outbox", "incident"])),
+        ("notify", with(&["view", "outbox", "throttle", "incident"])),
+        ("api", with(&["view", "throttle", "outbox", "incident"])),
+        (
+            "config",
+            with(&[
+                "decode", "detect", "ingest", "incident", "outbox", "throttle", "notify", "store", "view",
+                "api",
+            ]),
+        ),
+    ])
+}
+
+fn read(path: &str) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
+    std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+#[test]
+fn arrows_point_down_only() {
+    for (name, allowed) in arrows() {
+        let manifest = read(&format!("{name}/Cargo.toml"));
+        let dependencies = manifest.split("[dev-dependencies]").next().unwrap_or_default();
+        for line in dependencies.lines() {
+            let Some(known) =
+                line.strip_prefix("beaconfire-").and_then(|rest| rest.split(['.', ' ', '=']).next())
+            else {
+                continue;
+            };
+            assert!(allowed.contains(&known), "{name} knows {known}: no arrow points there (design, layout)");
+        }
+    }
+}
+
+#[test]
+fn pure_crates_ban_clocks_and_io() {
+    for name in ["model", "decode", "detect", "incident", "outbox", "throttle", "pipeline"] {
+        let bans = read(&format!("{name}/clippy.toml"));
+        for banned in ["std::time::Instant::now", "std::time::SystemTime::now", "std::fs::File::open"] {
+            assert!(bans.contains(banned), "{name}/clippy.toml does not ban {banned}");
+        }
+        let manifest = read(&format!("{name}/Cargo.toml"));
+        let dependencies = manifest.split("[dev-dependencies]").next().unwrap_or_default();
+        for runtime in ["tokio", "sqlx", "reqwest", "axum", "rdkafka"] {
+            assert!(!dependencies.contains(runtime), "{name} is pure and lists {runtime}");
+        }
+    }
+}
+
+#[test]
+fn unsafe_code_stands_in_one_module() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut folders: Vec<_> = arrows().into_keys().map(|name| root.join(name).join("src")).collect();
+    folders.push(root.join("src"));
+    let mut files = 0;
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(&folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs")
+                && !path.ends_with("ingest/src/drain.rs")
+            {
+                files += 1;
+                let text = std::fs::read_to_string(&path).unwrap();
+                assert!(!text.contains("allow(unsafe_code"), "{} allows unsafe code", path.display());
+            }
+        }
+    }
+    assert!(files > 100, "only {files} files were read");
+}
