@@ -198,6 +198,11 @@ impl Cell {
         self.hot.as_ref().is_some_and(|hot| hot.touched || hot.read < horizon.closed)
     }
 
+    /// Whether there is, or may be, anything to state.
+    pub(crate) fn is_warm(&self) -> bool {
+        self.hot.is_some()
+    }
+
     /// Whether more is known than was stated.
     pub(crate) fn is_dirty(&self) -> bool {
         self.hot.as_ref().is_some_and(|hot| hot.dirty || hot.touched)

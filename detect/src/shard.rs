@@ -230,14 +230,15 @@ impl Shard {
         }
     }
 
-    /// A key goes at the bound: what is known of it is stated.
+    /// A key goes at the bound: what is known of it is stated, also of counts whose buckets are still open.
     fn state_last(&mut self, key: &CellKey, mut cell: Cell, signals: &mut Vec<Signal>) {
-        if !cell.is_dirty() {
+        if !cell.is_warm() {
             return;
         }
         let ask = self.ask(key);
+        let horizon = Horizon { early: true, ..self.horizon(key.entry, &ask, false) };
         let mut said = Vec::new();
-        cell.read(&ask, &self.horizon(key.entry, &ask, true), Tell::All, &mut said);
+        cell.read(&ask, &horizon, Tell::All, &mut said);
         for statement in said {
             signals.push(self.specimens.signal(&self.plan, &self.watch, key, &ask, statement));
         }

@@ -32,7 +32,7 @@ fn bytes(rig: &Rig) -> u64 {
 
 /// Spoofed clients, one request each, and one heavy client among them.
 fn spoof(rig: &mut Rig) {
-    for round in 0..60u32 {
+    for round in 0..30u32 {
         for number in 0..1_000 {
             rig.ask(T0 + i64::from(round) * 500, &spoofed(round * 1_000 + number));
             if number % 100 == 0 {
@@ -53,7 +53,7 @@ fn spoofed_clients_cost_light_keys_and_raise_nothing() {
     let evictions: Vec<_> = census.tables.iter().filter(|t| t.evictions > 0).map(|t| t.name).collect();
     assert_eq!(evictions, ["clients"]);
     assert!(rig.signals.iter().all(|signal| &*signal.subject.value == HEAVY), "a light key raised");
-    assert_eq!(rig.signals.iter().map(|signal| signal.evidence.observed.0).fold(0.0, f64::max), 600.0);
+    assert_eq!(rig.signals.iter().map(|signal| signal.evidence.observed.0).fold(0.0, f64::max), 300.0);
 }
 
 #[test]
@@ -82,7 +82,7 @@ fn keys_that_hold_are_bounded_too() {
         let mut subjects: Vec<_> = rig.signals.iter().map(|signal| signal.subject.value.clone()).collect();
         subjects.sort();
         subjects.dedup();
-        assert_eq!(subjects.len(), 60_001, "early {early}: a fact went unsaid");
+        assert_eq!(subjects.len(), 30_001, "early {early}: a fact went unsaid");
     }
 }
 
@@ -127,7 +127,7 @@ fn far_future_stamps_are_bounded_and_hide_nothing() {
 #[test]
 fn absurd_numbers_neither_overflow_nor_raise_others() {
     let mut rig = Rig::live(&plan(vec![rule("bytes", Field::Client, Count::BytesSent, 1e6)]));
-    for time in [T0, T0, T0 + 1, i64::MAX, i64::MAX - 1, i64::MIN] {
+    for time in [T0, T0, T0 + 1_000, T0 + 2_000, i64::MAX, i64::MAX - 1, i64::MIN] {
         rig.see(source(0), Event::Request(Request { bytes_sent: u64::MAX, ..request(time, HEAVY) }));
         rig.merge();
     }
