@@ -1,7 +1,8 @@
 //! Counts by sub-bucket of one key, kept only where there are any.
 //!
-//! A quiet key costs a few words, a busy one 16 bytes for each bucket that is still needed. A window's value changes
-//! only where a count enters it or leaves it, so reading a stretch of buckets is one pass over the counts.
+//! A quiet key costs a few words, a busy one 8 bytes for each bucket that is still needed (16 where counts are large or
+//! carry a mark). A window's value changes only where a count enters it or leaves it, so reading a stretch of buckets is
+//! one pass over the counts.
 
 use crate::plan::BUCKETS;
 
@@ -52,10 +53,126 @@ struct Entry {
     packed: u64,
 }
 
+/// Entries by bucket, in half the room while they fit: buckets as distances from the first one, counts in 32 bits.
+#[derive(Debug, Clone)]
+enum Entries {
+    Narrow { origin: i64, held: Vec<(i32, u32)> },
+    Wide(Vec<Entry>),
+}
+
+impl Default for Entries {
+    fn default() -> Self {
+        Self::Narrow { origin: 0, held: Vec::new() }
+    }
+}
+
+/// Most keys have one bucket or two: vectors grow from one.
+fn insert<T>(held: &mut Vec<T>, at: usize, value: T) {
+    if held.len() == held.capacity() {
+        held.reserve_exact(held.len().max(1));
+    }
+    held.insert(at, value);
+}
+
+/// Forgets the first so many.
+fn forget<T>(held: &mut Vec<T>, gone: usize) {
+    held.drain(..gone);
+    if held.capacity() > 4 * held.len() {
+        held.shrink_to(2 * held.len());
+    }
+}
+
+impl Entries {
+    fn len(&self) -> usize {
+        match self {
+            Self::Narrow { held, .. } => held.len(),
+            Self::Wide(held) => held.len(),
+        }
+    }
+
+    fn get(&self, at: usize) -> Option<Entry> {
+        match self {
+            Self::Narrow { origin, held } => held.get(at).map(|(distance, count)| Entry {
+                bucket: origin + i64::from(*distance),
+                packed: u64::from(*count),
+            }),
+            Self::Wide(held) => held.get(at).copied(),
+        }
+    }
+
+    fn last(&self) -> Option<Entry> {
+        self.get(self.len().wrapping_sub(1))
+    }
+
+    /// The first entry at or after a bucket.
+    fn from(&self, bucket: i64) -> usize {
+        match self {
+            Self::Narrow { origin, held } => {
+                held.partition_point(|(distance, _)| origin + i64::from(*distance) < bucket)
+            }
+            Self::Wide(held) => held.partition_point(|entry| entry.bucket < bucket),
+        }
+    }
+
+    /// Puts an entry in place of the one at `at`, or before it.
+    fn put(&mut self, at: usize, entry: Entry, replaces: bool) {
+        if let Self::Narrow { origin, held } = self {
+            if held.is_empty() {
+                *origin = entry.bucket;
+            }
+            let distance = entry.bucket.checked_sub(*origin).and_then(|far| i32::try_from(far).ok());
+            if let (Some(distance), Ok(count)) = (distance, u32::try_from(entry.packed)) {
+                match held.get_mut(at).filter(|_| replaces) {
+                    Some(held) => held.1 = count,
+                    None => insert(held, at, (distance, count)),
+                }
+                return;
+            }
+        }
+        let held = self.widen();
+        match held.get_mut(at).filter(|_| replaces) {
+            Some(held) => *held = entry,
+            None => insert(held, at, entry),
+        }
+    }
+
+    fn widen(&mut self) -> &mut Vec<Entry> {
+        loop {
+            match self {
+                Self::Wide(held) => return held,
+                Self::Narrow { .. } => {
+                    *self = Self::Wide((0..self.len()).filter_map(|at| self.get(at)).collect())
+                }
+            }
+        }
+    }
+
+    fn pop(&mut self) {
+        match self {
+            Self::Narrow { held, .. } => drop(held.pop()),
+            Self::Wide(held) => drop(held.pop()),
+        }
+    }
+
+    fn forget(&mut self, gone: usize) {
+        match self {
+            Self::Narrow { held, .. } => forget(held, gone),
+            Self::Wide(held) => forget(held, gone),
+        }
+    }
+
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Narrow { held, .. } => held.capacity() * size_of::<(i32, u32)>(),
+            Self::Wide(held) => held.capacity() * size_of::<Entry>(),
+        }
+    }
+}
+
 /// The counts of one key, by bucket.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Ring {
-    entries: Vec<Entry>,
+    entries: Entries,
     /// At least the sum of all counts.
     total: u64,
 }
@@ -82,29 +199,20 @@ impl Ring {
         // Records come almost in order: look at the end first.
         let at = match self.entries.last() {
             Some(last) if last.bucket == bucket => self.entries.len() - 1,
-            Some(last) if last.bucket > bucket => self.from(bucket),
+            Some(last) if last.bucket > bucket => self.entries.from(bucket),
             _ => self.entries.len(),
         };
-        match self.entries.get_mut(at).filter(|entry| entry.bucket == bucket) {
-            Some(entry) => entry.packed = shape.join(entry.packed, count, mark),
-            None => {
-                if self.entries.len() == self.entries.capacity() {
-                    // Most keys have one bucket or two: grow from one.
-                    self.entries.reserve_exact(self.entries.len().max(1));
-                }
-                self.entries.insert(at, Entry { bucket, packed: shape.pack(count, mark) });
+        match self.entries.get(at).filter(|entry| entry.bucket == bucket) {
+            Some(entry) => {
+                self.entries.put(at, Entry { bucket, packed: shape.join(entry.packed, count, mark) }, true);
             }
+            None => self.entries.put(at, Entry { bucket, packed: shape.pack(count, mark) }, false),
         }
         let fits = self.entries.len() <= most;
         if !fits {
             self.entries.pop();
         }
         fits
-    }
-
-    /// The first entry at or after a bucket.
-    fn from(&self, bucket: i64) -> usize {
-        self.entries.partition_point(|entry| entry.bucket < bucket)
     }
 
     /// Hands on the windows that end in `settled + 1 ..= through`, in stretches of one value. Where nothing was
@@ -116,7 +224,7 @@ impl Ring {
         through: i64,
         mut each: impl FnMut(Segment),
     ) {
-        let Some(first) = self.entries.first() else {
+        let Some(first) = self.entries.get(0) else {
             // Nothing but empty windows.
             if let Some(settled) = settled.filter(|settled| *settled < through) {
                 let (from, to) = (settled + 1, through);
@@ -125,14 +233,14 @@ impl Ring {
             return;
         };
         let settled = settled.unwrap_or(first.bucket - 1);
-        let mut next_in = self.from(settled + 1);
-        let mut next_out = self.from(settled - BUCKETS + 1);
+        let mut next_in = self.entries.from(settled + 1);
+        let mut next_out = self.entries.from(settled - BUCKETS + 1);
         let (mut count, mut marks) = (0u128, 0u128);
-        let sums = |entry: &Entry| {
+        let sums = |entry: Entry| {
             let (count, mark) = shape.unpack(entry.packed);
             (u128::from(count), u128::from(mark))
         };
-        for entry in &self.entries[next_out..next_in] {
+        for entry in (next_out..next_in).filter_map(|at| self.entries.get(at)) {
             let (added, marked) = sums(entry);
             count += added;
             marks += marked;
@@ -147,21 +255,24 @@ impl Ring {
                 grade = grade.max(shape.unpack(entry.packed).1);
                 next_in += 1;
             }
-            while next_out < next_in && self.entries[next_out].bucket + BUCKETS <= from {
-                let (gone, unmarked) = sums(&self.entries[next_out]);
+            let oldest = loop {
+                let oldest = self.entries.get(next_out).filter(|_| next_out < next_in);
+                let Some(leaving) = oldest.filter(|entry| entry.bucket + BUCKETS <= from) else {
+                    break oldest;
+                };
+                let (gone, unmarked) = sums(leaving);
                 count -= gone;
                 marks -= unmarked;
                 next_out += 1;
-            }
+            };
             let mut to = through;
             if let Some(entry) = self.entries.get(next_in) {
                 to = to.min(entry.bucket - 1);
             }
-            let mut began = None;
-            if next_out < next_in {
-                to = to.min(self.entries[next_out].bucket + BUCKETS - 1);
-                began = Some(self.entries[next_out].bucket);
+            if let Some(oldest) = oldest {
+                to = to.min(oldest.bucket + BUCKETS - 1);
             }
+            let began = oldest.map(|oldest| oldest.bucket);
             each(Segment { from, to, count, marks, grade, began });
             from = to + 1;
         }
@@ -169,9 +280,11 @@ impl Ring {
 
     /// The sum of the window that ends with `bucket`, and its first and last bucket with anything in it.
     pub(crate) fn window(&self, shape: Shape, bucket: i64) -> Option<(u128, i64, i64)> {
-        let window = &self.entries[self.from(bucket - BUCKETS + 1)..self.from(bucket + 1)];
-        let (first, last) = (window.first()?.bucket, window.last()?.bucket);
-        Some((window.iter().map(|entry| u128::from(shape.unpack(entry.packed).0)).sum(), first, last))
+        let (from, to) = (self.entries.from(bucket - BUCKETS + 1), self.entries.from(bucket + 1));
+        let window = || (from..to).filter_map(|at| self.entries.get(at));
+        let last = self.entries.get(to.wrapping_sub(1)).filter(|_| from < to)?;
+        let sum = window().map(|entry| u128::from(shape.unpack(entry.packed).0)).sum();
+        Some((sum, self.entries.get(from)?.bucket, last.bucket))
     }
 
     /// The newest bucket with anything in it.
@@ -186,33 +299,28 @@ impl Ring {
 
     /// Forgets buckets before this one.
     pub(crate) fn forget_before(&mut self, shape: Shape, bucket: i64) {
-        let gone = self.from(bucket);
+        let gone = self.entries.from(bucket);
         if gone > 0 {
-            self.entries.drain(..gone);
-            self.total = self
-                .entries
-                .iter()
-                .fold(0, |sum: u64, entry| sum.saturating_add(shape.unpack(entry.packed).0));
-            if self.entries.capacity() > 4 * self.entries.len() {
-                self.entries.shrink_to(2 * self.entries.len());
-            }
+            self.entries.forget(gone);
+            let left = (0..self.entries.len()).filter_map(|at| self.entries.get(at));
+            self.total = left.fold(0, |sum: u64, entry| sum.saturating_add(shape.unpack(entry.packed).0));
         }
     }
 
     /// The same, only where that is at least half of it: a busy key is not moved about for every bucket that closes.
     pub(crate) fn trim_before(&mut self, shape: Shape, bucket: i64) {
-        if 2 * self.from(bucket) >= self.entries.len() {
+        if 2 * self.entries.from(bucket) >= self.entries.len() {
             self.forget_before(shape, bucket);
         }
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.entries.is_empty()
+        self.entries.len() == 0
     }
 
     /// Bytes on the heap.
     pub(crate) fn bytes(&self) -> usize {
-        self.entries.capacity() * size_of::<Entry>()
+        self.entries.bytes()
     }
 }
 
@@ -221,32 +329,39 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    /// Counts of 5 and more are made too large for the narrow form.
     fn filled(adds: &[(i64, u64)]) -> Ring {
         let mut ring = Ring::default();
         for (bucket, count) in adds {
-            assert!(ring.add(Shape::Plain, *bucket, *count, 0, 1_000));
+            assert!(ring.add(Shape::Plain, *bucket, large(*count), 0, 1_000));
         }
         ring
+    }
+
+    fn large(count: u64) -> u64 {
+        if count < 5 { count } else { count << 32 }
     }
 
     proptest! {
         #[test]
         fn stretches_are_those_of_a_naive_recount(
-            adds in prop::collection::vec((-50i64..200, 1u64..5), 0..100),
+            adds in prop::collection::vec((prop_oneof![99 => -50i64..200, 1 => -(1i64 << 40)..(1 << 40)], prop_oneof![99 => 1u64..5, 1 => 5u64..7]), 0..100),
             settled in prop::option::of(-60i64..200),
             through in -60i64..300,
         ) {
             let ring = filled(&adds);
+            // Distances may be vast: the last buckets tell.
+            let shown = through - 400;
             let mut walked = Vec::new();
             ring.walk(Shape::Plain, settled, through, |segment| {
                 assert!(segment.from <= segment.to);
-                walked.extend((segment.from..=segment.to).map(|bucket| (bucket, segment.count)));
+                walked.extend((segment.from.max(shown)..=segment.to).map(|bucket| (bucket, segment.count)));
             });
             let start = settled.map(|settled| settled + 1).or(adds.iter().map(|add| add.0).min());
-            let naive: Vec<(i64, u128)> = (start.unwrap_or(through + 1)..=through)
+            let naive: Vec<(i64, u128)> = (start.unwrap_or(through + 1).max(shown)..=through)
                 .map(|end| {
                     let within = |add: &&(i64, u64)| (end - BUCKETS + 1..=end).contains(&add.0);
-                    (end, adds.iter().filter(within).map(|add| u128::from(add.1)).sum())
+                    (end, adds.iter().filter(within).map(|add| u128::from(large(add.1))).sum())
                 })
                 .collect();
             for (end, sum) in &naive {

@@ -206,7 +206,9 @@ fn a_violation_is_told_at_once_a_rise_too_and_growth_before_a_barrier() {
     limit.critical_above = Some(30.0);
     let mut rig = Rig::live(&plan(vec![limit]));
     let send = |rig: &mut Rig, second: i64, n: usize| {
-        (0..n).for_each(|_| drop(rig.ask(T0 + second * 1_000, CLIENT)));
+        for _ in 0..n {
+            rig.ask(T0 + second * 1_000, CLIENT);
+        }
         rig.merge();
         rig.said()
     };
@@ -235,7 +237,9 @@ fn a_violation_is_told_at_once_a_rise_too_and_growth_before_a_barrier() {
 #[test]
 fn a_fact_that_goes_on_is_not_told_to_go_on_into_the_future() {
     let mut rig = Rig::live(&plan(vec![rule("limit", Field::Client, Count::Requests, 10.0)]));
-    (0..11).for_each(|_| drop(rig.ask(T0, CLIENT)));
+    for _ in 0..11 {
+        rig.ask(T0, CLIENT);
+    }
     rig.merge();
     assert_eq!(rig.signals[0].holds_until.0.millis(), T0 + 1_000);
     rig.clear(0, T0 + 20_500);
@@ -417,16 +421,10 @@ fn a_few_raw_records_of_what_raised_come_with_its_next_statement() {
     let mut rig = Rig::live(&plan(vec![rule("limit", Field::Client, Count::Requests, 5.0)]));
     let send = |rig: &mut Rig, second: i64, n: usize| {
         for client in [CLIENT, "198.51.100.9"] {
-            (0..n).for_each(|_| {
-                drop(rig.see(
-                    source(0),
-                    Event::Request(Request {
-                        time: request(T0 + second * 1_000, client).time,
-                        client: request(T0, client).client,
-                        ..probe()
-                    }),
-                ))
-            });
+            let Request { time, client, .. } = request(T0 + second * 1_000, client);
+            for _ in 0..n {
+                rig.see(source(0), Event::Request(Request { time, client, ..probe() }));
+            }
         }
         rig.merge();
         rig.flush();
