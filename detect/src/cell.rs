@@ -9,71 +9,22 @@
 //!   has the proof that early statements are parts of the final ones).
 //! - Shares and prefixes can fall as records arrive. They are read once a bucket has closed, and settle there.
 
-use beaconfire_model::{EventTime, Participant, Severity};
+use beaconfire_model::{Client, EventTime, Participant};
 
-use crate::cut::Cut;
-use crate::plan::{BUCKETS, Lines};
+use crate::ask::{Ask, Value};
+use crate::plan::BUCKETS;
 use crate::prefixes::Hosts;
-use crate::ring::{Ring, Segment, Shape};
+use crate::ring::{Ring, Segment};
 use crate::run::{Run, Stretch, hold_line, step};
 use crate::table::{Heap, Weight};
 
+/// A cell remembers how reading stood so many buckets before its end: records come almost in order, so the next reading
+/// mostly goes on from there.
+const LAG: i64 = 8;
+/// Cells settle in steps of this many buckets.
+const SETTLE_EVERY: i64 = BUCKETS / 2;
 /// Chart points stated at once; the incident joins them by time.
 const POINTS_MAX: i64 = 120;
-
-/// How a cell's windows are valued.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Value {
-    /// The count.
-    Count,
-    /// The count of findings, each with the sensor's grade.
-    Finding,
-    /// The share that matched, where there are enough.
-    Share { min_requests: u64 },
-    /// The count of hosts that are not flagged for themselves.
-    Prefix,
-}
-
-impl Value {
-    pub(crate) fn shape(self) -> Shape {
-        match self {
-            Self::Count | Self::Prefix => Shape::Plain,
-            Self::Share { .. } => Shape::Paired,
-            Self::Finding => Shape::Graded,
-        }
-    }
-
-    /// Whether more records can only raise it.
-    fn only_grows(self) -> bool {
-        matches!(self, Self::Count | Self::Finding)
-    }
-}
-
-/// What a rule asks of a cell.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Ask {
-    pub(crate) value: Value,
-    pub(crate) lines: Lines,
-    pub(crate) cut: Cut,
-    pub(crate) severity: Severity,
-    /// How many buckets behind the closed ones counts settle.
-    pub(crate) slack: i64,
-    /// Buckets kept of one key.
-    pub(crate) most: usize,
-}
-
-impl Ask {
-    /// How bad a run is.
-    pub(crate) fn severity(&self, run: &Run) -> Severity {
-        if self.value == Value::Finding {
-            return Severity::ALL[run.grade.min(3) as usize];
-        }
-        match self.lines.critical_above {
-            Some(line) if run.peak > line => Severity::Critical,
-            _ => self.severity,
-        }
-    }
-}
 
 /// How far a cell may be read.
 #[derive(Debug, Clone, Copy)]
@@ -124,8 +75,11 @@ struct Hot {
     stated: Vec<Run>,
     /// Up to here it was read as closed.
     read: i64,
-    /// Something was added since it was read.
-    touched: bool,
+    /// The first bucket that was added to since it was read.
+    touched: Option<i64>,
+    /// How reading stood at some bucket behind the settled ones: the run in hand there. All runs before are over and
+    /// stated.
+    mark: Option<(i64, Option<Run>)>,
     /// More is known than was stated.
     dirty: bool,
     /// The last violation of the first run that may still go on.
@@ -134,10 +88,17 @@ struct Hot {
     pointed: i64,
 }
 
+impl Hot {
+    /// Whether nothing that was found goes on or was left unsaid.
+    fn is_quiet(&self) -> bool {
+        self.run.is_none() && self.stated.is_empty() && !self.dirty
+    }
+}
+
 /// What adding did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Added {
-    /// The cell has to be read.
+    /// The first addition since it was read, of a cell that has to be.
     pub(crate) hot: bool,
     /// A bound was hit.
     pub(crate) crowded: bool,
@@ -152,7 +113,7 @@ impl Cell {
         ask: &Ask,
         bucket: i64,
         (count, mark): (u64, u64),
-        host: Option<beaconfire_model::Client>,
+        host: Option<Client>,
     ) -> Added {
         let stale = self.settled.is_some_and(|settled| bucket <= settled);
         if self.settled.is_some_and(|settled| bucket <= settled - BUCKETS) {
@@ -162,11 +123,13 @@ impl Cell {
         if let Some(host) = host {
             fits &= self.hosts.get_or_insert_default().add(host, bucket, count, ask.most);
         }
-        let hot = self.is_hot(ask);
-        if hot {
-            self.heat().touched = true;
+        let mut first = false;
+        if self.is_hot(ask) {
+            let touched = &mut self.heat().touched;
+            first = touched.is_none();
+            *touched = Some(touched.map_or(bucket, |held| held.min(bucket)));
         }
-        Added { hot, crowded: !fits, stale }
+        Added { hot: first, crowded: !fits, stale }
     }
 
     fn heat(&mut self) -> &mut Hot {
@@ -175,7 +138,8 @@ impl Cell {
                 run: None,
                 stated: Vec::new(),
                 read: i64::MIN,
-                touched: true,
+                touched: None,
+                mark: None,
                 dirty: false,
                 open: None,
                 pointed: i64::MIN,
@@ -194,8 +158,12 @@ impl Cell {
     }
 
     /// Whether reading it up to this horizon could bring anything new.
-    pub(crate) fn is_due(&self, horizon: &Horizon) -> bool {
-        self.hot.as_ref().is_some_and(|hot| hot.touched || hot.read < horizon.closed)
+    pub(crate) fn is_due(&self, ask: &Ask, horizon: &Horizon) -> bool {
+        self.hot.as_ref().is_some_and(|hot| {
+            let closes = hot.read < horizon.closed;
+            let early = ask.value.only_grows() && horizon.early;
+            if early { hot.touched.is_some() || closes && !hot.is_quiet() } else { closes }
+        })
     }
 
     /// Whether there is, or may be, anything to state.
@@ -205,51 +173,70 @@ impl Cell {
 
     /// Whether more is known than was stated.
     pub(crate) fn is_dirty(&self) -> bool {
-        self.hot.as_ref().is_some_and(|hot| hot.dirty || hot.touched)
+        self.hot.as_ref().is_some_and(|hot| hot.dirty)
     }
 
-    /// Reads the cell up to the horizon, states what there is to state, and settles. Whether it has cooled down: nothing
-    /// can be found here before more is added.
-    pub(crate) fn read(
-        &mut self,
-        ask: &Ask,
-        horizon: &Horizon,
-        tell: Tell,
-        out: &mut Vec<Statement>,
-    ) -> bool {
-        self.heat();
+    /// Reads the cell up to the horizon, states what there is to state, and settles.
+    pub(crate) fn read(&mut self, ask: &Ask, horizon: &Horizon, tell: Tell, out: &mut Vec<Statement>) {
         if ask.value.only_grows() {
-            let through = match self.ring.newest().filter(|_| horizon.early) {
-                Some(newest) => newest.max(horizon.closed),
-                None => horizon.closed,
-            };
-            let mut runs = Vec::new();
-            let mut run = self.walk(ask, through, horizon, |run| runs.push(*run));
-            runs.extend(run.take());
-            self.state(ask, horizon, tell, &runs, out);
-            self.settle(ask, horizon, horizon.closed.saturating_sub(ask.slack));
+            self.read_counts(ask, horizon, tell, out);
         } else {
             self.read_closed(ask, horizon, tell, out);
         }
-        let closed = horizon.closed;
+        self.prune();
         let hot = self.heat();
-        hot.touched = false;
-        hot.read = hot.read.max(closed);
-        let quiet = hot.run.is_none() && hot.stated.is_empty() && !hot.dirty;
-        // What closes later may bring what is not there yet, unless all of it was read early or has closed.
-        let all_read = ask.value.only_grows() && horizon.early
-            || self.ring.newest().is_none_or(|newest| newest + BUCKETS <= closed);
-        let cold = quiet && all_read;
-        if cold {
-            self.hot = None;
-        }
-        cold
+        hot.touched = None;
+        hot.read = hot.read.max(horizon.closed);
     }
 
-    /// Walks from where the cell is settled, handing on runs that end, and gives back the one in hand at the end.
-    fn walk(&self, ask: &Ask, through: i64, horizon: &Horizon, mut ended: impl FnMut(&Run)) -> Option<Run> {
-        let mut run = self.hot.as_ref().and_then(|hot| hot.run);
-        self.ring.walk(ask.value.shape(), self.settled, through, |segment| {
+    fn read_counts(&mut self, ask: &Ask, horizon: &Horizon, tell: Tell, out: &mut Vec<Statement>) {
+        let closed = horizon.closed;
+        let through = match self.ring.newest().filter(|_| horizon.early) {
+            Some(newest) => newest.max(closed),
+            None => closed,
+        };
+        let settled = self.settled;
+        let hot = self.heat();
+        let (touched, base) = (hot.touched.unwrap_or(i64::MAX), hot.run);
+        let usable = |mark: &(i64, Option<Run>)| {
+            mark.0 < touched && mark.0 <= through && settled.is_none_or(|settled| settled <= mark.0)
+        };
+        let mark = hot.mark.take().filter(usable);
+        let (mut from, mut run) = mark.map_or((settled, base), |(bucket, run)| (Some(bucket), run));
+        let mut next = mark;
+        let mut runs = Vec::new();
+        let ahead = through - LAG;
+        if from.is_none_or(|from| from.saturating_add(LAG) <= ahead) && !self.ring.is_empty() {
+            run = self.walk(ask, from, run, ahead, horizon, |run| runs.push(*run));
+            (from, next) = (Some(ahead), Some((ahead, run)));
+        }
+        let before = runs.len();
+        run = self.walk(ask, from, run, through, horizon, |run| runs.push(*run));
+        runs.extend(run);
+        self.state(ask, horizon, tell, &runs, out);
+        let hot = self.heat();
+        // What is not over and stated has to be read again.
+        let done = |run: &Run| run.last < closed && hot.stated.iter().any(|stated| stated.says(run));
+        hot.mark = next.filter(|_| runs[..before].iter().all(done));
+        let settles = closed.saturating_sub(ask.slack);
+        if self.settled.is_none_or(|settled| settled + SETTLE_EVERY <= settles) {
+            let run = self.walk(ask, self.settled, base, settles, horizon, |_| {});
+            self.settle_at(settles, run);
+            self.ring.trim_before(ask.value.shape(), settles - BUCKETS + 2);
+        }
+    }
+
+    /// Walks on from a bucket, handing on runs that end, and gives back the one in hand at the end.
+    fn walk(
+        &self,
+        ask: &Ask,
+        from: Option<i64>,
+        mut run: Option<Run>,
+        through: i64,
+        horizon: &Horizon,
+        mut ended: impl FnMut(&Run),
+    ) -> Option<Run> {
+        self.ring.walk(ask.value.shape(), from, through, |segment| {
             for stretch in self.stretches(ask, &segment, horizon, run.is_some()).into_iter().flatten() {
                 if let Some(over) = step(&mut run, ask.lines.threshold, &stretch) {
                     ended(&over);
@@ -289,19 +276,18 @@ impl Cell {
     /// Reads closed buckets once, and settles them.
     fn read_closed(&mut self, ask: &Ask, horizon: &Horizon, tell: Tell, out: &mut Vec<Statement>) {
         let closed = horizon.closed;
+        let mut run = self.heat().run;
         if ask.value != Value::Prefix {
-            let mut over = Vec::new();
-            let run = self.walk(ask, closed, horizon, |run| over.push(*run));
+            let mut runs = Vec::new();
+            run = self.walk(ask, self.settled, run, closed, horizon, |run| runs.push(*run));
             self.settle_at(closed, run);
-            let runs: Vec<Run> = over.into_iter().chain(run).collect();
+            runs.extend(run);
             self.state(ask, horizon, tell, &runs, out);
-            self.prune();
             return;
         }
         // Who took part is noted as the run goes on, so every run is stated before the next begins.
         let mut segments = Vec::new();
         self.ring.walk(ask.value.shape(), self.settled, closed, |segment| segments.push(segment));
-        let mut run = self.hot.as_ref().and_then(|hot| hot.run);
         for segment in segments {
             for stretch in self.stretches(ask, &segment, horizon, run.is_some()).into_iter().flatten() {
                 if let Some(over) = step(&mut run, ask.lines.threshold, &stretch) {
@@ -316,7 +302,6 @@ impl Cell {
         }
         self.settle_at(closed, run);
         self.state(ask, horizon, tell, run.as_slice(), out);
-        self.prune();
     }
 
     /// States what there is to state of `runs`, all that reading found.
@@ -350,16 +335,7 @@ impl Cell {
         }
     }
 
-    /// Counts up to here change no more: forgets runs that are over, and counts that no open window needs.
-    fn settle(&mut self, ask: &Ask, horizon: &Horizon, through: i64) {
-        if self.settled.is_none_or(|settled| settled < through) {
-            let run = self.walk(ask, through, horizon, |_| {});
-            self.settle_at(through, run);
-            self.ring.trim_before(ask.value.shape(), through - BUCKETS + 2);
-        }
-        self.prune();
-    }
-
+    /// Up to here nothing changes any more.
     fn settle_at(&mut self, through: i64, run: Option<Run>) {
         if self.settled.is_none_or(|settled| settled < through) {
             self.settled = Some(through);
@@ -399,10 +375,17 @@ impl Cell {
         (from..=run.last).map(point).collect()
     }
 
-    /// What no window needs any more is forgotten; whether nothing is left. `closed` is the last closed bucket.
-    pub(crate) fn sweep(&mut self, ask: &Ask, closed: i64) -> bool {
-        if self.hot.is_none() {
-            // It never came near a violation, so there is no run to carry along.
+    /// Forgets what no window needs any more; whether nothing is left. `closed` is the last closed bucket.
+    pub(crate) fn sweep(&mut self, ask: &Ask, closed: i64, early: bool) -> bool {
+        let newest = self.ring.newest().unwrap_or(i64::MIN);
+        let ahead = ask.value.only_grows() && early;
+        let idle = |hot: &Hot| {
+            let all_read = ahead || hot.read >= newest.saturating_add(BUCKETS);
+            hot.is_quiet() && hot.touched.is_none() && all_read
+        };
+        if self.hot.as_deref().is_none_or(idle) {
+            // There is no run to carry along: it never came near a violation, or all of it was read.
+            self.hot = None;
             let through = closed.saturating_sub(ask.slack);
             self.settled = Some(self.settled.map_or(through, |settled| settled.max(through)));
         }

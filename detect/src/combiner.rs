@@ -59,7 +59,7 @@ pub struct Combiner {
 impl Combiner {
     /// A combiner that is full at `capacity` partials.
     pub fn new(plan: Arc<Plan>, watch: Arc<Watch>, capacity: usize) -> Self {
-        let seeded = Seeded(plan.seed);
+        let seeded = Seeded::new(plan.seed);
         Self {
             capacity,
             tides: Vec::new(),
@@ -167,7 +167,7 @@ impl Combiner {
         let name = known.name(plan, service);
         let is_login = |path: &str| plan.is_login(service, path);
         let around = Around { service: name, is_login: &is_login };
-        let seeded = Seeded(plan.seed);
+        let seeded = *pile.index.hasher();
         verdicts.reset(&plan.tests);
         let lines = &plan.facts(service).lines;
         for (number, ((rule, lines), near)) in plan.rules.iter().zip(lines).zip(near).enumerate() {
@@ -199,7 +199,7 @@ impl Combiner {
         self.text.push_str(&short(event.workload));
         self.text.push('\n');
         self.text.push_str(&short(event.rule));
-        let key = RawKey::Finding(&self.text, Seeded(self.plan.seed).hash_one(&*self.text));
+        let key = RawKey::Finding(&self.text, self.pile.index.hasher().hash_one(&*self.text));
         let add = Add {
             entry,
             rule: FINDING,

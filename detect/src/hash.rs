@@ -22,23 +22,42 @@ pub(crate) fn stable(bytes: &[u8]) -> u64 {
 
 /// Hashers for tables, all with one seed.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Seeded(pub(crate) u64);
+pub(crate) struct Seeded(Mixer);
 
 /// Mixes word by word. The seed is secret, so keys that collide cannot be chosen without it.
-#[derive(Debug)]
-pub(crate) struct Mixer(u64, u64);
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Mixer {
+    state: u64,
+    /// Never 0, which would send every key to one place, and never small.
+    factor: u64,
+}
+
+impl Seeded {
+    pub(crate) fn new(seed: u64) -> Self {
+        let state = spread(seed);
+        Self(Mixer { state, factor: spread(state) | 1 << 63 | 1 })
+    }
+}
+
+/// Spreads a seed over all bits (the finish of SplitMix64): installations may count theirs from 0.
+fn spread(seed: u64) -> u64 {
+    let a = seed.wrapping_add(ODD);
+    let b = (a ^ a >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let c = (b ^ b >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+    c ^ c >> 31
+}
 
 impl BuildHasher for Seeded {
     type Hasher = Mixer;
 
     fn build_hasher(&self) -> Mixer {
-        Mixer(self.0 ^ ODD, fold(self.0, ODD) | 1)
+        self.0
     }
 }
 
 impl Hasher for Mixer {
     fn finish(&self) -> u64 {
-        fold(self.0, self.1)
+        fold(self.state, self.factor)
     }
 
     fn write(&mut self, bytes: &[u8]) {
@@ -50,7 +69,7 @@ impl Hasher for Mixer {
     }
 
     fn write_u64(&mut self, word: u64) {
-        self.0 = fold(self.0 ^ word, self.1 ^ ODD);
+        self.state = fold(self.state ^ word, self.factor);
     }
 
     fn write_u128(&mut self, word: u128) {
@@ -76,5 +95,31 @@ impl Hasher for Mixer {
 
     fn write_usize(&mut self, word: usize) {
         self.write_u64(word as u64);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn keys_are_told_apart_under_every_seed() {
+        for seed in (0..2_000).chain([u64::MAX, ODD, ODD - 1, 1 << 63]) {
+            let seeded = Seeded::new(seed);
+            let hashes: BTreeSet<u64> = (0..200u32).map(|key| seeded.hash_one(key)).collect();
+            assert_eq!(hashes.len(), 200, "{seed}");
+            // Tables place keys by the lowest bits.
+            let places: BTreeSet<u64> = hashes.iter().map(|hash| hash % 256).collect();
+            assert!(places.len() > 100, "{seed}: {}", places.len());
+        }
+    }
+
+    #[test]
+    fn seeds_give_other_hashes() {
+        let hashes: BTreeSet<u64> =
+            (0..1_000).map(|seed| Seeded::new(seed).hash_one("203.0.113.7")).collect();
+        assert_eq!(hashes.len(), 1_000);
     }
 }

@@ -230,18 +230,6 @@ impl Plan {
     pub(crate) fn no_service() -> ServiceId {
         UNKNOWN.1
     }
-
-    /// The cut of a rule's windows, or of findings'.
-    pub(crate) fn cut(&self, rule: u16) -> Cut {
-        self.rules.get(usize::from(rule)).map_or(self.finding_cut, |rule| rule.cut)
-    }
-
-    /// How far behind the clearance of an entry counts may still change: its lateness, and the drift between its
-    /// sources.
-    pub(crate) fn slack(&self, entry: EntryId, drift: Duration) -> Duration {
-        let lateness = self.entries.get(usize::from(entry.0)).map_or(Duration::ZERO, |entry| entry.lateness);
-        lateness.saturating_add(drift)
-    }
 }
 
 fn ready(rule: &RuleSpec, spec: &PlanSpec, tests: &mut Tests) -> Result<Rule, String> {

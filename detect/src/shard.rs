@@ -4,11 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use beaconfire_model::{Client, EntryId, EventTime, Severity, Signal, Source};
+use beaconfire_model::{EntryId, EventTime, Signal, Source};
 
-use crate::cell::{Ask, Cell, Horizon, Statement, Tell, Value};
+use crate::ask::{Ask, Asks};
+use crate::cell::{Cell, Horizon, Statement, Tell};
 use crate::hash::Seeded;
-use crate::plan::{BUCKETS, Counting, FINDING, Keying, Lines, Plan};
+use crate::plan::{BUCKETS, FINDING, Keying, Plan};
 use crate::services::ServiceId;
 use crate::statement::Specimens;
 use crate::table::{Heap, Table};
@@ -54,6 +55,8 @@ pub struct TableCensus {
 const TABLES: [(&str, usize); 5] =
     [("clients", 8), ("prefixes", 4), ("texts", 2), ("services", 1), ("findings", 1)];
 
+/// How often, in event time, hot keys are looked over for what has closed.
+const CLOSE_EVERY: Duration = Duration::from_secs(1);
 /// How often, in event time, all keys are looked over for what no window needs any more.
 const SWEEP_EVERY: Duration = Duration::from_secs(30);
 /// Chart points of one merge or flush; what comes after goes without.
@@ -98,13 +101,20 @@ struct Part {
 #[derive(Debug)]
 pub struct Shard {
     plan: Arc<Plan>,
-    knobs: ShardKnobs,
+    asks: Asks,
+    early: bool,
     watch: Arc<Watch>,
     first: bool,
-    parts: BTreeMap<u8, Part>,
+    /// By virtual shard; `None` where another thread has it.
+    parts: Vec<Option<Part>>,
+    /// What was added to since it was read.
+    touched: Vec<(u8, CellKey)>,
     common: Common,
     /// The clearance of each entry; of one that nobody reads any more, the last there was.
     cleared: BTreeMap<EntryId, EventTime>,
+    /// Up to where hot keys were looked over.
+    closed: BTreeMap<EntryId, EventTime>,
+    /// Up to where all keys were.
     swept: BTreeMap<EntryId, EventTime>,
     specimens: Specimens,
     stale: u64,
@@ -115,19 +125,21 @@ impl Shard {
     pub fn new(plan: Arc<Plan>, thread: usize, threads: usize, knobs: ShardKnobs, watch: Arc<Watch>) -> Self {
         let each = knobs.memory.saturating_mul(threads) / VIRTUAL_SHARDS;
         let part = || Part {
-            tables: TABLES.map(|(_, share)| Table::new(each / 16 * share, Seeded(plan.seed))).into(),
+            tables: TABLES.map(|(_, share)| Table::new(each / 16 * share, Seeded::new(plan.seed))).into(),
             hot: BTreeSet::new(),
         };
-        let mine = (0..VIRTUAL_SHARDS).filter(|shard| shard % threads == thread);
+        let parts = (0..VIRTUAL_SHARDS).map(|shard| (shard % threads == thread).then(part)).collect();
         Self {
-            // There are 64.
-            parts: mine.map(|shard| (shard as u8, part())).collect(),
-            plan,
-            knobs,
-            watch,
+            asks: Asks::new(plan.clone(), knobs.drift),
+            early: knobs.early,
             first: thread == 0,
+            parts,
+            plan,
+            watch,
+            touched: Vec::new(),
             common: Common::default(),
             cleared: BTreeMap::new(),
+            closed: BTreeMap::new(),
             swept: BTreeMap::new(),
             specimens: Specimens::default(),
             stale: 0,
@@ -146,7 +158,13 @@ impl Shard {
             self.common.reach(reach);
         }
         self.cleared.extend(self.common.clearances());
-        self.read(Cell::is_due, Tell::News, signals);
+        let mut due = std::mem::take(&mut self.touched);
+        let closing = self.closing();
+        if !closing.is_empty() {
+            // What is read twice is not due the second time.
+            due.extend(self.hot(|key| closing.contains(&key.entry)));
+        }
+        self.read(due, |cell, ask, horizon| cell.is_due(ask, horizon), Tell::News, signals);
         self.sweep();
     }
 
@@ -157,7 +175,8 @@ impl Shard {
 
     /// States everything that is known and was not stated, also of facts that go on: before a barrier passes.
     pub fn flush(&mut self, signals: &mut Vec<Signal>) {
-        self.read(|cell, _| cell.is_dirty(), Tell::All, signals);
+        let hot = self.hot(|_| true);
+        self.read(hot, |cell, ask, horizon| cell.is_dirty() || cell.is_due(ask, horizon), Tell::All, signals);
     }
 
     /// The input has ended: every bucket closes, and everything is stated.
@@ -166,13 +185,15 @@ impl Shard {
             // The configuration holds far fewer than 65,536 entries.
             self.cleared.insert(EntryId(entry as u16), EventTime::MAX);
         }
-        self.read(|_, _| true, Tell::All, signals);
+        let hot = self.hot(|_| true);
+        self.read(hot, |_, _, _| true, Tell::All, signals);
     }
 
     /// The earliest event time from which records must be read again, so that every run that may still go on is found
     /// again after a restart: the start of its last violating window. `None` where nothing holds.
     pub fn hold_floor(&self, entry: EntryId) -> Option<EventTime> {
-        let hot = self.parts.values().flat_map(|part| part.hot.iter().map(move |key| (part, key)));
+        let parts = self.parts.iter().flatten();
+        let hot = parts.flat_map(|part| part.hot.iter().map(move |key| (part, key)));
         hot.filter(|(_, key)| key.entry == entry)
             .filter_map(|(part, key)| part.tables[key.table()].get(key)?.hold_floor(&self.ask(key)))
             .min()
@@ -182,7 +203,7 @@ impl Shard {
     pub fn census(&self) -> Census {
         let tables = TABLES.iter().enumerate().map(|(at, (name, _))| {
             let mut sum = TableCensus { name, keys: 0, bytes: 0, evictions: 0 };
-            for table in self.parts.values().map(|part| &part.tables[at]) {
+            for table in self.parts.iter().flatten().map(|part| &part.tables[at]) {
                 sum.keys += table.len() as u64;
                 sum.bytes += table.bytes() as u64;
                 sum.evictions += table.evictions();
@@ -199,15 +220,15 @@ impl Shard {
     fn add(&mut self, partial: Partial, signals: &mut Vec<Signal>) {
         let Partial { shard, entry, rule, service, key, bucket, count, matched, severity } = partial;
         // What another thread owns was sent wrongly; nobody here could answer for it.
-        let Some(part) = self.parts.get_mut(&shard) else { return };
+        let Some(Some(part)) = self.parts.get_mut(usize::from(shard)) else { return };
         let by_prefix =
             self.plan.rules.get(usize::from(rule)).is_some_and(|rule| rule.keying == Keying::Prefix);
         let (key, host) = match key {
             Key::Client(client) if by_prefix => (Key::Prefix(client.prefix()), Some(client)),
-            key => (key, None::<Client>),
+            key => (key, None),
         };
         let key = CellKey { rule, entry, key, service };
-        let ask = ask(&self.plan, self.knobs.drift, &key);
+        let ask = self.asks.of(entry, rule, service);
         let mark = if rule == FINDING { severity as u64 } else { matched };
         let table = &mut part.tables[key.table()];
         let added = table.upsert(key.clone(), |cell| cell.add(&ask, bucket, (count, mark), host));
@@ -216,11 +237,11 @@ impl Shard {
             table.lost();
         }
         if added.hot {
-            part.hot.insert(key);
+            part.hot.insert(key.clone());
+            self.touched.push((shard, key));
         }
         if table.is_over() {
-            let (plan, drift) = (&self.plan, self.knobs.drift);
-            let gone = table.evict(|key, cell| cell.weight(&crate::shard::ask(plan, drift, key)));
+            let gone = table.evict(|key, cell| cell.weight(&self.asks.of(key.entry, key.rule, key.service)));
             for (key, _) in &gone {
                 part.hot.remove(key);
             }
@@ -244,39 +265,53 @@ impl Shard {
         }
     }
 
-    /// Reads the hot cells that `which` picks.
-    fn read(&mut self, which: impl Fn(&Cell, &Horizon) -> bool, tell: Tell, signals: &mut Vec<Signal>) {
-        let mut points = POINTS_MAX;
-        let mut said: Vec<(CellKey, Ask, Statement)> = Vec::new();
-        for shard in self.parts.keys().copied().collect::<Vec<_>>() {
-            let Some(part) = self.parts.get(&shard) else { continue };
-            let picked: Vec<CellKey> = part
-                .hot
-                .iter()
-                .filter(|key| {
-                    let horizon = self.horizon(key.entry, &self.ask(key), false);
-                    part.tables[key.table()].get(key).is_none_or(|cell| which(cell, &horizon))
-                })
-                .cloned()
-                .collect();
-            for key in picked {
-                let ask = self.ask(&key);
-                let horizon = self.horizon(key.entry, &ask, points > 0);
-                let Some(part) = self.parts.get_mut(&shard) else { continue };
-                let mut out = Vec::new();
-                let cold =
-                    part.tables[key.table()].update(&key, |cell| cell.read(&ask, &horizon, tell, &mut out));
-                if cold.unwrap_or(true) {
-                    part.hot.remove(&key);
-                }
-                for statement in out {
-                    points = points.saturating_sub(statement.series.len());
-                    said.push((key.clone(), ask, statement));
-                }
+    /// The entries of which so much has closed that hot keys are to be looked over.
+    fn closing(&mut self) -> Vec<EntryId> {
+        let mut closing = Vec::new();
+        for (entry, cleared) in &self.cleared {
+            let closed = self.closed.entry(*entry).or_insert(EventTime::MIN);
+            // A source that came back takes the clearance back with it.
+            *closed = (*closed).min(*cleared);
+            if *cleared >= closed.plus(CLOSE_EVERY) && cleared != closed {
+                *closed = *cleared;
+                closing.push(*entry);
             }
         }
-        for (key, ask, statement) in said {
-            signals.push(self.specimens.signal(&self.plan, &self.watch, &key, &ask, statement));
+        closing
+    }
+
+    fn hot(&self, which: impl Fn(&CellKey) -> bool) -> Vec<(u8, CellKey)> {
+        let parts = self.parts.iter().enumerate();
+        let hot = parts.flat_map(|(shard, part)| {
+            // There are 64.
+            part.iter().flat_map(|part| &part.hot).map(move |key| (shard as u8, key))
+        });
+        hot.filter(|(_, key)| which(key)).map(|(shard, key)| (shard, key.clone())).collect()
+    }
+
+    /// Reads those of these cells that `which` picks.
+    fn read(
+        &mut self,
+        keys: Vec<(u8, CellKey)>,
+        which: impl Fn(&Cell, &Ask, &Horizon) -> bool,
+        tell: Tell,
+        signals: &mut Vec<Signal>,
+    ) {
+        let mut points = POINTS_MAX;
+        let mut said: Vec<Statement> = Vec::new();
+        for (shard, key) in keys {
+            let ask = self.ask(&key);
+            let horizon = self.horizon(key.entry, &ask, points > 0);
+            let Some(Some(part)) = self.parts.get_mut(usize::from(shard)) else { continue };
+            part.tables[key.table()].update(&key, |cell| {
+                if which(cell, &ask, &horizon) {
+                    cell.read(&ask, &horizon, tell, &mut said);
+                }
+            });
+            for statement in said.drain(..) {
+                points = points.saturating_sub(statement.series.len());
+                signals.push(self.specimens.signal(&self.plan, &self.watch, &key, &ask, statement));
+            }
         }
     }
 
@@ -290,16 +325,17 @@ impl Shard {
                 continue;
             }
             *swept = *cleared;
-            for part in self.parts.values_mut() {
+            for part in self.parts.iter_mut().flatten() {
                 let hot = &mut part.hot;
                 for table in &mut part.tables {
                     table.sweep(|key, cell| {
                         if key.entry != *entry {
                             return true;
                         }
-                        let ask = ask(&self.plan, self.knobs.drift, key);
-                        let empty = cell.sweep(&ask, ask.cut.closed(*cleared));
-                        if empty {
+                        let ask = self.asks.of(key.entry, key.rule, key.service);
+                        let was_warm = cell.is_warm();
+                        let empty = cell.sweep(&ask, ask.cut.closed(*cleared), self.early);
+                        if was_warm && !cell.is_warm() {
                             hot.remove(key);
                         }
                         !empty
@@ -311,7 +347,7 @@ impl Shard {
     }
 
     fn ask(&self, key: &CellKey) -> Ask {
-        ask(&self.plan, self.knobs.drift, key)
+        self.asks.of(key.entry, key.rule, key.service)
     }
 
     fn horizon(&self, entry: EntryId, ask: &Ask, charts: bool) -> Horizon {
@@ -319,34 +355,8 @@ impl Shard {
         Horizon {
             closed: ask.cut.closed(cleared),
             whole_from: ask.cut.bucket(self.common.covers_from(entry)) + BUCKETS,
-            early: self.knobs.early,
+            early: self.early,
             charts,
         }
     }
-}
-
-/// What a key's rule asks of its cell.
-fn ask(plan: &Plan, drift: Duration, key: &CellKey) -> Ask {
-    let number = usize::from(key.rule);
-    let rule = plan.rules.get(number).zip(plan.facts(key.service).lines.get(number));
-    let (value, lines, severity) = match rule {
-        Some((rule, lines)) => {
-            let value = match &rule.count {
-                Counting::Share { min_requests, .. } => Value::Share { min_requests: *min_requests },
-                Counting::Requests | Counting::Bytes if rule.keying == Keying::Prefix => Value::Prefix,
-                Counting::Requests | Counting::Bytes => Value::Count,
-            };
-            (value, *lines, rule.severity)
-        }
-        // A finding fires on the first, as bad as its sensor says.
-        None => {
-            let lines = Lines { enabled: true, threshold: 0.0, critical_above: None, host_limit: 0.0 };
-            (Value::Finding, lines, Severity::Info)
-        }
-    };
-    let cut = plan.cut(key.rule);
-    let slack = cut.buckets(plan.slack(key.entry, drift));
-    // A window, what may still come behind the clearance, and as much before it.
-    let most = usize::try_from(BUCKETS + 2 * slack + 4).unwrap_or(usize::MAX);
-    Ask { value, lines, cut, severity, slack, most }
 }

@@ -8,7 +8,8 @@ use beaconfire_model::{
 };
 
 use crate::Key;
-use crate::cell::{Ask, Statement};
+use crate::ask::Ask;
+use crate::cell::Statement;
 use crate::parcel::Sample;
 use crate::plan::Plan;
 use crate::services::ServiceId;

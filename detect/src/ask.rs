@@ -1,0 +1,113 @@
+//! What a rule asks of the window of a key: how it is valued, and where the lines are.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use beaconfire_model::{EntryId, Severity};
+
+use crate::cut::Cut;
+use crate::plan::{BUCKETS, Counting, FINDING, Keying, Lines, Plan};
+use crate::ring::Shape;
+use crate::run::Run;
+use crate::services::ServiceId;
+
+/// How a cell's windows are valued.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Value {
+    /// The count.
+    Count,
+    /// The count of findings, each with the sensor's grade.
+    Finding,
+    /// The share that matched, where there are enough.
+    Share { min_requests: u64 },
+    /// The count of hosts that are not flagged for themselves.
+    Prefix,
+}
+
+impl Value {
+    pub(crate) fn shape(self) -> Shape {
+        match self {
+            Self::Count | Self::Prefix => Shape::Plain,
+            Self::Share { .. } => Shape::Paired,
+            Self::Finding => Shape::Graded,
+        }
+    }
+
+    /// Whether more records can only raise it.
+    pub(crate) fn only_grows(self) -> bool {
+        matches!(self, Self::Count | Self::Finding)
+    }
+}
+
+/// What a rule asks of a cell.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Ask {
+    pub(crate) value: Value,
+    pub(crate) lines: Lines,
+    pub(crate) cut: Cut,
+    pub(crate) severity: Severity,
+    /// How many buckets behind the closed ones counts settle.
+    pub(crate) slack: i64,
+    /// Buckets kept of one key.
+    pub(crate) most: usize,
+}
+
+impl Ask {
+    /// How bad a run is.
+    pub(crate) fn severity(&self, run: &Run) -> Severity {
+        if self.value == Value::Finding {
+            return Severity::ALL[run.grade.min(3) as usize];
+        }
+        match self.lines.critical_above {
+            Some(line) if run.peak > line => Severity::Critical,
+            _ => self.severity,
+        }
+    }
+}
+
+/// All that rules ask, looked up for each key.
+#[derive(Debug)]
+pub(crate) struct Asks {
+    plan: Arc<Plan>,
+    /// By entry and rule, findings last: how many buckets counts may still change behind the closed ones.
+    slack: Vec<Vec<i64>>,
+}
+
+impl Asks {
+    /// For sources of one entry that may drift so far apart.
+    pub(crate) fn new(plan: Arc<Plan>, drift: Duration) -> Self {
+        let slack = |entry: usize| {
+            // The configuration holds far fewer than 65,536 entries.
+            let span = plan.entry(EntryId(entry as u16)).lateness.saturating_add(drift);
+            let cuts = plan.rules.iter().map(|rule| rule.cut).chain([plan.finding_cut]);
+            cuts.map(|cut| cut.buckets(span)).collect()
+        };
+        Self { slack: (0..plan.entries()).map(slack).collect(), plan }
+    }
+
+    /// What a rule asks of a key of this entry and service.
+    pub(crate) fn of(&self, entry: EntryId, rule: u16, service: ServiceId) -> Ask {
+        let number = if rule == FINDING { self.plan.rules.len() } else { usize::from(rule) };
+        let known = self.plan.rules.get(number).zip(self.plan.facts(service).lines.get(number));
+        let (value, lines, cut, severity) = match known {
+            Some((rule, lines)) => {
+                let value = match &rule.count {
+                    Counting::Share { min_requests, .. } => Value::Share { min_requests: *min_requests },
+                    Counting::Requests | Counting::Bytes if rule.keying == Keying::Prefix => Value::Prefix,
+                    Counting::Requests | Counting::Bytes => Value::Count,
+                };
+                (value, *lines, rule.cut, rule.severity)
+            }
+            // A finding fires on the first, as bad as its sensor says.
+            None => {
+                let lines = Lines { enabled: true, threshold: 0.0, critical_above: None, host_limit: 0.0 };
+                (Value::Finding, lines, self.plan.finding_cut, Severity::Info)
+            }
+        };
+        let slack = self.slack.get(usize::from(entry.0)).and_then(|rules| rules.get(number)).copied();
+        let slack = slack.unwrap_or(BUCKETS);
+        // A window, what may still come behind the clearance, and as much before it.
+        let most = usize::try_from(BUCKETS + 2 * slack + 4).unwrap_or(usize::MAX);
+        Ask { value, lines, cut, severity, slack, most }
+    }
+}
