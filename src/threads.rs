@@ -87,7 +87,21 @@ pub struct Threads {
     stop: Arc<AtomicBool>,
     workers: Vec<JoinHandle<()>>,
     shards: Vec<JoinHandle<()>>,
-    answers: BTreeMap<WorkerId, Sender<Durable<Barrier>>>,
+    answers: Answers,
+}
+
+/// The way back to the workers: barriers that became durable.
+#[derive(Clone)]
+pub struct Answers(Arc<BTreeMap<WorkerId, Sender<Durable<Barrier>>>>);
+
+impl Answers {
+    /// Tells the worker that its barrier is durable.
+    pub fn give(&self, worker: WorkerId, barrier: Durable<Barrier>) {
+        if let Some(answer) = self.0.get(&worker) {
+            // A worker that has ended needs no answer.
+            let _ = answer.send(barrier);
+        }
+    }
 }
 
 /// One worker and its log, before they run.
@@ -143,16 +157,13 @@ where
             .context("starting a worker's thread")?;
         workers.push(spawned);
     }
-    Ok(Threads { stop, workers, shards: shard_threads, answers })
+    Ok(Threads { stop, workers, shards: shard_threads, answers: Answers(Arc::new(answers)) })
 }
 
 impl Threads {
-    /// Tells a worker that its barrier is durable.
-    pub fn answer(&self, barrier: Durable<Barrier>, worker: WorkerId) {
-        if let Some(answer) = self.answers.get(&worker) {
-            // A worker that has ended needs no answer.
-            let _ = answer.send(barrier);
-        }
+    /// The way back to the workers.
+    pub fn answers(&self) -> Answers {
+        self.answers.clone()
     }
 
     /// Asks the workers to stop: flush, make durable, commit, leave.
@@ -163,7 +174,7 @@ impl Threads {
     /// Waits until all have ended, at most for `within`; whether they have.
     pub fn join(self, within: Duration) -> bool {
         let deadline = Instant::now() + within;
-        let Self { workers, shards, answers, .. } = self;
+        let Self { workers, shards, .. } = self;
         let all: Vec<_> = workers.into_iter().chain(shards).collect();
         while all.iter().any(|thread| !thread.is_finished()) {
             if Instant::now() >= deadline {
@@ -171,7 +182,6 @@ impl Threads {
             }
             std::thread::sleep(Duration::from_millis(10));
         }
-        drop(answers);
         all.into_iter().all(|thread| thread.join().is_ok())
     }
 }

@@ -27,3 +27,8 @@ mod units;
 pub use complain::{Complaint, Level, Spot};
 pub use config::{Config, Limits, Pipeline, Privacy};
 pub use layers::{Flag, Sources};
+
+/// A duration as the configuration writes it (`90s`, `10m`, `1h30m`), for flags that take one. Refused in words.
+pub fn duration(text: &str) -> Result<std::time::Duration, String> {
+    units::Span::parse(text).map(|span| span.duration)
+}

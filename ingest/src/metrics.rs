@@ -1,6 +1,6 @@
 //! What this crate counts, under the names that `surfaces` promise.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use prometheus::{IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
@@ -11,7 +11,11 @@ pub struct Metrics {
     up: IntGauge,
     /// What each worker's client last saw: one blind worker must not be hidden by the others.
     seen: Arc<Mutex<BTreeMap<usize, bool>>>,
+    /// Workers that have joined the group at least once.
+    joined: Arc<Mutex<BTreeSet<usize>>>,
     lag: IntGaugeVec,
+    /// The same, for those who ask in words.
+    lags: Arc<Mutex<BTreeMap<(String, i32), i64>>>,
     dead: IntCounterVec,
 }
 
@@ -37,12 +41,27 @@ impl Metrics {
         registry.register(Box::new(up.clone()))?;
         registry.register(Box::new(lag.clone()))?;
         registry.register(Box::new(dead.clone()))?;
-        Ok(Self { up, seen: Arc::default(), lag, dead })
+        Ok(Self { up, seen: Arc::default(), joined: Arc::default(), lag, lags: Arc::default(), dead })
     }
 
     /// Whether Kafka answers, as `beaconfire_kafka_up` says it.
     pub fn kafka_up(&self) -> bool {
         self.up.get() == 1
+    }
+
+    /// How many workers have joined the group at least once, with partitions or without.
+    pub fn joined(&self) -> usize {
+        self.joined.lock().unwrap_or_else(PoisonError::into_inner).len()
+    }
+
+    /// Records between our position and the end of a partition; `None` while nothing is known of it.
+    pub fn lag(&self, topic: &str, partition: i32) -> Option<u64> {
+        let lags = self.lags.lock().unwrap_or_else(PoisonError::into_inner);
+        lags.get(&(topic.to_owned(), partition)).and_then(|lag| u64::try_from(*lag).ok())
+    }
+
+    pub(crate) fn set_joined(&self, worker: usize) {
+        self.joined.lock().unwrap_or_else(PoisonError::into_inner).insert(worker);
     }
 
     /// Notes whether a worker's client reaches a broker; `None` when the worker has gone.
@@ -57,12 +76,16 @@ impl Metrics {
 
     pub(crate) fn set_lag(&self, topic: &str, partition: i32, records: i64) {
         self.lag.with_label_values(&[topic, partition.to_string().as_str()]).set(records);
+        let mut lags = self.lags.lock().unwrap_or_else(PoisonError::into_inner);
+        lags.insert((topic.to_owned(), partition), records);
     }
 
     /// Without this a partition that moved to another member would show its last lag for ever.
     pub(crate) fn forget_lag(&self, topic: &str, partition: i32) {
         // The series is missing where nothing was read since the assignment: then there is nothing to forget.
         let _ = self.lag.remove_label_values(&[topic, partition.to_string().as_str()]);
+        let mut lags = self.lags.lock().unwrap_or_else(PoisonError::into_inner);
+        lags.remove(&(topic.to_owned(), partition));
     }
 
     #[cfg(test)]

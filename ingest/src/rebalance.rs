@@ -196,6 +196,9 @@ impl ConsumerContext for Context {
             partitions = places.len(),
             "the group rebalances"
         );
+        if assigned {
+            self.metrics.set_joined(self.worker);
+        }
         lock(&self.notes).push_back(if assigned {
             Note::Assigned(places)
         } else {

@@ -1,7 +1,9 @@
 //! The commands. Data on stdout, messages on stderr; exit codes: 0 done, 1 failed at run time, 2 usage or unreadable
 //! configuration, 3 a check said no.
 
+mod demo;
 mod replay;
+mod run;
 
 use std::io::{IsTerminal as _, Read as _, Write as _};
 use std::path::PathBuf;
@@ -24,6 +26,10 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// The service: reads Kafka, finds attacks, tells people. SIGTERM drains and exits within 10 s.
+    Run,
+    /// The same with an embedded broker, generated traffic, staged attacks, and receivers that print what arrived.
+    Demo(demo::Arguments),
     /// Back-test: files or stdin through the configured detectors in event time; nothing sent, nothing stored.
     Replay(replay::Arguments),
     /// Read configuration and rules, and print what is wrong with them.
@@ -70,6 +76,8 @@ enum Fault {
     Usage(String),
     /// A check said no; what it has to say was printed.
     No,
+    /// Somebody pressed ctrl-c; everything ended in order.
+    Interrupted,
 }
 
 impl From<anyhow::Error> for Fault {
@@ -112,6 +120,7 @@ pub fn main() -> ExitCode {
             ExitCode::from(2)
         }
         Err(Fault::No) => ExitCode::from(3),
+        Err(Fault::Interrupted) => ExitCode::from(130),
     }
 }
 
@@ -149,8 +158,16 @@ fn format(name: &str) -> Result<Format, Fault> {
 }
 
 fn run(arguments: Arguments) -> Result<(), Fault> {
+    // One crypto provider for everything of ours that speaks TLS; a second call finds it there.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    match &arguments.command {
+        Command::Run => return run::run(load(arguments.config)?),
+        Command::Demo(demo) => return demo::run(demo),
+        _ => {}
+    }
     let mut out = std::io::stdout().lock();
     match arguments.command {
+        Command::Run | Command::Demo(_) => Ok(()),
         Command::Replay(replay) => replay::run(replay, load(arguments.config)?, &mut out),
         Command::Check { print } => match Config::load(&sources(arguments.config)) {
             Ok(config) => {

@@ -40,6 +40,7 @@ pub const GUESSER: &str = "198.51.100.23";
 pub struct Traffic {
     random: StdRng,
     started: Wall,
+    speed: f64,
     found: bool,
 }
 
@@ -62,15 +63,16 @@ const AGENTS: [&str; 4] = [
 ];
 
 impl Traffic {
-    /// Traffic that begins at `started`.
-    pub fn new(seed: u64, started: Wall) -> Self {
-        Self { random: StdRng::seed_from_u64(seed), started, found: false }
+    /// Traffic that begins at `started`. The attacks' timetable runs `speed` times as fast, with as many requests.
+    pub fn new(seed: u64, started: Wall, speed: f64) -> Self {
+        Self { random: StdRng::seed_from_u64(seed), started, speed, found: false }
     }
 
     /// The records of the `span` that ends at `now`.
     pub fn tick(&mut self, now: Wall, span: Duration) -> Vec<Produced> {
-        let since = now.since(self.started).as_secs();
-        let share = span.as_secs_f64();
+        // Truncated: the timetable counts whole seconds.
+        let since = (now.since(self.started).as_secs_f64() * self.speed) as u64;
+        let (share, attack) = (span.as_secs_f64(), span.as_secs_f64() * self.speed);
         let mut records = Vec::new();
         for _ in 0..self.about(60.0 * share) {
             records.push(self.visit(now));
@@ -79,13 +81,13 @@ impl Traffic {
             records.push(self.call(now));
         }
         if FLOOD.contains(&since) {
-            for _ in 0..self.about(150.0 * share) {
+            for _ in 0..self.about(150.0 * attack) {
                 let path = format!("/search?q={:08x}", self.random.random::<u32>());
                 records.push(combined(EDGE, now, FLOODER, "GET", &path, 200, 4_212, "python-requests/2.32"));
             }
         }
         if LOGIN.contains(&since) {
-            for _ in 0..self.about(4.0 * share) {
+            for _ in 0..self.about(4.0 * attack) {
                 records.push(combined(EDGE, now, GUESSER, "POST", "/login", 401, 187, "Mozilla/5.0"));
             }
         }
@@ -192,7 +194,7 @@ mod tests {
     fn the_same_seed_gives_the_same_traffic() {
         let start = Wall::from_millis(1_767_323_045_000);
         let run = |seed| {
-            let mut traffic = Traffic::new(seed, start);
+            let mut traffic = Traffic::new(seed, start, 1.0);
             (0..30u64)
                 .flat_map(|s| traffic.tick(start.plus(Duration::from_secs(s)), Duration::from_secs(1)))
                 .collect::<Vec<_>>()

@@ -135,7 +135,11 @@ async fn api(
             if channel.is_empty() {
                 return reply(&json!({"ok": false, "error": "channel_not_found"}));
             }
-            let id = format!("C{}", channel.trim_start_matches('#').to_uppercase());
+            // A name becomes an id; an id stays one.
+            let id = match channel.strip_prefix('#') {
+                Some(name) => format!("C{}", name.to_uppercase()),
+                None => channel.to_owned(),
+            };
             seen.clock += 1;
             let ts = format!("{:010}.{:06}", 1_700_000_000 + seen.clock / 1_000_000, seen.clock % 1_000_000);
             let thread_ts = message["thread_ts"].as_str().map(str::to_owned);

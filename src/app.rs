@@ -1,0 +1,459 @@
+//! Puts the service together, runs it, and takes it apart in order. The one file that knows everyone.
+//!
+//! Start: store, senders' channels, HTTP socket, then threads, so that nothing is read before everything that needs to
+//! hear of it is there. Stop: workers flush and commit what becomes durable, shards end behind them, the keeper writes
+//! what they reported, senders finish the message they are at.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use beaconfire_api::{Desk, Server};
+use beaconfire_config::Config;
+use beaconfire_decode::Reject;
+use beaconfire_detect::{Census, Plan, PlanSpec, Shard, ShardKnobs, Watch};
+use beaconfire_ingest::{DeadLetter, DeadLetters, KafkaKnobs, KafkaLog};
+use beaconfire_model::{Names, Record, Wall};
+use beaconfire_notify::Channel;
+use beaconfire_outbox::orphaned;
+use beaconfire_pipeline::{
+    DeadLetterSink, Keeper, Policy, Registry as Spans, Tides, Worker, WorkerFault, WorkerId, WorkerKnobs,
+};
+use beaconfire_store::{SaveError, Store, Write};
+use beaconfire_throttle::{Board, Throttle};
+use beaconfire_view::Privacy;
+use prometheus::Registry;
+use tokio::sync::{mpsc, watch};
+use tokio::task::{JoinHandle, JoinSet};
+use tokio::time::{Instant, timeout, timeout_at};
+
+use crate::bells::{Bells, Place};
+use crate::desk::{Office, Seen};
+use crate::health::Health;
+use crate::keep::{self, Keep, Reached, progress_of};
+use crate::metrics::Metrics;
+use crate::outage;
+use crate::rounds::Rounds;
+use crate::sender::{Condition, House, Paces, Sender};
+use crate::threads::{self, Crew, News, STOP_WITHIN, Threads, now};
+
+/// SIGTERM promises an end within 10 s.
+const END_WITHIN: Duration = Duration::from_millis(9_500);
+
+/// At most so many bytes of a record are looked at for a dead letter.
+const DEAD_BYTES: usize = 64 * 1024;
+
+/// What differs between `run`, `demo` and the tests.
+#[derive(Debug, Clone, Default)]
+pub struct Extras {
+    /// The workers' times, where the defaults do not do.
+    pub worker: WorkerKnobs,
+}
+
+/// The running service.
+pub struct App {
+    server: Server,
+    address: SocketAddr,
+    threads: Threads,
+    keeper: JoinHandle<()>,
+    senders: JoinSet<()>,
+    stop_senders: watch::Sender<bool>,
+    /// Tasks that end with the process.
+    watchers: JoinSet<()>,
+    letters: DeadLetters,
+    store: Store,
+    fault: watch::Receiver<Option<String>>,
+}
+
+impl App {
+    /// Opens the store, takes the socket, starts threads and tasks. Brokers and receivers that are away are no error.
+    pub async fn start(config: Config, extras: Extras) -> anyhow::Result<Self> {
+        let Some(kafka) = config.kafka.clone() else {
+            bail!(
+                "kafka.brokers is not configured: running on HTTP inputs alone is not in this version; \
+                 name your brokers and at least one topic"
+            );
+        };
+        let started = now();
+        let registry = Registry::new();
+        let metrics = Metrics::register(&registry)?;
+        let ingest = beaconfire_ingest::Metrics::register(&registry).context("registering metrics")?;
+        let store = Store::open(&config.store).await.context("opening the store")?;
+        let names = Names::default();
+        let entries: Vec<String> = config.plan.entries.iter().map(|entry| entry.name.clone()).collect();
+        let reached = prepare(&store, &config, &entries).await?;
+        let board = Arc::new(Board::default());
+        board.replace_all(store.decisions_active(started).await?, started);
+
+        let house = Arc::new(House {
+            installation: store.installation().to_owned(),
+            external_url: config.http.base_url().to_owned(),
+            privacy: if config.privacy.redact_query { Privacy::Redact } else { Privacy::Keep },
+            context: config.context.clone(),
+        });
+        let health = Health::default();
+        let bells = Bells::of(&config.receivers);
+        let plan = PlanSpec { seed: store.seed(), ..config.plan.clone() };
+        let plan = Arc::new(Plan::compile(plan).context("compiling the rules")?);
+        let tides = Arc::<Tides>::default();
+        let seen = Seen::default();
+        let outgoing = channels(&config)?;
+        let conditions: BTreeMap<_, _> =
+            outgoing.keys().map(|place| (place.clone(), Condition::default())).collect();
+
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let auto = (cores / 2).clamp(1, 8);
+        let workers = config.pipeline.workers.unwrap_or(auto);
+        let shards = config.pipeline.shards.unwrap_or(auto);
+        let (orders, heard) = mpsc::channel(keep::ORDERS);
+        let desk: Arc<dyn Desk> = Arc::new(Office {
+            store: store.clone(),
+            orders,
+            board: board.clone(),
+            guard: config.guard.clone(),
+            throttle_mode: config.throttle_mode,
+            context: config.context.clone(),
+            conditions: conditions.clone(),
+            tides: tides.clone(),
+            latenesses: config.plan.entries.iter().map(|entry| entry.lateness).collect(),
+            seen: seen.clone(),
+            names: names.clone(),
+            ingest: ingest.clone(),
+            workers,
+            health: health.clone(),
+            privacy: house.privacy,
+            started,
+            registry: registry.clone(),
+            touched: Mutex::default(),
+        });
+        let server = Server::bind(config.http.clone(), desk)?;
+        let address = server.local_addr().context("asking for the address that was taken")?;
+
+        let letters =
+            DeadLetters::open(&kafka, ingest.clone()).map_err(|fault| anyhow::anyhow!("{fault}"))?;
+        let policy = Arc::new(Policy {
+            context: config.context.clone(),
+            knobs: config.knobs.clone(),
+            route: config.route.clone(),
+            receivers: config.receivers.clone(),
+        });
+        let (report, reports) = mpsc::channel(keep::REPORTS);
+        let (failed, fault) = watch::channel(None);
+        let machine = Machine {
+            config: &config,
+            kafka: &kafka,
+            plan,
+            tides: tides.clone(),
+            names: names.clone(),
+            ingest,
+            letters: letters.clone(),
+            privacy: house.privacy,
+            workers,
+            shards,
+            knobs: WorkerKnobs { event_skew: config.limits.event_skew, ..extras.worker },
+        };
+        let census = Arc::<Mutex<BTreeMap<usize, Census>>>::default();
+        let news = listener(metrics.clone(), seen, names.clone(), census.clone(), failed);
+        let threads = machine.start(report, progress_of(reached.clone(), names.clone()), news)?;
+        let keeper = Keep {
+            keeper: Keeper::new(
+                shards,
+                policy,
+                Throttle::new(config.throttle_rules.clone(), config.guard.clone()),
+            ),
+            store: store.clone(),
+            entries,
+            names,
+            metrics: metrics.clone(),
+            health: health.clone(),
+            bells: bells.clone(),
+            board: board.clone(),
+            reached,
+            answers: threads.answers(),
+        };
+        let keeper = tokio::spawn(keeper.run(reports, heard));
+
+        let mut watchers = JoinSet::new();
+        let critical = outage::receivers_of_critical(&config.route, &config.context);
+        let (stop_senders, stop) = watch::channel(false);
+        let (mut senders, paces) = (JoinSet::new(), Paces::default());
+        for (place, channel) in outgoing {
+            let (receiver, integration) = place.clone();
+            if critical.contains(&receiver) {
+                watchers.spawn(outage::watch(
+                    channel.clone(),
+                    receiver.clone(),
+                    house.clone(),
+                    health.clone(),
+                ));
+            }
+            let sender = Sender {
+                owner: owner(started, &receiver, &integration),
+                bell: bells.bell(&receiver, &integration),
+                condition: conditions.get(&place).cloned().unwrap_or_default(),
+                receiver,
+                integration,
+                channel,
+                store: store.clone(),
+                house: house.clone(),
+                metrics: metrics.clone(),
+            };
+            senders.spawn(sender.run(paces.clone(), stop.clone()));
+        }
+        let rounds = Rounds::new(store.clone(), metrics, board, tides, census);
+        watchers.spawn(rounds.run());
+        Ok(Self { server, address, threads, keeper, senders, stop_senders, watchers, letters, store, fault })
+    }
+
+    /// Where the console is, with the port that was taken where port 0 was asked for.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Serves until `stop` is done or something fails for good, then ends in order within 10 s.
+    pub async fn run(self, stop: impl Future<Output = ()> + Send) -> anyhow::Result<()> {
+        let Self {
+            server,
+            threads,
+            mut keeper,
+            mut senders,
+            stop_senders,
+            mut watchers,
+            letters,
+            store,
+            mut fault,
+            ..
+        } = self;
+        let (end_server, server_ends) = tokio::sync::oneshot::channel::<()>();
+        let mut serving = tokio::spawn(server.serve(async move {
+            // Told to end, or whoever would tell has gone: both mean the end.
+            let _ = server_ends.await;
+        }));
+        let mut result = Ok(());
+        tokio::select! {
+            () = stop => tracing::info!("stopping: flushing, writing and committing what was read"),
+            failed = fault.wait_for(Option::is_some) => {
+                let said = failed.ok().and_then(|said| said.clone()).unwrap_or_default();
+                result = Err(anyhow::anyhow!("reading from Kafka ended: {said}"));
+            }
+            served = &mut serving => {
+                result = Err(match served {
+                    Ok(Err(error)) => anyhow::Error::new(error).context("serving HTTP"),
+                    Ok(Ok(())) => anyhow::anyhow!("the HTTP server ended"),
+                    Err(error) => anyhow::Error::new(error).context("the HTTP server's task"),
+                });
+            }
+            ended = &mut keeper => {
+                result = Err(match ended {
+                    Ok(()) => anyhow::anyhow!("all shards have ended"),
+                    Err(error) => anyhow::Error::new(error).context("the keeper's task"),
+                });
+            }
+        }
+        let deadline = Instant::now() + END_WITHIN;
+        // Who asked has gone where the server has.
+        let _ = end_server.send(());
+        stop_senders.send_replace(true);
+        threads.stop();
+        let joined = tokio::task::spawn_blocking(move || threads.join(STOP_WITHIN)).await;
+        if !matches!(joined, Ok(true)) {
+            tracing::warn!(
+                "threads did not end in time; what they had not committed will be read again at the next start"
+            );
+        }
+        if !keeper.is_finished() && timeout_at(deadline, &mut keeper).await.is_err() {
+            tracing::warn!("the keeper did not end in time; what it had not written will be read again");
+        }
+        let all_sent = async { while senders.join_next().await.is_some() {} };
+        if timeout_at(deadline, all_sent).await.is_err() {
+            tracing::warn!("a message was under way at the end; it will be sent again, with the same id");
+        }
+        senders.abort_all();
+        watchers.abort_all();
+        letters.close(Duration::from_millis(200));
+        if !serving.is_finished() {
+            serving.abort();
+        }
+        if timeout(Duration::from_secs(1), store.close()).await.is_err() {
+            tracing::warn!("the store did not close in time");
+        }
+        result
+    }
+}
+
+/// Brings the store in line with the configuration: entries and receivers that are gone.
+async fn prepare(store: &Store, config: &Config, entries: &[String]) -> anyhow::Result<Reached> {
+    store.forget_entries_except(entries).await.context("preparing the store")?;
+    for _ in 0..5 {
+        let gone = orphaned(store.waiting_rows().await?, &config.receivers);
+        if gone.is_empty() {
+            break;
+        }
+        match store.save(Write { rows: &gone, ..Write::default() }).await {
+            Ok(_) => {
+                tracing::info!(rows = gone.len(), "receivers that are no longer configured will not be told");
+                break;
+            }
+            // Another process moved one of them meanwhile.
+            Err(SaveError::Conflict) => {}
+            Err(SaveError::Store(error)) => return Err(error).context("preparing the store"),
+        }
+    }
+    let reached = Reached::default();
+    reached.note(&store.progress().await.context("reading the store")?);
+    Ok(reached)
+}
+
+type Outgoing = BTreeMap<Place, Arc<Channel>>;
+
+/// The channel of each integration.
+pub(crate) fn channels(config: &Config) -> anyhow::Result<Outgoing> {
+    let mut outgoing = Outgoing::new();
+    for (receiver, integrations) in &config.receivers {
+        let knobs = config.channels.get(receiver).map_or(&[][..], Vec::as_slice);
+        for (integration, knobs) in integrations.iter().zip(knobs) {
+            let channel = Channel::build(knobs)
+                .map_err(|said| anyhow::anyhow!("receiver {receiver}, {}: {said}", integration.name))?;
+            outgoing.insert((receiver.clone(), integration.name.clone()), Arc::new(channel));
+        }
+    }
+    Ok(outgoing)
+}
+
+/// A name for a sender that no other task of any process on any host has.
+fn owner(started: Wall, receiver: &str, integration: &str) -> String {
+    let (process, salt) = (std::process::id(), rand::random::<u32>());
+    format!("{process}-{}-{salt:08x}-{receiver}-{integration}", started.millis())
+}
+
+/// What the hot path is built from.
+struct Machine<'a> {
+    config: &'a Config,
+    kafka: &'a KafkaKnobs,
+    plan: Arc<Plan>,
+    tides: Arc<Tides>,
+    names: Names,
+    ingest: beaconfire_ingest::Metrics,
+    letters: DeadLetters,
+    privacy: Privacy,
+    workers: usize,
+    shards: usize,
+    knobs: WorkerKnobs,
+}
+
+impl Machine<'_> {
+    fn start(
+        &self,
+        report: mpsc::Sender<beaconfire_pipeline::Report>,
+        progress: Arc<dyn Fn(beaconfire_model::Source) -> Option<beaconfire_model::Offset> + Send + Sync>,
+        news: impl Fn(News) + Clone + Send + 'static,
+    ) -> anyhow::Result<Threads> {
+        let heavy = Arc::<Watch>::default();
+        let shards = (0..self.shards).map(|thread| {
+            let knobs = ShardKnobs {
+                memory: self.config.limits.detect_memory / self.shards,
+                early: true,
+                drift: self.knobs.drift,
+            };
+            Shard::new(self.plan.clone(), thread, self.shards, knobs, heavy.clone())
+        });
+        let shards = shards.collect();
+        let spans = Arc::<Spans>::default();
+        let crews = (0..self.workers).map(|worker| {
+            let (kafka, names, ingest) = (self.kafka.clone(), self.names.clone(), self.ingest.clone());
+            Crew {
+                worker: Worker::new(
+                    WorkerId(worker),
+                    self.knobs.clone(),
+                    self.plan.clone(),
+                    &self.config.decode,
+                    heavy.clone(),
+                    self.tides.clone(),
+                    spans.clone(),
+                    self.names.clone(),
+                ),
+                open: Box::new(move || {
+                    KafkaLog::open(&kafka, worker, names, ingest).map_err(WorkerFault::Log)
+                }),
+                dead: Letters {
+                    letters: self.letters.clone(),
+                    names: self.names.clone(),
+                    privacy: self.privacy,
+                },
+            }
+        });
+        let crews = crews.collect();
+        // A shard waits here while the keeper has as much as it can hold: that is the back-pressure.
+        let report = move |said| {
+            if report.blocking_send(said).is_err() {
+                tracing::debug!("the keeper has ended; a report is dropped and will be made again");
+            }
+        };
+        threads::start(shards, crews, progress, report, news)
+    }
+}
+
+/// Takes note of what the threads tell.
+fn listener(
+    metrics: Metrics,
+    seen: Seen,
+    names: Names,
+    census: Arc<Mutex<BTreeMap<usize, Census>>>,
+    failed: watch::Sender<Option<String>>,
+) -> impl Fn(News) + Clone + Send + 'static {
+    let failed = Arc::new(failed);
+    move |news| match news {
+        News::Tally(tally) => {
+            metrics.tally(&tally, &names);
+            seen.add(&tally, now());
+        }
+        News::Census(thread, counted) => {
+            census.lock().unwrap_or_else(PoisonError::into_inner).insert(thread, counted);
+        }
+        News::Paused(worker, paused) => {
+            let label = worker.0.to_string();
+            metrics.reading_paused.with_label_values(&[label.as_str()]).set(i64::from(paused));
+            if paused {
+                tracing::warn!(worker = worker.0, "reading is paused: shards or the store are behind");
+            } else {
+                tracing::info!(worker = worker.0, "reading goes on");
+            }
+        }
+        News::Ended(worker, Ok(())) => tracing::info!(worker = worker.0, "a worker has ended"),
+        News::Ended(worker, Err(fault)) => {
+            tracing::error!(worker = worker.0, %fault, "a worker has failed");
+            failed.send_replace(Some(fault.to_string()));
+        }
+    }
+}
+
+/// Where a worker's undecodable records go.
+#[derive(Clone)]
+struct Letters {
+    letters: DeadLetters,
+    names: Names,
+    privacy: Privacy,
+}
+
+impl DeadLetterSink for Letters {
+    fn reject(&mut self, record: &Record<'_>, reason: Reject) {
+        let topic = self.names.name(record.source.topic);
+        let cut = record.payload.map(|payload| &payload[..payload.len().min(DEAD_BYTES)]);
+        // Only what holds a question mark can hold a query string.
+        let redacted = cut.filter(|payload| self.privacy == Privacy::Redact && payload.contains(&b'?'));
+        let redacted = redacted.map(|payload| {
+            let text = String::from_utf8_lossy(payload);
+            self.privacy.apply(&text).into_owned().into_bytes()
+        });
+        self.letters.send(DeadLetter {
+            topic: &topic,
+            partition: record.source.partition,
+            offset: record.offset.0,
+            reason: reason.name(),
+            error: reason.name(),
+            payload: redacted.as_deref().or(cut),
+        });
+    }
+}

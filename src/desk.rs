@@ -1,0 +1,371 @@
+//! The desk behind the HTTP surface: reads go to the store, commands to the keeper, decisions to store and board.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::Duration;
+
+use beaconfire_api::{
+    Answer, BouncerKey, Case, DecisionQuery, DeliveryFacts, Desk, DeskError, IncidentQuery, Lift,
+    NewDecision, Page, Pull, ReceiverFacts, SourceFacts, StatusFacts,
+};
+use beaconfire_incident::{Actor, Command, Context, Incident, IncidentId};
+use beaconfire_model::{Names, Source, Untrusted, Wall};
+use beaconfire_outbox::LedgerLine;
+use beaconfire_pipeline::{Counted, Tally, Tides};
+use beaconfire_store::{Pick, Query, Store, StoreError};
+use beaconfire_throttle::{Board, Decision, DecisionKey, Guard, Mode, Origin};
+use beaconfire_view::Privacy;
+use prometheus::Registry;
+use tokio::sync::{mpsc, oneshot};
+
+use crate::bells::Place;
+use crate::health::Health;
+use crate::keep::Order;
+use crate::sender::Condition;
+use crate::threads::now;
+
+/// Attempts shown of one incident.
+const DELIVERIES_SHOWN: usize = 200;
+
+/// A key's last use is written at most so often.
+const TOUCH_EVERY: Duration = Duration::from_secs(60);
+
+/// The minute of `throttle.budget.per_minute`.
+const MINUTE: Duration = Duration::from_secs(60);
+
+/// What was read of each topic since the process began.
+#[derive(Debug, Clone, Default)]
+pub struct Seen(Arc<RwLock<SeenSoFar>>);
+
+#[derive(Debug, Default)]
+struct SeenSoFar {
+    tally: Tally,
+    last_record: Option<Wall>,
+}
+
+impl Seen {
+    /// Adds what a worker counted.
+    pub fn add(&self, tally: &Tally, now: Wall) {
+        let mut seen = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        seen.tally.add(tally);
+        if tally.records > 0 {
+            seen.last_record = Some(now);
+        }
+    }
+
+    fn last_record(&self) -> Option<Wall> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).last_record
+    }
+}
+
+/// The parts it speaks for.
+pub struct Office {
+    /// Where everything is.
+    pub store: Store,
+    /// The keeper's ear.
+    pub orders: mpsc::Sender<Order>,
+    /// The table that bouncers read.
+    pub board: Arc<Board>,
+    /// What may be throttled.
+    pub guard: Guard,
+    /// The mode of decisions that do not say.
+    pub throttle_mode: Mode,
+    /// For runbooks.
+    pub context: Context,
+    /// How each integration is doing.
+    pub conditions: BTreeMap<Place, Condition>,
+    /// How far sources have come.
+    pub tides: Arc<Tides>,
+    /// The lateness of each entry of `kafka.topics`, by place.
+    pub latenesses: Vec<Duration>,
+    /// What was read.
+    pub seen: Seen,
+    /// The topics' names.
+    pub names: Names,
+    /// How Kafka is.
+    pub ingest: beaconfire_ingest::Metrics,
+    /// How many consumers there are.
+    pub workers: usize,
+    /// How the store is.
+    pub health: Health,
+    /// What of a request may be shown.
+    pub privacy: Privacy,
+    /// Since when the process runs; the configuration is as old.
+    pub started: Wall,
+    /// What `/metrics` prints.
+    pub registry: Registry,
+    /// When each key's use was written down last.
+    pub touched: Mutex<BTreeMap<Arc<str>, Wall>>,
+}
+
+fn unavailable(error: StoreError) -> DeskError {
+    match error {
+        StoreError::Cursor => DeskError::Invalid(error.to_string()),
+        _ => DeskError::Unavailable(error.to_string()),
+    }
+}
+
+impl Office {
+    async fn page(&self, query: IncidentQuery) -> Result<Page<Incident>, DeskError> {
+        let IncidentQuery { statuses, kinds, service, since, limit, cursor, worst_first } = query;
+        let query = Query { statuses, kinds, service, since, limit, cursor, worst_first };
+        let page = self.store.incidents(&query).await.map_err(unavailable)?;
+        Ok(Page { items: page.items, next_cursor: page.next_cursor })
+    }
+
+    async fn open_case(&self, id: IncidentId) -> Result<Case, DeskError> {
+        let mut dossier = self.store.dossier(&id).await.map_err(unavailable)?.ok_or(DeskError::NotFound)?;
+        for sample in &mut dossier.samples {
+            sample.text = Untrusted::new(&self.privacy.apply(sample.text.clean()), 512);
+        }
+        let rows = self.store.rows(std::slice::from_ref(&id)).await.map_err(unavailable)?;
+        let mut deliveries = self.store.deliveries(&id).await.map_err(unavailable)?;
+        deliveries.drain(..deliveries.len().saturating_sub(DELIVERIES_SHOWN));
+        let deliveries = deliveries.into_iter().map(|log| DeliveryFacts {
+            at: log.at,
+            receiver: log.receiver,
+            integration: log.integration,
+            action: log.action,
+            outcome: log.outcome,
+            said: log.said,
+        });
+        let deliveries = deliveries.collect();
+        let decisions = self.store.decisions_of(&id).await.map_err(unavailable)?;
+        let service = self.context.services.get(&*dossier.incident.target.value);
+        let runbook = service.map(|service| service.annotations.get("runbook_url").to_owned());
+        let runbook = runbook.filter(|url| !url.is_empty());
+        Ok(Case { dossier, rows, deliveries, decisions, runbook })
+    }
+
+    async fn order(&self, id: IncidentId, actor: Actor, command: Command) -> Result<Incident, DeskError> {
+        let (answer, answered) = oneshot::channel();
+        self.orders
+            .try_send(Order { id, actor, command, answer })
+            .map_err(|_| DeskError::Unavailable("too many commands wait already; try again".to_owned()))?;
+        answered.await.unwrap_or_else(|_| Err(DeskError::Unavailable("the process is stopping".to_owned())))
+    }
+
+    async fn make(&self, actor: Actor, wanted: NewDecision) -> Result<Decision, DeskError> {
+        let at = now();
+        let mode = wanted.mode.unwrap_or(self.throttle_mode);
+        let key = DecisionKey { network: wanted.network, action: wanted.action, mode };
+        let active = self.board.active(at);
+        let others = active.iter().filter(|held| held.key.mode == mode && held.key != key).count();
+        let made = active
+            .iter()
+            .filter(|held| held.key.mode == mode && held.key != key && at.since(held.created) < MINUTE)
+            .count();
+        self.guard.check(wanted.network, others, made).map_err(|refusal| {
+            DeskError::Refused(format!(
+                "{} may not be throttled: {} (throttle.never, throttle.max_prefix, throttle.budget)",
+                wanted.network,
+                refusal.name()
+            ))
+        })?;
+        let decision = Decision {
+            id: 0,
+            key,
+            scenario: "manual".into(),
+            origin: Origin::Manual(actor.0),
+            incident: None,
+            reason: wanted.reason,
+            created: at,
+            expires: at.plus(wanted.duration),
+            deleted: None,
+            changed: at,
+        };
+        let stored = self.store.add_decision(&decision).await.map_err(unavailable)?;
+        self.board.put(stored.clone());
+        Ok(stored)
+    }
+
+    async fn take_back(&self, actor: Actor, which: Lift) -> Result<Vec<Decision>, DeskError> {
+        let pick = match which {
+            Lift::Id(id) => Pick::Id(id),
+            Lift::Network(network) => Pick::Network(network),
+            Lift::All => Pick::All,
+        };
+        let lifted = self.store.delete_decision(&pick, now()).await.map_err(unavailable)?;
+        tracing::info!(actor = %actor.0, decisions = lifted.len(), "throttle decisions were taken back");
+        for decision in &lifted {
+            self.board.put(decision.clone());
+        }
+        Ok(lifted)
+    }
+
+    fn facts_of_sources(&self) -> Vec<SourceFacts> {
+        let seen = self.seen.0.read().unwrap_or_else(PoisonError::into_inner);
+        let facts = |(source, tide): (Source, beaconfire_pipeline::Tide)| {
+            let topic = self.names.name(source.topic);
+            let (mut formats, mut rejected, mut late) = (Vec::new(), Vec::new(), 0);
+            for (of, what, n) in seen.tally.counts().filter(|(of, ..)| *of == source.topic) {
+                debug_assert_eq!(of, source.topic);
+                match what {
+                    Counted::Decoded(format) => formats.push((format.name().to_owned(), n)),
+                    Counted::Rejected(reason) => rejected.push((reason.name().to_owned(), n)),
+                    Counted::Late => late += n,
+                    Counted::Skewed | Counted::Partial => {}
+                }
+            }
+            for counts in [&mut formats, &mut rejected] {
+                counts.sort_by(|a: &(String, u64), b| (b.1, &a.0).cmp(&(a.1, &b.0)));
+            }
+            let entry = usize::from(source.entry.0);
+            SourceFacts {
+                entry: self.context.entries.get(entry).cloned().unwrap_or_default(),
+                topic: topic.to_string(),
+                partition: source.partition,
+                formats,
+                rejected,
+                late,
+                watermark: (tide.watermark > beaconfire_model::EventTime::MIN).then_some(tide.watermark),
+                lateness: self.latenesses.get(entry).copied().unwrap_or_default(),
+                lag_records: self.ingest.lag(&topic, source.partition),
+            }
+        };
+        self.tides.snapshot().into_iter().map(facts).collect()
+    }
+
+    async fn state(&self) -> StatusFacts {
+        let at = now();
+        // A store that cannot be read is said as `store_up`; the rest of the page still answers.
+        let backlog = self.store.backlog().await.unwrap_or_default();
+        let receivers = self.conditions.iter().map(|((receiver, integration), condition)| {
+            let (paused_until, last_error) = condition.read(at);
+            let of = || {
+                backlog.iter().filter(|line| line.receiver == *receiver && line.integration == *integration)
+            };
+            ReceiverFacts {
+                receiver: receiver.clone(),
+                integration: integration.clone(),
+                pending: of().map(|line| line.rows).sum(),
+                oldest_pending: of().map(|line| line.oldest).min(),
+                paused_until,
+                last_error,
+            }
+        });
+        let receivers = receivers.collect();
+        let lags: Option<Vec<u64>> = self
+            .tides
+            .snapshot()
+            .keys()
+            .map(|source| self.ingest.lag(&self.names.name(source.topic), source.partition))
+            .collect();
+        StatusFacts {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            revision: option_env!("BEACONFIRE_REVISION").unwrap_or_default().to_owned(),
+            installation: self.store.installation().to_owned(),
+            started: self.started,
+            last_record: self.seen.last_record(),
+            kafka_up: Some(self.ingest.kafka_up()),
+            lag_records: lags.filter(|lags| !lags.is_empty()).map(|lags| lags.iter().sum()),
+            store_up: self.health.outage().is_none(),
+            receivers,
+            config_loaded: self.started,
+            inexact_rules: Vec::new(),
+            throttle_mode: self.throttle_mode,
+        }
+    }
+
+    async fn readiness(&self) -> Result<(), String> {
+        if self.ingest.joined() < self.workers {
+            return Err("the consumer group is not joined yet".to_owned());
+        }
+        self.store.healthy().await.map_err(|error| error.to_string())
+    }
+
+    async fn touch(&self, pull: &Pull) -> Result<(), DeskError> {
+        let due = {
+            let mut touched = self.touched.lock().unwrap_or_else(PoisonError::into_inner);
+            let due = touched.get(&pull.key).is_none_or(|last| pull.at.since(*last) >= TOUCH_EVERY);
+            if due {
+                touched.insert(pull.key.clone(), pull.at);
+            }
+            due
+        };
+        if !due {
+            return Ok(());
+        }
+        self.store.key_touch(&pull.key, pull.at).await.map_err(unavailable)
+    }
+}
+
+impl Desk for Office {
+    fn incidents(&self, query: IncidentQuery) -> Answer<'_, Page<Incident>> {
+        Box::pin(self.page(query))
+    }
+
+    fn case(&self, id: IncidentId) -> Answer<'_, Case> {
+        Box::pin(self.open_case(id))
+    }
+
+    fn command(&self, id: IncidentId, actor: Actor, command: Command) -> Answer<'_, Incident> {
+        Box::pin(self.order(id, actor, command))
+    }
+
+    fn ledger(&self) -> Answer<'_, Vec<LedgerLine>> {
+        Box::pin(async { self.store.ledger().await.map_err(unavailable) })
+    }
+
+    fn decisions(&self, query: DecisionQuery) -> Answer<'_, Page<Decision>> {
+        Box::pin(async move {
+            let before = match &query.cursor {
+                Some(cursor) => Some(cursor.parse::<i64>().map_err(|_| {
+                    DeskError::Invalid("the cursor is not one that a page gave out".to_owned())
+                })?),
+                None => None,
+            };
+            let mut items = self.store.decisions_active(now()).await.map_err(unavailable)?;
+            items.sort_by_key(|decision| std::cmp::Reverse(decision.id));
+            items.retain(|decision| before.is_none_or(|before| decision.id < before));
+            let more = items.len() > query.limit;
+            items.truncate(query.limit);
+            let next_cursor = items.last().filter(|_| more).map(|last| last.id.to_string());
+            Ok(Page { items, next_cursor })
+        })
+    }
+
+    fn decide(&self, actor: Actor, wanted: NewDecision) -> Answer<'_, Decision> {
+        Box::pin(self.make(actor, wanted))
+    }
+
+    fn lift(&self, actor: Actor, which: Lift) -> Answer<'_, Vec<Decision>> {
+        Box::pin(self.take_back(actor, which))
+    }
+
+    fn board(&self) -> &Board {
+        &self.board
+    }
+
+    fn bouncer_key(&self, sha256: [u8; 32]) -> Answer<'_, Option<BouncerKey>> {
+        Box::pin(async move {
+            let hex: String = sha256.iter().map(|byte| format!("{byte:02x}")).collect();
+            let name = self.store.key_verify(&hex).await.map_err(unavailable)?;
+            Ok(name.map(|name| BouncerKey { name: name.into(), sha256 }))
+        })
+    }
+
+    fn bouncer_pulled(&self, pull: Pull) -> Answer<'_, ()> {
+        Box::pin(async move { self.touch(&pull).await })
+    }
+
+    fn sources(&self) -> Answer<'_, Vec<SourceFacts>> {
+        Box::pin(async { Ok(self.facts_of_sources()) })
+    }
+
+    fn status(&self) -> Answer<'_, StatusFacts> {
+        Box::pin(async { Ok(self.state().await) })
+    }
+
+    fn live(&self) -> Result<(), String> {
+        Ok(())
+    }
+
+    fn ready(&self) -> Answer<'_, Result<(), String>> {
+        Box::pin(async { Ok(self.readiness().await) })
+    }
+
+    fn registry(&self) -> &Registry {
+        &self.registry
+    }
+}

@@ -1,0 +1,415 @@
+//! The keeper's task: the one place where incidents change.
+//!
+//! It gathers what the shards report, reads the rows those facts concern, folds, and writes everything in one
+//! transaction; only then are the barriers behind it answered, so that offsets can be committed. On a conflict (another
+//! process was first) it reads and folds again; while the store fails it holds what it has, takes no more than fits, and
+//! the queues behind it fill up until reading pauses. Commands of people take the same path.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, RwLock};
+use std::time::Duration;
+
+use beaconfire_api::DeskError;
+use beaconfire_incident::{Actor, Command, Incident, IncidentId, Status, Transition};
+use beaconfire_model::{EntryId, Names, Offset, Source, Wall};
+use beaconfire_pipeline::{Changes, Durable, Keeper, Mark, Report, Shelf};
+use beaconfire_store::{Progress, SaveError, Store, StoreError, Write};
+use beaconfire_throttle::{Board, Decision, Origin};
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
+
+use crate::bells::Bells;
+use crate::health::Health;
+use crate::metrics::Metrics;
+use crate::threads::{Answers, now};
+
+/// Reports that may wait for the keeper; beyond, shards wait.
+pub const REPORTS: usize = 256;
+
+/// Commands that may wait; beyond, people are told to try again.
+pub const ORDERS: usize = 64;
+
+/// Reports taken into one round at most.
+const ROUND: usize = 1_024;
+
+/// Tries of one write against other processes before it waits for the next turn.
+const CONFLICTS: usize = 8;
+
+/// The first and the longest wait after a failure of the store.
+const RETRY: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
+
+/// How often the progress of other processes is read.
+const PROGRESS_EVERY: Duration = Duration::from_secs(10);
+
+/// What somebody asks of the keeper.
+#[derive(Debug)]
+pub struct Order {
+    /// Which incident.
+    pub id: IncidentId,
+    /// Who asks.
+    pub actor: Actor,
+    /// What for.
+    pub command: Command,
+    /// Where the answer goes: the incident as it then stands, durable.
+    pub answer: oneshot::Sender<Result<Incident, DeskError>>,
+}
+
+/// The next offset of each source as the store has it: for a group whose offsets Kafka has forgotten.
+#[derive(Debug, Clone, Default)]
+pub struct Reached(Arc<RwLock<BTreeMap<(String, i32), Offset>>>);
+
+impl Reached {
+    /// What is known of one partition.
+    pub fn of(&self, topic: &str, partition: i32) -> Option<Offset> {
+        let known = self.0.read().unwrap_or_else(|poisoned| poisoned.into_inner());
+        known.get(&(topic.to_owned(), partition)).copied()
+    }
+
+    /// Takes over what the store says.
+    pub fn note(&self, progress: &[Progress]) {
+        let mut known = self.0.write().unwrap_or_else(|poisoned| poisoned.into_inner());
+        for source in progress {
+            known.insert((source.topic.clone(), source.partition), source.next);
+        }
+    }
+}
+
+/// What the task needs of the rest of the process.
+pub struct Keep {
+    /// The pure part.
+    pub keeper: Keeper,
+    /// Where everything is written.
+    pub store: Store,
+    /// The names of the entries of `kafka.topics`.
+    pub entries: Vec<String>,
+    /// The topics' names.
+    pub names: Names,
+    /// What is counted.
+    pub metrics: Metrics,
+    /// Whether the store takes what is written.
+    pub health: Health,
+    /// Wakes the senders.
+    pub bells: Bells,
+    /// The table that bouncers read.
+    pub board: Arc<Board>,
+    /// What the store has of sources' progress.
+    pub reached: Reached,
+    /// The way back to the workers.
+    pub answers: Answers,
+}
+
+/// Why a round was not written.
+enum Unsaved {
+    Conflict,
+    Store(StoreError),
+}
+
+impl From<StoreError> for Unsaved {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+impl From<SaveError> for Unsaved {
+    fn from(error: SaveError) -> Self {
+        match error {
+            SaveError::Conflict => Self::Conflict,
+            SaveError::Store(error) => Self::Store(error),
+        }
+    }
+}
+
+impl Keep {
+    /// Runs until the shards have ended and what they reported is written, or the store does not take it.
+    pub async fn run(mut self, mut reports: mpsc::Receiver<Report>, mut orders: mpsc::Receiver<Order>) {
+        let mut second = interval(Duration::from_secs(1));
+        second.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let (mut retry_at, mut wait) = (Instant::now(), RETRY.0);
+        let mut progress_at = Instant::now();
+        let mut rules = BTreeSet::new();
+        let mut fresh = false;
+        loop {
+            let mut ended = false;
+            tokio::select! {
+                report = reports.recv(), if !self.keeper.is_full() => match report {
+                    Some(report) => {
+                        let mut next = Some(report);
+                        for _ in 0..ROUND {
+                            let Some(report) = next else { break };
+                            self.take(report, &mut rules);
+                            next = if self.keeper.is_full() { None } else { reports.try_recv().ok() };
+                        }
+                        if let Some(report) = next {
+                            self.take(report, &mut rules);
+                        }
+                        fresh = true;
+                    }
+                    None => ended = true,
+                },
+                Some(order) = orders.recv() => self.obey(order).await,
+                _ = second.tick() => {
+                    let well = self.time().await;
+                    if progress_at.elapsed() >= PROGRESS_EVERY {
+                        progress_at = Instant::now();
+                        self.learn().await;
+                    }
+                    // Where nothing waits to be written, reading is all there is to judge by.
+                    if well && !self.keeper.has_work() {
+                        self.well();
+                    }
+                    fresh = true;
+                }
+                () = sleep_until(retry_at), if self.health.outage().is_some() && self.keeper.has_work() => {
+                    fresh = true;
+                }
+            }
+            if ended || (fresh && self.keeper.has_work() && Instant::now() >= retry_at) {
+                fresh = false;
+                if self.round().await {
+                    wait = RETRY.0;
+                } else {
+                    retry_at = Instant::now() + wait;
+                    wait = (wait * 2).min(RETRY.1);
+                }
+            }
+            if ended {
+                return;
+            }
+        }
+    }
+
+    fn take(&mut self, report: Report, rules: &mut BTreeSet<String>) {
+        for signal in &report.signals {
+            self.metrics.signal(&signal.rule, rules);
+        }
+        self.keeper.receive(report, now());
+    }
+
+    /// Folds and writes what waits; whether the store took it.
+    async fn round(&mut self) -> bool {
+        for _ in 0..CONFLICTS {
+            match self.try_round().await {
+                Ok(()) => {
+                    self.well();
+                    return true;
+                }
+                Err(Unsaved::Conflict) => {}
+                Err(Unsaved::Store(error)) => {
+                    self.ill(&error);
+                    return false;
+                }
+            }
+        }
+        tracing::warn!("other processes were faster {CONFLICTS} times in a row; trying again");
+        false
+    }
+
+    async fn try_round(&mut self) -> Result<(), Unsaved> {
+        let fingerprints = self.keeper.fingerprints();
+        let now = now();
+        let mut shelf = Shelf { clearances: self.store.clearances().await?, ..Shelf::default() };
+        if !fingerprints.is_empty() {
+            shelf.episodes = self.store.episodes(&fingerprints).await?;
+            shelf.rows = self.store.rows(&shelf.ids()).await?;
+            shelf.decisions = self.store.decisions_active(now).await?;
+        }
+        let changes = self.keeper.fold(&shelf, now);
+        match self.write(&changes, now).await {
+            Ok(()) => {
+                for barrier in self.keeper.saved(changes) {
+                    let worker = barrier.worker;
+                    // The transaction has returned: the one place where a barrier becomes durable.
+                    self.answers.give(worker, Durable::vouch(barrier));
+                }
+                Ok(())
+            }
+            Err(unsaved) => {
+                self.keeper.undo(changes);
+                Err(unsaved)
+            }
+        }
+    }
+
+    /// Writes changes in one transaction, then tells metrics, senders and the board.
+    async fn write(&self, changes: &Changes, now: Wall) -> Result<(), Unsaved> {
+        let progress = self.progress(&changes.progress);
+        let write = Write {
+            folded: &changes.folded,
+            rows: &changes.rows,
+            decisions: &changes.decisions,
+            progress: &progress,
+        };
+        if write.folded.is_empty()
+            && write.rows.is_empty()
+            && write.decisions.is_empty()
+            && write.progress.is_empty()
+        {
+            return Ok(());
+        }
+        let decided = self.store.save(write).await?;
+        self.reached.note(&progress);
+        self.tell(changes, decided, now);
+        Ok(())
+    }
+
+    fn progress(&self, marks: &[Mark]) -> Vec<Progress> {
+        let of = |mark: &Mark| Progress {
+            entry: self.entry(mark.source.entry).to_owned(),
+            topic: self.names.name(mark.source.topic).to_string(),
+            partition: mark.source.partition,
+            epoch: mark.epoch,
+            clearance: mark.clearance,
+            next: mark.next,
+        };
+        marks.iter().map(of).collect()
+    }
+
+    fn entry(&self, entry: EntryId) -> &str {
+        self.entries.get(usize::from(entry.0)).map_or("unknown", String::as_str)
+    }
+
+    fn tell(&self, changes: &Changes, decided: Vec<Decision>, now: Wall) {
+        for folded in &changes.folded {
+            let incident = &folded.incident;
+            for transition in folded.transitions.iter().filter(|transition| transition.tells()) {
+                tracing::info!(
+                    incident = %incident.id,
+                    kind = incident.kind.name(),
+                    severity = incident.severity.name(),
+                    stale = incident.stale,
+                    "incident {}",
+                    transition.name()
+                );
+                if *transition == Transition::Opened {
+                    let labels = [incident.kind.name(), incident.severity.name()];
+                    self.metrics.incidents.with_label_values(&labels).inc();
+                    if !incident.stale {
+                        let delay = now.as_event_time().since(incident.detected_at);
+                        self.metrics.detection_delay.observe(delay.as_secs_f64());
+                    }
+                }
+            }
+        }
+        for row in &changes.rows {
+            self.bells.ring(&row.key);
+        }
+        for (wanted, decision) in changes.decisions.iter().zip(decided) {
+            // A decision that lasts longer was active already: that one was answered.
+            if decision.created == wanted.created {
+                let origin = if decision.origin == Origin::Rule { "rule" } else { "manual" };
+                let labels = [decision.key.action.name(), decision.key.mode.name(), origin];
+                self.metrics.decisions.with_label_values(&labels).inc();
+            }
+            self.board.put(decision);
+        }
+        for refusal in &changes.refused {
+            self.metrics.decisions_refused.with_label_values(&[refusal.name()]).inc();
+        }
+        self.metrics.impatient.inc_by(changes.impatient);
+    }
+
+    /// Folds the passing of time: incidents resolve, acknowledgements run out. Whether the store answered.
+    async fn time(&mut self) -> bool {
+        match self.try_time().await {
+            // Somebody else was first: the next second sees what is left.
+            Ok(()) | Err(Unsaved::Conflict) => true,
+            Err(Unsaved::Store(error)) => {
+                self.ill(&error);
+                false
+            }
+        }
+    }
+
+    async fn try_time(&mut self) -> Result<(), Unsaved> {
+        let unresolved = self.store.unresolved().await?;
+        if unresolved.is_empty() {
+            return Ok(());
+        }
+        let now = now();
+        let mut shelf = Shelf { clearances: self.store.clearances().await?, ..Shelf::default() };
+        // Most seconds change nothing: the rows are read only where one does.
+        let moved = self.keeper.fold_time(&unresolved, &shelf, now).folded;
+        if moved.is_empty() {
+            return Ok(());
+        }
+        let ids: Vec<IncidentId> = moved.iter().map(|folded| folded.incident.id.clone()).collect();
+        shelf.rows = self.store.rows(&ids).await?;
+        let moving: Vec<Incident> =
+            unresolved.into_iter().filter(|incident| ids.contains(&incident.id)).collect();
+        let changes = self.keeper.fold_time(&moving, &shelf, now);
+        self.write(&changes, now).await
+    }
+
+    /// Reads how far sources have come, also those of other processes.
+    async fn learn(&self) {
+        match self.store.progress().await {
+            Ok(progress) => self.reached.note(&progress),
+            Err(error) => self.ill(&error),
+        }
+    }
+
+    async fn obey(&mut self, order: Order) {
+        let Order { id, actor, command, answer } = order;
+        let mut result = Err(DeskError::Unavailable("other processes were faster; try again".to_owned()));
+        for _ in 0..CONFLICTS {
+            match self.try_obey(&id, &actor, &command).await {
+                Ok(answered) => {
+                    result = answered;
+                    break;
+                }
+                Err(Unsaved::Conflict) => {}
+                Err(Unsaved::Store(error)) => {
+                    self.ill(&error);
+                    result = Err(DeskError::Unavailable(error.to_string()));
+                    break;
+                }
+            }
+        }
+        // Who asked may have gone.
+        let _ = answer.send(result);
+    }
+
+    async fn try_obey(
+        &mut self,
+        id: &IncidentId,
+        actor: &Actor,
+        command: &Command,
+    ) -> Result<Result<Incident, DeskError>, Unsaved> {
+        let Some(incident) = self.store.incident(id).await? else { return Ok(Err(DeskError::NotFound)) };
+        if *command == Command::Reopen && incident.status == Status::Resolved {
+            let fingerprint = incident.fingerprint.clone();
+            let known = self.store.episodes(std::slice::from_ref(&fingerprint)).await?;
+            let later = known
+                .get(&fingerprint)
+                .and_then(|(episodes, _)| episodes.iter().find(|other| other.episode > incident.episode));
+            if let Some(later) = later {
+                let said = format!("a later incident of the same target took its place: {}", later.id);
+                return Ok(Err(DeskError::Refused(said)));
+            }
+        }
+        let shelf = Shelf { rows: self.store.rows(std::slice::from_ref(id)).await?, ..Shelf::default() };
+        let now = now();
+        match self.keeper.fold_command(&incident, actor, command.clone(), &shelf, now) {
+            Err(refused) => Ok(Err(DeskError::Refused(refused.0))),
+            Ok(changes) => {
+                self.write(&changes, now).await?;
+                Ok(self.store.incident(id).await?.ok_or(DeskError::NotFound))
+            }
+        }
+    }
+
+    fn well(&self) {
+        self.health.up();
+        self.metrics.store_up.set(1);
+    }
+
+    fn ill(&self, error: &StoreError) {
+        self.health.down(&error.to_string(), now());
+        self.metrics.store_up.set(0);
+    }
+}
+
+/// The look-up that workers are given.
+pub fn progress_of(reached: Reached, names: Names) -> Arc<dyn Fn(Source) -> Option<Offset> + Send + Sync> {
+    Arc::new(move |source| reached.of(&names.name(source.topic), source.partition))
+}

@@ -1,0 +1,135 @@
+//! What is looked after by the clock: gauges that come from the store, decisions that other processes made, retention.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use beaconfire_detect::Census;
+use beaconfire_model::Wall;
+use beaconfire_pipeline::Tides;
+use beaconfire_store::{Store, StoreError};
+use beaconfire_throttle::Board;
+use tokio::time::{MissedTickBehavior, interval};
+
+use crate::bells::Place;
+use crate::metrics::Metrics;
+use crate::threads::now;
+
+/// How often gauges and the board are renewed: enforcers elsewhere hear of a decision within 2 s.
+const EVERY: Duration = Duration::from_secs(1);
+
+/// How far back decisions are read again: another process's clock and its commit may lag.
+const OVERLAP: Duration = Duration::from_secs(10);
+
+/// After so many rounds the board is compared with the store as a whole.
+const WHOLE_EVERY: u64 = 300;
+
+/// After so many rounds what is older than the retention is deleted; the first time a minute after the start.
+const SWEEP_EVERY: u64 = 600;
+
+/// The task.
+pub struct Rounds {
+    store: Store,
+    metrics: Metrics,
+    board: Arc<Board>,
+    tides: Arc<Tides>,
+    census: Arc<Mutex<BTreeMap<usize, Census>>>,
+    /// Label values that were set once: those that are gone show 0, not their last value.
+    open: BTreeSet<(&'static str, &'static str)>,
+    waiting: BTreeSet<(Arc<str>, Arc<str>, &'static str)>,
+}
+
+impl Rounds {
+    /// The task over these parts.
+    pub fn new(
+        store: Store,
+        metrics: Metrics,
+        board: Arc<Board>,
+        tides: Arc<Tides>,
+        census: Arc<Mutex<BTreeMap<usize, Census>>>,
+    ) -> Self {
+        Self { store, metrics, board, tides, census, open: BTreeSet::new(), waiting: BTreeSet::new() }
+    }
+
+    /// Runs for as long as the process does.
+    pub async fn run(mut self) {
+        let mut tick = interval(EVERY);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut decisions_since = now();
+        for round in 0_u64.. {
+            tick.tick().await;
+            let at = now();
+            self.of_memory(at);
+            match self.of_store(decisions_since, round, at).await {
+                Ok(()) => decisions_since = at.minus(OVERLAP),
+                // The keeper says when the store is away.
+                Err(error) => tracing::debug!(%error, "gauges that come from the store stay as they are"),
+            }
+        }
+    }
+
+    fn of_memory(&self, at: Wall) {
+        let least = self.tides.snapshot().into_values().map(|tide| tide.clearance).min();
+        self.metrics.delay(least.filter(|least| *least > beaconfire_model::EventTime::MIN), at);
+        self.metrics.census(&self.census.lock().unwrap_or_else(PoisonError::into_inner));
+        for (action, mode, active) in self.board.census(at) {
+            let gauge = self.metrics.decisions_active.with_label_values(&[action.name(), mode.name()]);
+            gauge.set(i64::try_from(active).unwrap_or(i64::MAX));
+        }
+    }
+
+    async fn of_store(&mut self, decisions_since: Wall, round: u64, at: Wall) -> Result<(), StoreError> {
+        let open = self.store.counts().await?.open;
+        let open: BTreeMap<_, _> = open
+            .into_iter()
+            .map(|((kind, severity), found)| ((kind.name(), severity.name()), found))
+            .collect();
+        self.open.extend(open.keys().copied());
+        for labels in &self.open {
+            let found = open.get(labels).copied().unwrap_or(0);
+            let gauge = self.metrics.incidents_open.with_label_values(&[labels.0, labels.1]);
+            gauge.set(i64::try_from(found).unwrap_or(i64::MAX));
+        }
+        self.backlog(at).await?;
+        if round.is_multiple_of(WHOLE_EVERY) {
+            self.board.replace_all(self.store.decisions_active(at).await?, at);
+        } else {
+            for decision in self.store.decisions_changed_since(decisions_since).await? {
+                self.board.put(decision);
+            }
+        }
+        if round % SWEEP_EVERY == 60 {
+            let swept = self.store.sweep(at).await?;
+            if swept.incidents + swept.decisions > 0 {
+                tracing::info!(
+                    incidents = swept.incidents,
+                    decisions = swept.decisions,
+                    "deleted what is older than store.retention"
+                );
+            }
+        }
+        Ok(())
+    }
+
+    async fn backlog(&mut self, at: Wall) -> Result<(), StoreError> {
+        let backlog = self.store.backlog().await?;
+        let mut oldest: BTreeMap<Place, Wall> = BTreeMap::new();
+        let mut rows: BTreeMap<(Arc<str>, Arc<str>, &'static str), u64> = BTreeMap::new();
+        for line in backlog {
+            let place = (line.receiver.clone(), line.integration.clone());
+            oldest.entry(place).and_modify(|held| *held = line.oldest.min(*held)).or_insert(line.oldest);
+            rows.insert((line.receiver, line.integration, line.lane.name()), line.rows);
+        }
+        self.waiting.extend(rows.keys().cloned());
+        for place in &self.waiting {
+            let (receiver, integration, lane) = place;
+            let found = rows.get(place).copied().unwrap_or(0);
+            let gauge = self.metrics.pending.with_label_values(&[&**receiver, &**integration, lane]);
+            gauge.set(i64::try_from(found).unwrap_or(i64::MAX));
+            let since = oldest.get(&(receiver.clone(), integration.clone()));
+            let age = since.map_or(0.0, |since| at.since(*since).as_secs_f64());
+            self.metrics.oldest_pending.with_label_values(&[&**receiver, &**integration]).set(age);
+        }
+        Ok(())
+    }
+}

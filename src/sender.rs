@@ -1,0 +1,285 @@
+//! Senders: one task for each integration of each receiver, so that a receiver that hangs delays nobody else.
+//!
+//! A sender leases the most urgent row that is due, sends what the incident is now, and writes down what came of it.
+//! One message is under way at a time; endpoints that several integrations share also share a pace. The row, not the
+//! task, knows what is still to be told, so nothing is lost with a task or a process.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use beaconfire_incident::Context;
+use beaconfire_model::{Labels, Wall};
+use beaconfire_notify::{About, Channel, Matter, Message, Site};
+use beaconfire_outbox::{Outcome, Pace, RetryKnobs, Row, settle};
+use beaconfire_store::{DeliveryLog, Store, StoreError};
+use beaconfire_view::{DecisionJson, Privacy};
+use tokio::sync::{Notify, watch};
+use tokio::time::{Instant, sleep};
+
+use crate::metrics::Metrics;
+use crate::threads::now;
+
+/// How long a row is ours: longer than any send takes (40 s), so that no other process takes it meanwhile.
+const LEASE: Duration = Duration::from_secs(60);
+
+/// How often a sender looks even where nothing woke it: rows that another process left behind.
+const LOOK_EVERY: Duration = Duration::from_secs(5);
+
+/// The wait after a failure of the store.
+const STORE_RETRY: Duration = Duration::from_millis(500);
+
+/// How often the outcome of an attempt is written before it is given up; the row's lease is over by then.
+const SETTLE_TRIES: u32 = 240;
+
+/// Paces by endpoint: kept for the process's life, shared by the integrations that speak to the same endpoint.
+#[derive(Debug, Clone, Default)]
+pub struct Paces(Arc<Mutex<BTreeMap<String, Arc<Mutex<Pace>>>>>);
+
+impl Paces {
+    fn of(&self, channel: &Channel, now: Wall) -> Arc<Mutex<Pace>> {
+        let mut paces = locked(&self.0);
+        let new = || Arc::new(Mutex::new(Pace::of(channel.kind(), now)));
+        paces.entry(channel.endpoint()).or_insert_with(new).clone()
+    }
+}
+
+/// What is the same for all messages of the process, owned.
+#[derive(Debug, Clone)]
+pub struct House {
+    /// The installation's own id.
+    pub installation: String,
+    /// Where people reach the console.
+    pub external_url: String,
+    /// Whether query strings may be told.
+    pub privacy: Privacy,
+    /// For annotations of services.
+    pub context: Context,
+}
+
+impl House {
+    /// As messages want it.
+    pub fn site(&self) -> Site<'_> {
+        Site { installation: &self.installation, external_url: &self.external_url, privacy: self.privacy }
+    }
+}
+
+/// How an integration is doing, for the status page.
+#[derive(Debug, Clone, Default)]
+pub struct Condition(Arc<Mutex<Told>>);
+
+#[derive(Debug, Default)]
+struct Told {
+    paused_until: Option<Wall>,
+    last_error: Option<String>,
+}
+
+impl Condition {
+    /// Until when its endpoint is paused, and what went wrong last.
+    pub fn read(&self, now: Wall) -> (Option<Wall>, Option<String>) {
+        let told = locked(&self.0);
+        (told.paused_until.filter(|until| *until > now), told.last_error.clone())
+    }
+}
+
+/// One integration's sender.
+pub struct Sender {
+    /// The receiver.
+    pub receiver: Arc<str>,
+    /// The integration within it.
+    pub integration: Arc<str>,
+    /// The way out.
+    pub channel: Arc<Channel>,
+    /// A name for this task that no other task of any process has.
+    pub owner: String,
+    /// Where rows are.
+    pub store: Store,
+    /// What messages say of us.
+    pub house: Arc<House>,
+    /// What is counted.
+    pub metrics: Metrics,
+    /// How it is doing.
+    pub condition: Condition,
+    /// Rings when a row of ours changed.
+    pub bell: Arc<Notify>,
+}
+
+/// What a turn ended with.
+enum Turn {
+    /// Something was sent: look again at once.
+    Sent,
+    /// Nothing to do before then.
+    Wait(Duration),
+}
+
+impl Sender {
+    /// Sends until told to stop. What is under way then is finished or, after `stop`'s owner loses patience, dropped
+    /// with the process: its lease runs out and another takes it up, with the same id.
+    pub async fn run(self, paces: Paces, mut stop: watch::Receiver<bool>) {
+        let pace = paces.of(&self.channel, now());
+        loop {
+            if *stop.borrow() {
+                return;
+            }
+            let wait = match self.turn(&pace).await {
+                Ok(Turn::Sent) => continue,
+                Ok(Turn::Wait(wait)) => wait.min(LOOK_EVERY),
+                // The keeper says that the store is away; here it is only waited for.
+                Err(error) => {
+                    tracing::debug!(receiver = %self.receiver, %error, "the outbox cannot be read");
+                    STORE_RETRY
+                }
+            };
+            tokio::select! {
+                () = self.bell.notified() => {}
+                () = sleep(wait) => {}
+                _ = stop.changed() => {}
+            }
+        }
+    }
+
+    async fn turn(&self, pace: &Mutex<Pace>) -> Result<Turn, StoreError> {
+        let Some(due) = self.store.next_due(&self.receiver, &self.integration).await? else {
+            self.show_pause(pace);
+            return Ok(Turn::Wait(LOOK_EVERY));
+        };
+        let at = now();
+        if due > at {
+            self.show_pause(pace);
+            return Ok(Turn::Wait(due.since(at)));
+        }
+        let taken = locked(pace).take(at);
+        self.show_pause(pace);
+        if let Err(until) = taken {
+            return Ok(Turn::Wait(until.since(at)));
+        }
+        let claimed = self.store.claim(&self.receiver, &self.integration, &self.owner, at, LEASE, 1).await?;
+        // Another process was first: it sends.
+        let Some(row) = claimed.into_iter().next() else { return Ok(Turn::Wait(Duration::from_millis(200))) };
+        self.deliver(row, pace).await?;
+        Ok(Turn::Sent)
+    }
+
+    async fn deliver(&self, row: Row, pace: &Mutex<Pace>) -> Result<(), StoreError> {
+        let Some(action) = row.next_action() else {
+            return self.store.release(&row.key, &self.owner).await;
+        };
+        let Some(dossier) = self.store.dossier(&row.key.incident).await? else {
+            return self.store.release(&row.key, &self.owner).await;
+        };
+        let decisions: Vec<DecisionJson> =
+            self.store.decisions_of(&row.key.incident).await?.iter().map(DecisionJson::stored).collect();
+        let nothing = Labels::default();
+        let service = self.house.context.services.get(&*dossier.incident.target.value);
+        let annotations = service.map_or(&nothing, |service| &service.annotations);
+        let id = row.notification_id();
+        let message = Message {
+            matter: Matter::Incident(About { dossier: &dossier, decisions: &decisions, annotations }),
+            action,
+            notification_id: &id,
+            handle: row.handle.as_ref(),
+            now: now(),
+            site: self.house.site(),
+        };
+        let started = Instant::now();
+        let outcome = self.channel.send(&message).await;
+        let (millis, at) = (u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX), now());
+        if let Outcome::Limited { after } = &outcome {
+            locked(pace).limited(*after, at);
+            self.show_pause(pace);
+        }
+        self.note(&row, &outcome, at);
+        let said = said(&outcome);
+        let log = DeliveryLog {
+            at,
+            incident: row.key.incident.clone(),
+            receiver: self.receiver.clone(),
+            integration: self.integration.clone(),
+            action: action.name().to_owned(),
+            outcome: outcome.name().to_owned(),
+            said,
+            notification_id: id,
+            millis,
+        };
+        self.write_down(&row, &outcome, &log).await
+    }
+
+    /// What came of an attempt must be written, or it would be made again: while the store is away, nothing else is
+    /// sent by this task.
+    async fn write_down(&self, row: &Row, outcome: &Outcome, log: &DeliveryLog) -> Result<(), StoreError> {
+        let sent = row.desired;
+        let mut tries = 0;
+        loop {
+            let jitter: f64 = rand::random();
+            let apply = |row: Row| settle(row, sent, outcome, jitter, &RetryKnobs::default(), log.at);
+            match self.store.settle(row, &self.owner, apply, log).await {
+                Ok(_) => return Ok(()),
+                Err(StoreError::LeaseLost) => {
+                    tracing::warn!(
+                        receiver = %self.receiver,
+                        incident = %row.key.incident,
+                        "another process took this delivery over; it may be told twice, with the same id"
+                    );
+                    return Ok(());
+                }
+                Err(error) if tries < SETTLE_TRIES => {
+                    tries += 1;
+                    tracing::debug!(receiver = %self.receiver, %error, "cannot write down what was sent yet");
+                    sleep(STORE_RETRY).await;
+                }
+                Err(error) => {
+                    tracing::error!(
+                        receiver = %self.receiver,
+                        incident = %row.key.incident,
+                        %error,
+                        "what was sent could not be written down; it will be sent again, with the same id"
+                    );
+                    return Err(error);
+                }
+            }
+        }
+    }
+
+    fn note(&self, row: &Row, outcome: &Outcome, at: Wall) {
+        let labels = [&*self.receiver, &*self.integration, outcome.name()];
+        self.metrics.notifications.with_label_values(&labels).inc();
+        let mut told = locked(&self.condition.0);
+        if matches!(outcome, Outcome::Accepted { .. }) {
+            let waited = at.since(row.waiting_since).as_secs_f64();
+            self.metrics.notification_delay.with_label_values(&[row.lane.name()]).observe(waited);
+            told.last_error = None;
+        } else {
+            let text = said(outcome).unwrap_or_else(|| outcome.name().to_owned());
+            tracing::warn!(
+                receiver = %self.receiver,
+                integration = %self.integration,
+                incident = %row.key.incident,
+                outcome = outcome.name(),
+                said = %text,
+                "a receiver did not accept a message"
+            );
+            told.last_error = Some(text);
+        }
+    }
+
+    fn show_pause(&self, pace: &Mutex<Pace>) {
+        let until = locked(pace).paused_until(now());
+        locked(&self.condition.0).paused_until = until;
+        let labels = [&*self.receiver, &*self.integration];
+        self.metrics.paused.with_label_values(&labels).set(i64::from(until.is_some()));
+    }
+}
+
+/// What the other side said, cleaned, where it did not accept.
+fn said(outcome: &Outcome) -> Option<String> {
+    let said: &str = match outcome {
+        Outcome::Deferred { said, .. } | Outcome::Misconfigured { said } | Outcome::Rejected { said } => said,
+        Outcome::Accepted { .. } | Outcome::Limited { .. } | Outcome::Gone => return None,
+    };
+    Some(beaconfire_model::Untrusted::new(said, 500).clean().to_owned())
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // What is in there is whole after every write, so a panic elsewhere spoils nothing.
+    mutex.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+}
