@@ -11,7 +11,7 @@ use std::time::Duration;
 use beaconfire_incident::Context;
 use beaconfire_model::{Labels, Wall};
 use beaconfire_notify::{About, Channel, Matter, Message, Site};
-use beaconfire_outbox::{Outcome, Pace, RetryKnobs, Row, settle};
+use beaconfire_outbox::{Outcome, Pace, RetryKnobs, Row, Told, settle};
 use beaconfire_store::{DeliveryLog, Store, StoreError};
 use beaconfire_view::{DecisionJson, Privacy};
 use tokio::sync::{Notify, watch};
@@ -66,10 +66,10 @@ impl House {
 
 /// How an integration is doing, for the status page.
 #[derive(Debug, Clone, Default)]
-pub struct Condition(Arc<Mutex<Told>>);
+pub struct Condition(Arc<Mutex<State>>);
 
 #[derive(Debug, Default)]
-struct Told {
+struct State {
     paused_until: Option<Wall>,
     last_error: Option<String>,
 }
@@ -161,7 +161,7 @@ impl Sender {
     }
 
     async fn deliver(&self, row: Row, pace: &Mutex<Pace>) -> Result<(), StoreError> {
-        let Some(action) = row.next_action() else {
+        let Some((action, sent)) = row.sending() else {
             return self.store.release(&row.key, &self.owner).await;
         };
         let Some(dossier) = self.store.dossier(&row.key.incident).await? else {
@@ -172,7 +172,7 @@ impl Sender {
         let nothing = Labels::default();
         let service = self.house.context.services.get(&*dossier.incident.target.value);
         let annotations = service.map_or(&nothing, |service| &service.annotations);
-        let id = row.notification_id();
+        let id = row.notification_id(sent);
         let message = Message {
             matter: Matter::Incident(About { dossier: &dossier, decisions: &decisions, annotations }),
             action,
@@ -201,13 +201,18 @@ impl Sender {
             notification_id: id,
             millis,
         };
-        self.write_down(&row, &outcome, &log).await
+        self.write_down(&row, sent, &outcome, &log).await
     }
 
     /// What came of an attempt must be written, or it would be made again: while the store is away, nothing else is
     /// sent by this task.
-    async fn write_down(&self, row: &Row, outcome: &Outcome, log: &DeliveryLog) -> Result<(), StoreError> {
-        let sent = row.desired;
+    async fn write_down(
+        &self,
+        row: &Row,
+        sent: Told,
+        outcome: &Outcome,
+        log: &DeliveryLog,
+    ) -> Result<(), StoreError> {
         let mut tries = 0;
         loop {
             let jitter: f64 = rand::random();

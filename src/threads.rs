@@ -194,6 +194,8 @@ fn serve(
     report: &impl Fn(Report),
     news: &impl Fn(News),
 ) {
+    // Said at once, so that every series is there from the first scrape on.
+    news(News::Census(thread, shard.census()));
     let mut told = Instant::now();
     loop {
         let mut signals = Vec::new();

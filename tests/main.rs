@@ -1,10 +1,8 @@
 //! All tests of the whole binary: one test binary, so that the workspace is linked once.
 
 mod cli;
-#[allow(
-    dead_code,
-    unreachable_pub,
-    reason = "the parts of scenarios on the real broker, which come with the service"
-)]
+#[allow(dead_code, unreachable_pub, reason = "parts of scenarios; each uses some")]
 mod harness;
+#[allow(dead_code, unreachable_pub, reason = "parts of scenarios; each uses some")]
+mod scenarios;
 mod tidy;

@@ -10,6 +10,7 @@ use crate::plan::{BUCKETS, Counting, FINDING, Keying, Lines, Plan};
 use crate::ring::Shape;
 use crate::run::Run;
 use crate::services::ServiceId;
+use crate::shard::SWEEP_EVERY;
 
 /// How a cell's windows are valued.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -106,8 +107,9 @@ impl Asks {
         };
         let slack = self.slack.get(usize::from(entry.0)).and_then(|rules| rules.get(number)).copied();
         let slack = slack.unwrap_or(BUCKETS);
-        // A window, what may still come behind the clearance, and as much before it.
-        let most = usize::try_from(BUCKETS + 2 * slack + 4).unwrap_or(usize::MAX);
+        // A window, what may still come behind the clearance, as much before it, and what is not swept yet.
+        let unswept = cut.buckets(2 * SWEEP_EVERY);
+        let most = usize::try_from(BUCKETS + 2 * slack + unswept + 4).unwrap_or(usize::MAX);
         Ask { value, lines, cut, severity, slack, most }
     }
 }

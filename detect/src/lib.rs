@@ -11,6 +11,7 @@
 //! To begin with, read `run.rs` (what a fact is, and why it may be stated early), then `cell.rs` (one key), `shard.rs`
 //! (all of them) and `tides.rs` (when buckets close).
 
+mod ahead;
 mod ask;
 mod cell;
 mod combiner;

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use beaconfire_model::{EntryId, EventTime, Signal, Source};
 
+use crate::ahead::Ahead;
 use crate::ask::{Ask, Asks};
 use crate::cell::{Cell, Horizon, Statement, Tell};
 use crate::hash::Seeded;
@@ -34,6 +35,8 @@ pub struct Census {
     pub tables: Vec<TableCensus>,
     /// Partials that came after their windows were settled: a source brought records of before its entry's horizon.
     pub stale: u64,
+    /// Partials that wait because their source has run ahead of its entry.
+    pub ahead: u64,
     /// Records whose service was beyond the 10,000 that are told apart. Told by the first thread for all.
     pub services_beyond: u64,
 }
@@ -58,7 +61,9 @@ const TABLES: [(&str, usize); 5] =
 /// How often, in event time, hot keys are looked over for what has closed.
 const CLOSE_EVERY: Duration = Duration::from_secs(1);
 /// How often, in event time, all keys are looked over for what no window needs any more.
-const SWEEP_EVERY: Duration = Duration::from_secs(30);
+pub(crate) const SWEEP_EVERY: Duration = Duration::from_secs(30);
+/// The furthest that time moves at once while there are partials ahead: what is merged then still fits the rings.
+const STEP: Duration = Duration::from_secs(30);
 /// Chart points of one merge or flush; what comes after goes without.
 const POINTS_MAX: usize = 16_384;
 
@@ -110,7 +115,11 @@ pub struct Shard {
     /// What was added to since it was read.
     touched: Vec<(u8, CellKey)>,
     common: Common,
-    /// The clearance of each entry; of one that nobody reads any more, the last there was.
+    /// What waits until its entry has come near.
+    ahead: Ahead,
+    /// How far sources of an entry may lie apart: lateness and drift, by entry.
+    spread: Vec<Duration>,
+    /// How far windows were taken of each entry: its clearance; of one that nobody reads any more, the last there was.
     cleared: BTreeMap<EntryId, EventTime>,
     /// Up to where hot keys were looked over.
     closed: BTreeMap<EntryId, EventTime>,
@@ -129,8 +138,13 @@ impl Shard {
             hot: BTreeSet::new(),
         };
         let parts = (0..VIRTUAL_SHARDS).map(|shard| (shard % threads == thread).then(part)).collect();
+        // The configuration holds far fewer than 65,536 entries.
+        let lateness = |entry: usize| plan.entry(EntryId(entry as u16)).lateness;
+        let spread = (0..plan.entries()).map(|entry| lateness(entry).saturating_add(knobs.drift)).collect();
         Self {
             asks: Asks::new(plan.clone(), knobs.drift),
+            ahead: Ahead::default(),
+            spread,
             early: knobs.early,
             first: thread == 0,
             parts,
@@ -151,13 +165,67 @@ impl Shard {
         for sample in parcel.specimens {
             self.specimens.add(sample);
         }
-        for partial in parcel.partials {
-            self.add(partial, signals);
-        }
         for reach in parcel.sources {
             self.common.reach(reach);
         }
-        self.cleared.extend(self.common.clearances());
+        let targets = self.common.clearances();
+        for (entry, target) in &targets {
+            let cleared = self.cleared.entry(*entry).or_insert(EventTime::MIN);
+            // A source that came back takes the clearance back with it. Far ahead goes step by step, below.
+            if *target <= cleared.plus(STEP) && self.ahead.is_empty(*entry) {
+                *cleared = *target;
+            }
+        }
+        for partial in parcel.partials {
+            self.add_near(partial, signals);
+        }
+        self.close(signals);
+        for (entry, target) in targets {
+            self.advance(entry, target, signals);
+        }
+    }
+
+    /// Adds a partial, or lets it wait where its entry is far behind it.
+    fn add_near(&mut self, partial: Partial, signals: &mut Vec<Signal>) {
+        let cleared = self.cleared.get(&partial.entry).copied().unwrap_or(EventTime::MIN);
+        let ask = self.asks.of(partial.entry, partial.rule, partial.service);
+        if partial.bucket > ask.cut.closed(cleared).saturating_add(ask.slack + 1) && !self.ahead.is_full() {
+            self.ahead.put(ask.cut.start(partial.bucket), partial);
+        } else {
+            self.add(partial, signals);
+        }
+    }
+
+    /// Takes an entry's time forward to its clearance, in steps that its rings can hold, and adds what waited.
+    fn advance(&mut self, entry: EntryId, target: EventTime, signals: &mut Vec<Signal>) {
+        if self.ahead.is_empty(entry) && self.cleared.get(&entry) == Some(&target) {
+            return;
+        }
+        let spread = self.spread.get(usize::from(entry.0)).copied().unwrap_or_default();
+        loop {
+            let cleared = self.cleared.get(&entry).copied().unwrap_or(EventTime::MIN);
+            for partial in self.ahead.take(entry, cleared.plus(spread)) {
+                self.add(partial, signals);
+            }
+            if cleared >= target {
+                // Time can have gone back, with a source that came back.
+                self.cleared.insert(entry, target);
+                self.close(signals);
+                return;
+            }
+            // Where nothing happened, nothing is walked through.
+            let next = match self.ahead.earliest(entry) {
+                Some(earliest) => cleared.plus(STEP).max(earliest.minus(spread)).min(target),
+                None => target,
+            };
+            self.close(signals);
+            self.cleared.insert(entry, next);
+            self.close(signals);
+        }
+    }
+
+    /// States what was added, and what has closed.
+    fn close(&mut self, signals: &mut Vec<Signal>) {
         let mut due = std::mem::take(&mut self.touched);
         let closing = self.closing();
         if !closing.is_empty() {
@@ -183,7 +251,7 @@ impl Shard {
     pub fn finish(&mut self, signals: &mut Vec<Signal>) {
         for entry in 0..self.plan.entries() {
             // The configuration holds far fewer than 65,536 entries.
-            self.cleared.insert(EntryId(entry as u16), EventTime::MAX);
+            self.advance(EntryId(entry as u16), EventTime::MAX, signals);
         }
         let hot = self.hot(|_| true);
         self.read(hot, |_, _, _| true, Tell::All, signals);
@@ -213,6 +281,7 @@ impl Shard {
         Census {
             tables: tables.collect(),
             stale: self.stale,
+            ahead: self.ahead.len() as u64,
             services_beyond: if self.first { self.plan.services_beyond() } else { 0 },
         }
     }

@@ -486,3 +486,38 @@ fn rules_that_cannot_be_are_refused_by_name() {
         assert!(error.to_string().contains(said), "{error}");
     }
 }
+
+/// Days of a quiet topic arrive in one batch a partition; the flood in them is found, and nothing is pushed out.
+#[test]
+fn partitions_that_run_days_apart_lose_nothing() {
+    let hour = 3_600_000;
+    for early in [true, false] {
+        let plan = plan(vec![
+            rule("flood", Field::Client, Count::Requests, 50.0),
+            rule("service", Field::Service, Count::Requests, 1e9),
+        ]);
+        let mut rig = Rig::new(&plan, 2, early, 64 << 20, Duration::from_secs(60));
+        for partition in 0..3 {
+            rig.begin(source(partition), 0, None);
+        }
+        for partition in 0..3 {
+            for visit in 0..2_000 {
+                let at = T0 + visit * hour / 20;
+                rig.see(source(partition), Event::Request(request(at, "198.51.100.9")));
+                // Each partition has a third of the flood.
+                if visit == 1_000 {
+                    for n in 0..20 {
+                        let at = at + i64::from(partition) * 300 + n * 1_000;
+                        rig.see(source(partition), Event::Request(request(at, "203.0.113.7")));
+                    }
+                }
+            }
+            rig.merge();
+        }
+        rig.finish();
+        assert_eq!(rig.evictions(), 0);
+        let peaks: Vec<f64> = rig.signals.iter().map(|signal| signal.evidence.observed.0).collect();
+        assert!(rig.signals.iter().all(|signal| &*signal.subject.value == "203.0.113.7"), "early {early}");
+        assert_eq!(peaks.iter().copied().fold(0.0, f64::max), 60.0, "early {early}");
+    }
+}

@@ -19,8 +19,7 @@ pub type Receivers = BTreeMap<Arc<str>, Vec<Integration>>;
 ///   reopened, escalated, another rule, nobody on it any more) makes new ones, and gives those that were suppressed
 ///   or had become dead letters another try: it is another message, and may be worse news.
 /// - What was found too late to tell is suppressed, and counted, until there is fresh news of it.
-/// - What resolved before its opening was accepted is suppressed. A delivery that is under way at that moment may
-///   still be accepted: [`settle`](crate::settle) then makes the row delivered, and the resolve follows.
+/// - What resolved before its opening was accepted is told all the same, opening first.
 /// - Rows of integrations that are gone are settled as [`orphaned`] says.
 pub fn desire(
     route: &Route,
@@ -98,7 +97,7 @@ fn made(key: RowKey, send_resolved: bool, desired: Told, stale: bool, now: Wall)
         desired,
         told: None,
         handle: None,
-        fate: untold(desired, stale),
+        fate: untold(stale),
         lane: Lane::Info,
         send_resolved,
         attempts: 0,
@@ -120,8 +119,8 @@ fn moved(mut row: Row, desired: Told, stale: bool, disturbs: bool, now: Wall) ->
     row.desired = desired;
     row.fate = match row.fate {
         Fate::Delivered => Fate::Delivered,
-        Fate::Pending => untold(desired, stale),
-        Fate::Suppressed(_) | Fate::Dead if disturbs => untold(desired, stale),
+        Fate::Pending => untold(stale),
+        Fate::Suppressed(_) | Fate::Dead if disturbs => untold(stale),
         stays => stays,
     };
     if row.next_action().is_some() {
@@ -133,12 +132,8 @@ fn moved(mut row: Row, desired: Told, stale: bool, disturbs: bool, now: Wall) ->
 }
 
 /// The fate of a row whose opening has not been accepted.
-fn untold(desired: Told, stale: bool) -> Fate {
-    match desired.status {
-        _ if stale => Fate::Suppressed(Suppressed::TooOld),
-        Status::Resolved => Fate::Suppressed(Suppressed::ClearedBeforeSend),
-        Status::Open | Status::Acknowledged => Fate::Pending,
-    }
+fn untold(stale: bool) -> Fate {
+    if stale { Fate::Suppressed(Suppressed::TooOld) } else { Fate::Pending }
 }
 
 impl Row {

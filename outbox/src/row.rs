@@ -60,8 +60,6 @@ impl Lane {
 /// Why a row will never be told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Suppressed {
-    /// It opened and resolved before the opening could be delivered.
-    ClearedBeforeSend,
     /// It was older than `incidents.max_age` when found.
     TooOld,
     /// The receiver or integration is no longer configured.
@@ -70,12 +68,11 @@ pub enum Suppressed {
 
 impl Suppressed {
     /// All reasons.
-    pub const ALL: [Self; 3] = [Self::ClearedBeforeSend, Self::TooOld, Self::Unrouted];
+    pub const ALL: [Self; 2] = [Self::TooOld, Self::Unrouted];
 
     /// The name in the ledger.
     pub const fn name(self) -> &'static str {
         match self {
-            Self::ClearedBeforeSend => "cleared_before_send",
             Self::TooOld => "too_old",
             Self::Unrouted => "unrouted",
         }
@@ -156,29 +153,40 @@ impl Action {
 impl Row {
     /// What is still to be told; `None` where the receiver knows all it should, or never will.
     pub fn next_action(&self) -> Option<Action> {
+        self.sending().map(|(action, _)| action)
+    }
+
+    /// What the next delivery tells, and the state that the receiver knows once it has accepted.
+    ///
+    /// Who has not heard of the opening hears of it first, also where somebody is on it or it is over by then: there
+    /// is no digest to say so later, and a resolve of what was never opened means nothing to a receiver.
+    pub fn sending(&self) -> Option<(Action, Told)> {
         if matches!(self.fate, Fate::Dead | Fate::Suppressed(_)) {
             return None;
         }
+        let desired = self.desired;
         let Some(told) = self.told else {
-            return Some(Action::Open);
+            let moved_on = desired.status != Status::Open;
+            let revision = if moved_on { desired.revision.saturating_sub(1) } else { desired.revision };
+            return Some((Action::Open, Told { revision, status: Status::Open, ..desired }));
         };
-        if told.revision >= self.desired.revision {
+        if told.revision >= desired.revision {
             return None;
         }
-        match self.desired.status {
-            Status::Resolved => self.send_resolved.then_some(Action::Resolve),
-            Status::Acknowledged => Some(Action::Acknowledge),
-            Status::Open => Some(Action::Open),
-        }
+        let action = match desired.status {
+            Status::Resolved if !self.send_resolved => return None,
+            Status::Resolved => Action::Resolve,
+            Status::Acknowledged => Action::Acknowledge,
+            Status::Open => Action::Open,
+        };
+        Some((action, desired))
     }
 
-    /// The id under which this state is sent: the same on every try, so that a receiver can recognise a repeat.
-    pub fn notification_id(&self) -> String {
-        format!(
-            "{}.{}.{}.{}",
-            self.key.incident, self.key.receiver, self.key.integration, self.desired.revision
-        )
-        .replace(|c: char| !(c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.')), "_")
-        .replace('.', "-")
+    /// The id under which a state is sent: the same on every try, so that a receiver can recognise a repeat.
+    pub fn notification_id(&self, sent: Told) -> String {
+        let key = &self.key;
+        format!("{}.{}.{}.{}", key.incident, key.receiver, key.integration, sent.revision)
+            .replace(|c: char| !(c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.')), "_")
+            .replace('.', "-")
     }
 }

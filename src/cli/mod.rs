@@ -2,6 +2,7 @@
 //! configuration, 3 a check said no.
 
 mod demo;
+mod keys;
 mod replay;
 mod run;
 
@@ -45,6 +46,11 @@ enum Command {
         format: String,
         /// The record; `-` or nothing reads one from stdin.
         line: Option<String>,
+    },
+    /// Keys that bouncers show to read decisions.
+    Keys {
+        #[command(subcommand)]
+        what: keys::What,
     },
     /// The formats that are understood.
     Formats,
@@ -147,6 +153,11 @@ fn load(file: Option<PathBuf>) -> Result<Config, Fault> {
     }
 }
 
+/// A stranger's text for the terminal: what cannot be seen is made visible.
+fn cell(text: &str) -> String {
+    beaconfire_model::Untrusted::new(text, 1_024).clean().to_owned()
+}
+
 fn format(name: &str) -> Result<Format, Fault> {
     Format::parse(name).ok_or_else(|| {
         let names: Vec<&str> = Format::ALL.iter().map(|format| format.name()).collect();
@@ -206,6 +217,7 @@ fn run(arguments: Arguments) -> Result<(), Fault> {
             writeln!(out, "{}", explain(&payload, &knobs))?;
             Ok(())
         }
+        Command::Keys { what } => keys::run(&what, &load(arguments.config)?, &mut out),
         Command::Formats => {
             for format in Format::ALL {
                 writeln!(out, "{:<12} {}", format.name(), describe(format))?;

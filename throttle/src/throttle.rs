@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use beaconfire_incident::{Folded, Incident, SignalRow, Status};
+use beaconfire_incident::{Folded, Incident, SignalRow, Status, Transition};
 use beaconfire_model::{Subject, SubjectKind, Untrusted, Wall};
 use ipnet::IpNet;
 
@@ -55,12 +55,16 @@ impl Throttle {
     /// the same transaction decided.
     ///
     /// Every (rule, subject) that the fold brings is considered, where the rule has a `throttle` and the subject is a
-    /// client or a prefix; nothing is decided for an incident that is resolved or was found too late. Who goes on
-    /// gets the next decision once no more than half of the time is left. Dry runs and decisions in earnest have
+    /// client or a prefix. Nothing is decided for an incident that was found too late, or that is resolved, unless it
+    /// was found and resolved by this same fold (a backlog was read): what a replay states again bans nobody anew. Who
+    /// goes on gets the next decision once no more than half of the time is left. Dry runs and decisions in earnest have
     /// budgets of their own: trying a rule out takes nothing from those at work.
     pub fn consider(&mut self, folded: &Folded, active: &[Decision], now: Wall) -> Vec<Verdict> {
         let incident = &folded.incident;
-        if incident.stale || incident.status == Status::Resolved {
+        let is_news = folded.transitions.iter().any(|transition| {
+            matches!(transition, Transition::Opened | Transition::Reopened | Transition::Joined { .. })
+        });
+        if incident.stale || (incident.status == Status::Resolved && !is_news) {
             return Vec::new();
         }
         self.made.retain(|_, at| now.since(*at) < MINUTE);

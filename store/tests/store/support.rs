@@ -180,7 +180,7 @@ pub(crate) fn log(row: &Row) -> DeliveryLog {
         action: "open".into(),
         outcome: "accepted".into(),
         said: None,
-        notification_id: row.notification_id(),
+        notification_id: row.notification_id(row.desired),
         millis: 12,
     }
 }

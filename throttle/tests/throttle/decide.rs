@@ -138,6 +138,10 @@ fn nothing_is_decided_for_what_is_over_or_too_old() {
     let facts = [("rate", Client, "203.0.113.7")];
     let mut over = folded(&facts, 0);
     over.incident.status = Status::Resolved;
+    // Found and over in one fold of a backlog: it was an attack of the last hour.
+    assert_eq!(throttle(Guard::default()).consider(&over, &[], wall(0)).len(), 1);
+    // Stated again by a replay.
+    over.transitions.clear();
     assert_eq!(throttle(Guard::default()).consider(&over, &[], wall(0)), []);
     let mut stale = folded(&facts, 0);
     stale.incident.stale = true;

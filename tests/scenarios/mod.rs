@@ -1,0 +1,6 @@
+//! The whole binary on the real parts. Each scenario is data and one check; `world` starts what it needs. A scenario
+//! whose parts are missing is skipped and says so; under CI it fails.
+
+mod attacks;
+mod log;
+mod world;
