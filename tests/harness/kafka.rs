@@ -10,13 +10,13 @@ use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::producer::{BaseRecord, DefaultProducerContext, Producer as _, ThreadedProducer};
 
-use super::{Leashed, certificates, eventually, free_port, has, parts};
+use super::{Leashed, certificates, eventually, free_port, has, lasting_dir, parts};
 
 /// A running broker.
 pub struct Kafka {
     pub bootstrap: String,
     pub sasl_bootstrap: Option<String>,
-    dir: Option<tempfile::TempDir>,
+    dir: Option<PathBuf>,
     process: Mutex<Option<Leashed>>,
 }
 
@@ -36,29 +36,34 @@ fn java(program: &[&str]) -> Vec<String> {
 
 /// The broker that scenarios share; `None` where it is missing and may be.
 pub fn shared() -> Option<&'static Kafka> {
-    static SHARED: OnceLock<Option<Kafka>> = OnceLock::new();
-    SHARED
-        .get_or_init(|| {
-            if let Ok(bootstrap) = std::env::var("BEACONFIRE_TEST_KAFKA") {
-                return Some(Kafka { bootstrap, sasl_bootstrap: None, dir: None, process: Mutex::new(None) });
-            }
-            Kafka::start()
+    static SHARED: OnceLock<Kafka> = OnceLock::new();
+    let lent = std::env::var("BEACONFIRE_TEST_KAFKA");
+    let there = lent.is_ok() || Kafka::is_there();
+    has("kafka", there).then(|| {
+        SHARED.get_or_init(|| match lent {
+            Ok(bootstrap) => Kafka { bootstrap, sasl_bootstrap: None, dir: None, process: Mutex::new(None) },
+            Err(_) => Kafka::start(),
         })
-        .as_ref()
+    })
 }
 
 impl Kafka {
-    /// Starts a broker of one's own; `None` where the part is missing and may be.
-    pub fn start() -> Option<Self> {
-        if !has("kafka", parts().join("kafka/complete").exists()) {
-            return None;
-        }
-        let dir = tempfile::tempdir().expect("a directory for the broker");
+    fn is_there() -> bool {
+        parts().join("kafka/complete").exists()
+    }
+
+    /// A broker of one's own, to stop and kill; `None` where the part is missing and may be.
+    pub fn own() -> Option<Self> {
+        has("kafka", Self::is_there()).then(Self::start)
+    }
+
+    fn start() -> Self {
+        let dir = lasting_dir();
         let (plain, controller, sasl) = (free_port(), free_port(), free_port());
-        let keys = certificates::make(dir.path());
+        let keys = certificates::make(&dir);
         let keystore = format!("{}{}", keys.leaf_key_pkcs8(), keys.leaf());
-        std::fs::write(dir.path().join("keystore.pem"), keystore).expect("the keystore can be written");
-        let path = dir.path().display();
+        std::fs::write(dir.join("keystore.pem"), keystore).expect("the keystore can be written");
+        let path = dir.display();
         let properties = format!(
             "process.roles=broker,controller\nnode.id=1\ncontroller.quorum.bootstrap.servers=127.0.0.1:{controller}\n\
              listeners=PLAINTEXT://127.0.0.1:{plain},SASL_SSL://127.0.0.1:{sasl},CONTROLLER://127.0.0.1:{controller}\n\
@@ -73,10 +78,9 @@ impl Kafka {
              share.coordinator.state.topic.replication.factor=1\nshare.coordinator.state.topic.min.isr=1\n\
              group.initial.rebalance.delay.ms=0\n"
         );
-        std::fs::write(dir.path().join("server.properties"), properties)
-            .expect("the properties can be written");
+        std::fs::write(dir.join("server.properties"), properties).expect("the properties can be written");
         std::fs::write(
-            dir.path().join("log4j2.properties"),
+            dir.join("log4j2.properties"),
             "rootLogger.level=WARN\nrootLogger.appenderRef.stdout.ref=STDOUT\nappender.stdout.type=Console\nappender.stdout.name=STDOUT\nappender.stdout.layout.type=PatternLayout\nappender.stdout.layout.pattern=%d %p %c %m%n\n",
         )
         .expect("the log configuration can be written");
@@ -105,12 +109,18 @@ impl Kafka {
             process: Mutex::new(None),
         };
         kafka.resume();
-        Some(kafka)
+        kafka
     }
 
     /// The authority that signed the broker's certificate.
     pub fn ca(&self) -> PathBuf {
-        self.dir.as_ref().expect("a broker of ours").path().join("ca.pem")
+        self.dir.as_ref().expect("a broker of ours").join("ca.pem")
+    }
+
+    /// Sends the broker a signal by its name: `STOP`, `CONT`.
+    pub fn signal(&self, name: &str) {
+        let process = self.process.lock().expect("not poisoned");
+        process.as_ref().expect("a broker of ours that runs").signal(name);
     }
 
     /// `kill -9`.
@@ -122,7 +132,7 @@ impl Kafka {
 
     /// Starts it again on the same data and ports, and waits until it answers.
     pub fn resume(&self) {
-        let path = self.dir.as_ref().expect("a broker of ours").path().to_owned();
+        let path = self.dir.as_ref().expect("a broker of ours").clone();
         let mut command = java(&["kafka.Kafka", &format!("{}/server.properties", path.display())]);
         let options = ["-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"].map(str::to_owned);
         command.splice(1..1, options);

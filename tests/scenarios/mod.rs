@@ -3,4 +3,5 @@
 
 mod attacks;
 mod log;
+mod parts;
 mod world;
