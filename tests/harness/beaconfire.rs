@@ -13,6 +13,7 @@ pub struct Beaconfire {
     child: Child,
     pub url: String,
     config: PathBuf,
+    environment: Vec<(String, String)>,
 }
 
 /// The binary.
@@ -23,14 +24,21 @@ pub fn binary() -> &'static str {
 impl Beaconfire {
     /// Starts it with this configuration (without `http`, which is added) in `dir`; its log goes to `dir/NAME.log`.
     pub fn start(dir: &Path, name: &str, config: &str) -> Self {
+        Self::start_with(dir, name, config, &[])
+    }
+
+    /// The same with these environment variables.
+    pub fn start_with(dir: &Path, name: &str, config: &str, environment: &[(&str, &str)]) -> Self {
         let port = free_port();
         let path = dir.join(format!("{name}.yaml"));
         let http = format!(
             "{config}\nhttp: {{listen: \"127.0.0.1:{port}\", external_url: \"http://127.0.0.1:{port}\"}}\n"
         );
         std::fs::write(&path, http).expect("the configuration can be written");
-        let child = spawn(&path, &dir.join(format!("{name}.log")));
-        Self { child, url: format!("http://127.0.0.1:{port}"), config: path }
+        let environment: Vec<(String, String)> =
+            environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        let child = spawn(&path, &dir.join(format!("{name}.log")), &environment);
+        Self { child, url: format!("http://127.0.0.1:{port}"), config: path, environment }
     }
 
     /// `kill -9`.
@@ -41,7 +49,7 @@ impl Beaconfire {
 
     /// Starts it again with the same configuration.
     pub fn restart(&mut self) {
-        self.child = spawn(&self.config, &self.config.with_extension("log"));
+        self.child = spawn(&self.config, &self.config.with_extension("log"), &self.environment);
     }
 
     /// SIGTERM, and how long the end took; panics where it does not end well within `within`.
@@ -56,6 +64,14 @@ impl Beaconfire {
         assert!(code.is_some_and(|code| code.success()), "it ended with {code:?}");
     }
 
+    /// The end of what it has logged.
+    pub fn log(&self) -> String {
+        let log = std::fs::read_to_string(self.config.with_extension("log")).unwrap_or_default();
+        let mut last: Vec<&str> = log.lines().rev().take(40).collect();
+        last.reverse();
+        last.join("\n")
+    }
+
     /// Whether it is still running.
     pub fn alive(&mut self) -> bool {
         matches!(self.child.try_wait(), Ok(None))
@@ -67,7 +83,11 @@ impl Beaconfire {
 
     /// Waits until `/readyz` says yes.
     pub fn ready(&self) {
-        eventually("it is ready", Duration::from_secs(60), || self.status("/readyz") == Some(200));
+        let deadline = std::time::Instant::now() + Duration::from_secs(60);
+        while self.status("/readyz") != Some(200) {
+            assert!(std::time::Instant::now() < deadline, "it is never ready; it said:\n{}", self.log());
+            std::thread::sleep(Duration::from_millis(50));
+        }
     }
 
     /// The status of a GET; `None` where nobody answers.
@@ -110,12 +130,13 @@ impl Drop for Beaconfire {
     }
 }
 
-fn spawn(config: &Path, log: &Path) -> Child {
+fn spawn(config: &Path, log: &Path, environment: &[(String, String)]) -> Child {
     let output =
         std::fs::OpenOptions::new().create(true).append(true).open(log).expect("the log can be opened");
     Command::new(binary())
         .args(["run", "--config"])
         .arg(config)
+        .envs(environment.iter().map(|(name, value)| (name, value)))
         .current_dir(config.parent().expect("a folder"))
         .stdin(Stdio::null())
         .stdout(output.try_clone().expect("a handle can be cloned"))

@@ -2,6 +2,9 @@
 //! whose parts are missing is skipped and says so; under CI it fails.
 
 mod attacks;
+mod broker;
+mod history;
+mod kills;
 mod log;
 mod parts;
 mod world;

@@ -34,12 +34,11 @@ pub(crate) fn tell(judge: &mut Judge<'_>, raw: &Raw) -> Tell {
         }
         let made = channels(judge, raw, receiver);
         if receiver.is_empty() {
-            judge.error(
+            // As in Alertmanager, where people route to such a receiver what nobody should hear of.
+            judge.warn(
                 receiver.name.place,
-                format!(
-                    "the receiver `{name}` has no integration: nobody would hear of what is routed to it"
-                ),
-                "give it email_configs, slack_configs, pagerduty_configs or webhook_configs",
+                format!("the receiver `{name}` has no integration: nobody hears of what is routed to it"),
+                "where that is not meant: email_configs, slack_configs, pagerduty_configs or webhook_configs",
             );
         }
         let mut counts: BTreeMap<IntegrationKind, usize> = BTreeMap::new();

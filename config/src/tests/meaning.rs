@@ -265,6 +265,8 @@ fn routes_that_cannot_work_are_refused_or_doubted() {
     ] {
         doubted(&routes(&format!("{{receiver: a, routes: [{route}]}}")), "never reached: an earlier one");
     }
+    let nobody = load("receivers: [{name: nobody}]\nroute: {receiver: nobody}\n");
+    doubted(&nobody, "has no integration: nobody hears");
     doubted(
         &routes("{receiver: a, routes: [{matchers: [severity=page], receiver: b}]}"),
         "no incident has such a `severity`",
@@ -290,7 +292,6 @@ fn routes_that_cannot_work_are_refused_or_doubted() {
 #[test]
 fn receivers_that_cannot_work_are_refused() {
     for (receivers, said) in [
-        ("[{name: a}]", "has no integration"),
         (
             "[{name: a, email_configs: [{to: x@y.z}]}, {name: a, email_configs: [{to: x@y.z}]}]",
             "stands twice",
