@@ -62,7 +62,7 @@ fn a_broker_that_stops_and_dies_costs_nothing() {
     assert!(service.alive());
     kafka.resume();
     eventually("kafka_up rises", PATIENCE, || service.metric("beaconfire_kafka_up") == Some(1.0));
-    feeder.finish();
+    feeder.finish(&world);
     world.read_to_the_end();
     let mut found = Vec::new();
     eventually("all incidents are over", PATIENCE, || {

@@ -12,7 +12,7 @@ use rand::{Rng as _, SeedableRng as _};
 use serde_json::{Value, json};
 
 use super::log::{Line, key, request};
-use super::world::World;
+use super::world::{World, now};
 use crate::harness::kafka::Kafka;
 
 pub const ENTRY: &str = "format: combined, service: shop, lateness: 5s";
@@ -139,12 +139,19 @@ impl Feeder {
         kafka.committed(&world.name, &world.name, world.partitions) != ends
     }
 
-    /// Sends the rest at once and waits until it is there.
-    pub fn finish(mut self) {
+    /// Sends the rest at once, and a visit of just now into every partition: a partition that has fallen silent is
+    /// taken to be as far behind as its last record was, and these ran many times as fast as the clock.
+    pub fn finish(mut self, world: &World) {
         self.hurry.store(true, Ordering::Relaxed);
         if let Some(thread) = self.thread.take() {
             thread.join().expect("everything was sent");
         }
+        let producer = world.producer();
+        for partition in 0..world.partitions {
+            let line = request(now(), "198.18.0.1", "/", 200);
+            producer.send(&world.name, Some(partition), None, line.as_bytes());
+        }
+        producer.flush();
     }
 }
 

@@ -64,7 +64,7 @@ fn kill_and_restart(world: &World, seed: u64, rewind: bool) -> (Vec<Value>, usiz
         eprintln!("kill {kill}: in mid-stream {more}, all sent {}", feeder.is_done());
         service.restart();
     }
-    feeder.finish();
+    feeder.finish(world);
     world.read_to_the_end();
     let mut found = Vec::new();
     eventually("all incidents are over", PATIENCE, || {

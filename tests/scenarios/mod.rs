@@ -6,5 +6,6 @@ mod broker;
 mod history;
 mod kills;
 mod log;
+mod members;
 mod parts;
 mod world;
