@@ -32,9 +32,10 @@ use tokio::time::{Instant, timeout, timeout_at};
 use crate::bells::{Bells, Place};
 use crate::desk::{Office, Seen};
 use crate::health::Health;
-use crate::keep::{self, Keep, Reached, progress_of};
+use crate::keep::{self, Keep};
 use crate::metrics::Metrics;
 use crate::outage;
+use crate::reached::Reached;
 use crate::rounds::Rounds;
 use crate::sender::{Condition, House, Paces, Sender};
 use crate::threads::{self, Crew, News, STOP_WITHIN, Threads, now};
@@ -83,7 +84,8 @@ impl App {
         let store = Store::open(&config.store).await.context("opening the store")?;
         let names = Names::default();
         let entries: Vec<String> = config.plan.entries.iter().map(|entry| entry.name.clone()).collect();
-        let reached = prepare(&store, &config, &entries).await?;
+        let reached = Reached::new(names.clone(), entries.clone());
+        prepare(&store, &config, &entries, &reached).await?;
         let board = Arc::new(Board::default());
         board.replace_all(store.decisions_active(started).await?, started);
 
@@ -156,7 +158,7 @@ impl App {
         };
         let census = Arc::<Mutex<BTreeMap<usize, Census>>>::default();
         let news = listener(metrics.clone(), seen, names.clone(), census.clone(), failed);
-        let threads = machine.start(report, progress_of(reached.clone(), names.clone()), news)?;
+        let threads = machine.start(report, reached.clone(), news)?;
         let keeper = Keep {
             keeper: Keeper::new(
                 shards,
@@ -284,7 +286,12 @@ impl App {
 }
 
 /// Brings the store in line with the configuration: entries and receivers that are gone.
-async fn prepare(store: &Store, config: &Config, entries: &[String]) -> anyhow::Result<Reached> {
+async fn prepare(
+    store: &Store,
+    config: &Config,
+    entries: &[String],
+    reached: &Reached,
+) -> anyhow::Result<()> {
     store.forget_entries_except(entries).await.context("preparing the store")?;
     for _ in 0..5 {
         let gone = orphaned(store.waiting_rows().await?, &config.receivers);
@@ -301,9 +308,8 @@ async fn prepare(store: &Store, config: &Config, entries: &[String]) -> anyhow::
             Err(SaveError::Store(error)) => return Err(error).context("preparing the store"),
         }
     }
-    let reached = Reached::default();
     reached.note(&store.progress().await.context("reading the store")?);
-    Ok(reached)
+    Ok(())
 }
 
 type Outgoing = BTreeMap<Place, Arc<Channel>>;
@@ -347,7 +353,7 @@ impl Machine<'_> {
     fn start(
         &self,
         report: mpsc::Sender<beaconfire_pipeline::Report>,
-        progress: Arc<dyn Fn(beaconfire_model::Source) -> Option<beaconfire_model::Offset> + Send + Sync>,
+        reached: Reached,
         news: impl Fn(News) + Clone + Send + 'static,
     ) -> anyhow::Result<Threads> {
         let heavy = Arc::<Watch>::default();
@@ -391,7 +397,7 @@ impl Machine<'_> {
                 tracing::debug!("the keeper has ended; a report is dropped and will be made again");
             }
         };
-        threads::start(shards, crews, progress, report, news)
+        threads::start(shards, crews, reached, report, news)
     }
 }
 
@@ -425,6 +431,13 @@ fn listener(
         News::Ended(worker, Err(fault)) => {
             tracing::error!(worker = worker.0, %fault, "a worker has failed");
             failed.send_replace(Some(fault.to_string()));
+        }
+        News::Panicked(thread) => {
+            tracing::error!(
+                thread,
+                "a thread has panicked: the process ends, and begins again where it committed"
+            );
+            failed.send_replace(Some(format!("the thread {thread} has panicked")));
         }
     }
 }

@@ -5,13 +5,13 @@
 //! process was first) it reads and folds again; while the store fails it holds what it has, takes no more than fits, and
 //! the queues behind it fill up until reading pauses. Commands of people take the same path.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, RwLock};
+use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use beaconfire_api::DeskError;
 use beaconfire_incident::{Actor, Command, Incident, IncidentId, Status, Transition};
-use beaconfire_model::{EntryId, Names, Offset, Source, Wall};
+use beaconfire_model::{EntryId, Names, Wall};
 use beaconfire_pipeline::{Changes, Durable, Keeper, Mark, Report, Shelf};
 use beaconfire_store::{Progress, SaveError, Store, StoreError, Write};
 use beaconfire_throttle::{Board, Decision, Origin};
@@ -21,6 +21,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 use crate::bells::Bells;
 use crate::health::Health;
 use crate::metrics::Metrics;
+use crate::reached::Reached;
 use crate::threads::{Answers, now};
 
 /// Reports that may wait for the keeper; beyond, shards wait.
@@ -52,26 +53,6 @@ pub struct Order {
     pub command: Command,
     /// Where the answer goes: the incident as it then stands, durable.
     pub answer: oneshot::Sender<Result<Incident, DeskError>>,
-}
-
-/// The next offset of each source as the store has it: for a group whose offsets Kafka has forgotten.
-#[derive(Debug, Clone, Default)]
-pub struct Reached(Arc<RwLock<BTreeMap<(String, i32), Offset>>>);
-
-impl Reached {
-    /// What is known of one partition.
-    pub fn of(&self, topic: &str, partition: i32) -> Option<Offset> {
-        let known = self.0.read().unwrap_or_else(|poisoned| poisoned.into_inner());
-        known.get(&(topic.to_owned(), partition)).copied()
-    }
-
-    /// Takes over what the store says.
-    pub fn note(&self, progress: &[Progress]) {
-        let mut known = self.0.write().unwrap_or_else(|poisoned| poisoned.into_inner());
-        for source in progress {
-            known.insert((source.topic.clone(), source.partition), source.next);
-        }
-    }
 }
 
 /// What the task needs of the rest of the process.
@@ -407,9 +388,4 @@ impl Keep {
         self.health.down(&error.to_string(), now());
         self.metrics.store_up.set(0);
     }
-}
-
-/// The look-up that workers are given.
-pub fn progress_of(reached: Reached, names: Names) -> Arc<dyn Fn(Source) -> Option<Offset> + Send + Sync> {
-    Arc::new(move |source| reached.of(&names.name(source.topic), source.partition))
 }

@@ -15,6 +15,7 @@ pub mod health;
 pub mod keep;
 pub mod metrics;
 pub mod outage;
+pub mod reached;
 pub mod rounds;
 pub mod sender;
 pub mod standins;

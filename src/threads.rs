@@ -10,10 +10,13 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::Context as _;
 use beaconfire_detect::{Census, Shard};
-use beaconfire_model::{Log, Offset, Source, Wall};
+use beaconfire_model::{EntryId, Log, Source, Wall};
 use beaconfire_pipeline::{
-    Barrier, DeadLetterSink, Durable, Exchange, Freight, Host, Report, Tally, Worker, WorkerFault, WorkerId,
+    Barrier, DeadLetterSink, Durable, Exchange, Freight, Host, Known, Report, Tally, Worker, WorkerFault,
+    WorkerId,
 };
+
+use crate::reached::Reached;
 
 /// Freight that may wait in front of one shard thread. Full queues make workers combine further, then pause.
 const QUEUE: usize = 256;
@@ -38,6 +41,19 @@ pub enum News {
     Paused(WorkerId, bool),
     /// A worker has ended, well or not.
     Ended(WorkerId, Result<(), WorkerFault>),
+    /// A thread has panicked: what it held is lost, and the others wait for it in vain.
+    Panicked(String),
+}
+
+/// Tells where the thread that holds it panics.
+struct Alarm<N: Fn(News)>(String, N);
+
+impl<N: Fn(News)> Drop for Alarm<N> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            (self.1)(News::Panicked(std::mem::take(&mut self.0)));
+        }
+    }
 }
 
 /// The queues into the shards, as one worker holds them.
@@ -61,7 +77,7 @@ impl Exchange for Queues {
 /// A worker's view of the world outside.
 pub struct World {
     durable: Receiver<Durable<Barrier>>,
-    progress: Arc<dyn Fn(Source) -> Option<Offset> + Send + Sync>,
+    reached: Reached,
 }
 
 impl Host for World {
@@ -73,8 +89,12 @@ impl Host for World {
         std::thread::sleep(within);
     }
 
-    fn progress(&self, source: Source) -> Option<Offset> {
-        (self.progress)(source)
+    fn progress(&self, source: Source) -> Option<Known> {
+        self.reached.of(source)
+    }
+
+    fn read_since(&self, entry: EntryId) -> Option<Wall> {
+        self.reached.read_since(entry)
     }
 
     fn durable(&mut self) -> Vec<Durable<Barrier>> {
@@ -119,7 +139,7 @@ pub struct Crew<L, D> {
 pub fn start<L, D>(
     shards: Vec<Shard>,
     crews: Vec<Crew<L, D>>,
-    progress: Arc<dyn Fn(Source) -> Option<Offset> + Send + Sync>,
+    reached: Reached,
     report: impl Fn(Report) + Clone + Send + 'static,
     news: impl Fn(News) + Clone + Send + 'static,
 ) -> anyhow::Result<Threads>
@@ -136,7 +156,10 @@ where
         let (report, news) = (report.clone(), news.clone());
         let spawned = std::thread::Builder::new()
             .name(format!("shard-{thread}"))
-            .spawn(move || serve(thread, shard, &receive, &report, &news))
+            .spawn(move || {
+                let _alarm = Alarm(format!("shard-{thread}"), news.clone());
+                serve(thread, shard, &receive, &report, &news);
+            })
             .context("starting a shard's thread")?;
         shard_threads.push(spawned);
     }
@@ -146,11 +169,12 @@ where
         let id = WorkerId(index);
         let (answer, durable) = channel();
         answers.insert(id, answer);
-        let world = World { durable, progress: progress.clone() };
+        let world = World { durable, reached: reached.clone() };
         let (queues, stop, news) = (Queues(queues.clone()), stop.clone(), news.clone());
         let spawned = std::thread::Builder::new()
             .name(format!("worker-{index}"))
             .spawn(move || {
+                let _alarm = Alarm(format!("worker-{index}"), news.clone());
                 let ended = read(id, crew, queues, world, &stop, &news);
                 news(News::Ended(id, ended));
             })
@@ -202,7 +226,7 @@ fn serve(
         let mut barrier = None;
         match queue.recv_timeout(Duration::from_secs(1)) {
             Ok(Freight::Parcel(parcel)) => shard.merge(*parcel, &mut signals),
-            Ok(Freight::Left(source)) => shard.left(source),
+            Ok(Freight::Left(source, times)) => shard.left(source, times, &mut signals),
             Ok(Freight::Fact(fact)) => signals.push(*fact),
             Ok(Freight::Barrier(passing)) => {
                 shard.flush(&mut signals);
@@ -253,4 +277,26 @@ fn read<L: Log, D: DeadLetterSink>(
     };
     news(News::Tally(worker.take_tally()));
     result
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_thread_that_panics_is_heard_of_and_one_that_ends_is_not() {
+        let (tell, told) = channel();
+        let run = |panics: bool, tell: Sender<News>| {
+            let thread = std::thread::spawn(move || {
+                let _alarm = Alarm("shard-0".to_owned(), move |news| {
+                    tell.send(news).expect("somebody listens");
+                });
+                assert!(!panics, "as asked");
+            });
+            thread.join().is_err()
+        };
+        assert!(!run(false, tell.clone()) && told.try_recv().is_err());
+        assert!(run(true, tell));
+        assert!(matches!(told.try_recv(), Ok(News::Panicked(thread)) if thread == "shard-0"));
+    }
 }

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use beaconfire_model::{EntryId, EventTime};
+use beaconfire_model::{EntryId, EventTime, Source};
 
 use crate::Partial;
 
@@ -44,6 +44,17 @@ impl Ahead {
     /// When the earliest bucket begins that waits.
     pub(crate) fn earliest(&self, entry: EntryId) -> Option<EventTime> {
         self.waiting.get(&entry)?.iter().map(|(start, _)| *start).min()
+    }
+
+    /// Drops what came from this source alone.
+    pub(crate) fn drop_of(&mut self, source: Source) {
+        let Some(held) = self.waiting.get_mut(&source.entry) else { return };
+        let before = held.len();
+        held.retain(|(_, partial)| partial.source != Some(source));
+        self.count -= before - held.len();
+        if held.is_empty() {
+            self.waiting.remove(&source.entry);
+        }
     }
 
     /// Takes out what begins at or before `until`.

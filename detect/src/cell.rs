@@ -12,6 +12,7 @@
 use beaconfire_model::{Client, EventTime, Participant};
 
 use crate::ask::{Ask, Value};
+use crate::departed::Fed;
 use crate::plan::BUCKETS;
 use crate::prefixes::Hosts;
 use crate::ring::{Ring, Segment};
@@ -59,6 +60,10 @@ pub(crate) struct Statement {
 /// The window of one key.
 #[derive(Debug, Default)]
 pub(crate) struct Cell {
+    /// Whose records these are.
+    pub(crate) fed: Fed,
+    /// How many departures of sources there had been when it was begun.
+    pub(crate) age: u32,
     ring: Ring,
     settled: Option<i64>,
     /// Of rules by prefix.
@@ -106,6 +111,11 @@ pub(crate) struct Added {
     pub(crate) stale: bool,
 }
 
+impl Added {
+    /// Nothing was added.
+    pub(crate) const NOTHING: Self = Self { hot: false, crowded: false, stale: false };
+}
+
 impl Cell {
     /// Adds a partial; for prefixes, under the host it came from.
     pub(crate) fn add(
@@ -117,7 +127,7 @@ impl Cell {
     ) -> Added {
         let stale = self.settled.is_some_and(|settled| bucket <= settled);
         if self.settled.is_some_and(|settled| bucket <= settled - BUCKETS) {
-            return Added { hot: false, crowded: false, stale };
+            return Added { stale, ..Added::NOTHING };
         }
         let mut fits = self.ring.add(ask.value.shape(), bucket, count, mark, ask.most);
         if let Some(host) = host {

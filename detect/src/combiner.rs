@@ -76,9 +76,16 @@ impl Combiner {
     }
 
     /// Reading of a source begins at `at`; `seed` is the largest event time before that, from which lateness is judged.
-    pub fn begin(&mut self, source: Source, at: Offset, seed: Option<EventTime>) {
+    /// The offsets of `again`, first and last, were handed to the shards once before.
+    pub fn begin(
+        &mut self,
+        source: Source,
+        at: Offset,
+        seed: Option<EventTime>,
+        again: Option<(Offset, Offset)>,
+    ) {
         let lateness = self.plan.entry(source.entry).lateness.as_millis();
-        let tide = Tide::new(source, i64::try_from(lateness).unwrap_or(i64::MAX), at, seed);
+        let tide = Tide::new(source, i64::try_from(lateness).unwrap_or(i64::MAX), at, seed, again);
         match self.find(source) {
             Some(at) => self.tides[at] = tide,
             None => self.tides.push(tide),
@@ -92,10 +99,12 @@ impl Combiner {
         if self.tides[at].see(offset, event.time()) {
             return Seen::Late;
         }
+        // A combiner has far fewer than 65,535 sources.
+        let from = Origin { source, again: if self.tides[at].is_again(offset) { at as u16 + 1 } else { 0 } };
         match event {
-            Event::Request(request) => self.request(source.entry, request),
+            Event::Request(request) => self.request(from, request),
             Event::Runtime(event) if event.kind == RuntimeKind::Finding => {
-                self.finding(source.entry, event);
+                self.finding(from, event);
             }
             // Health is counted by whoever reads; the rest is for later engines.
             Event::Runtime(_) | Event::Resource(_) | Event::Image(_) => return Seen::Ignored,
@@ -161,7 +170,8 @@ impl Combiner {
         self.tides.iter().position(|tide| tide.source() == source)
     }
 
-    fn request(&mut self, entry: EntryId, request: &Request<'_>) {
+    fn request(&mut self, from: Origin, request: &Request<'_>) {
+        let entry = from.source.entry;
         let Self { plan, known, verdicts, near, pile, samples, text, .. } = self;
         let service = known.service(plan, entry, request.service);
         let name = known.name(plan, service);
@@ -185,7 +195,7 @@ impl Combiner {
             // A plan has fewer than 65,535 rules.
             let number = number as u16;
             let bucket = near.bucket(request.time);
-            let add = Add { entry, rule: number, service, bucket, count, matched, severity: rule.severity };
+            let add = Add { from, rule: number, service, bucket, count, matched, severity: rule.severity };
             pile.add(&add, &key, name);
             if samples.wants(number) && (matched > 0 || !matches!(rule.count, Counting::Share { .. })) {
                 samples.request(number, service, &key, name, request);
@@ -193,7 +203,7 @@ impl Combiner {
         }
     }
 
-    fn finding(&mut self, entry: EntryId, event: &RuntimeEvent<'_>) {
+    fn finding(&mut self, from: Origin, event: &RuntimeEvent<'_>) {
         let short = |text: &'_ str| text[..text.floor_char_boundary(FINDING_MAX)].replace('\n', " ");
         self.text.clear();
         self.text.push_str(&short(event.workload));
@@ -201,7 +211,7 @@ impl Combiner {
         self.text.push_str(&short(event.rule));
         let key = RawKey::Finding(&self.text, self.pile.index.hasher().hash_one(&*self.text));
         let add = Add {
-            entry,
+            from,
             rule: FINDING,
             service: Plan::no_service(),
             bucket: self.near_finding.bucket(event.time),
@@ -292,9 +302,17 @@ fn raw_key<'t>(
     Some(pair.map_or(RawKey::Text(text, hash), |client| RawKey::Pair(client, text, hash)))
 }
 
+/// Where a record was read.
+#[derive(Debug, Clone, Copy)]
+struct Origin {
+    source: Source,
+    /// The source's place among the tides, from 1, where the shards held the record once already; else 0.
+    again: u16,
+}
+
 /// What is to be added under a key.
 struct Add {
-    entry: EntryId,
+    from: Origin,
     rule: u16,
     service: ServiceId,
     bucket: i64,
@@ -308,6 +326,8 @@ struct Add {
 struct Slot {
     rule: u16,
     entry: u16,
+    /// What counts only under conditions is not mixed with what counts.
+    again: u16,
     service: u32,
     bucket: i64,
     key: u128,
@@ -330,8 +350,10 @@ struct Pile {
 
 impl Pile {
     fn add(&mut self, add: &Add, key: &RawKey<'_>, service: &str) {
-        let Add { entry, rule, service: id, bucket, count, matched, severity } = *add;
-        let mut slot = Slot { rule, entry: entry.0, service: id.0, bucket, key: key.bits() };
+        let Add { from: Origin { source, again }, rule, service: id, bucket, count, matched, severity } =
+            *add;
+        let entry = source.entry;
+        let mut slot = Slot { rule, entry: entry.0, again, service: id.0, bucket, key: key.bits() };
         let text = key.text();
         let last = slot.key + PROBES;
         let free = loop {
@@ -341,6 +363,9 @@ impl Pile {
                 partial.count = partial.count.saturating_add(count);
                 partial.matched = partial.matched.saturating_add(matched);
                 partial.severity = partial.severity.max(severity);
+                if partial.source != Some(source) {
+                    partial.source = None;
+                }
                 return;
             }
             if slot.key == last {
@@ -357,6 +382,8 @@ impl Pile {
         self.partials.push(Partial {
             shard,
             entry,
+            source: Some(source),
+            again: again != 0,
             rule,
             service: id,
             key,

@@ -16,6 +16,7 @@ mod ask;
 mod cell;
 mod combiner;
 mod cut;
+mod departed;
 mod field;
 mod filter;
 mod hash;

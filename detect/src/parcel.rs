@@ -82,6 +82,11 @@ pub struct Partial {
     pub shard: u8,
     /// The entry.
     pub entry: EntryId,
+    /// Where the records were read, where all were read from one source.
+    pub source: Option<Source>,
+    /// The shards held these records once, before their source left and came back: they count only where that is
+    /// forgotten.
+    pub again: bool,
     /// The rule, by its place in the plan; `u16::MAX` for findings.
     pub rule: u16,
     /// The service.

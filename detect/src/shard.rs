@@ -8,7 +8,8 @@ use beaconfire_model::{EntryId, EventTime, Signal, Source};
 
 use crate::ahead::Ahead;
 use crate::ask::{Ask, Asks};
-use crate::cell::{Cell, Horizon, Statement, Tell};
+use crate::cell::{Added, Cell, Horizon, Statement, Tell};
+use crate::departed::{Departed, Fed};
 use crate::hash::Seeded;
 use crate::plan::{BUCKETS, FINDING, Keying, Plan};
 use crate::services::ServiceId;
@@ -115,6 +116,7 @@ pub struct Shard {
     /// What was added to since it was read.
     touched: Vec<(u8, CellKey)>,
     common: Common,
+    departed: Departed,
     /// What waits until its entry has come near.
     ahead: Ahead,
     /// How far sources of an entry may lie apart: lateness and drift, by entry.
@@ -152,6 +154,7 @@ impl Shard {
             watch,
             touched: Vec::new(),
             common: Common::default(),
+            departed: Departed::default(),
             cleared: BTreeMap::new(),
             closed: BTreeMap::new(),
             swept: BTreeMap::new(),
@@ -236,9 +239,28 @@ impl Shard {
         self.sweep();
     }
 
-    /// A source is no longer read here: it leaves the common minimum. What it contributed stays: they are real records.
-    pub fn left(&mut self, source: Source) {
+    /// A source is no longer read here, for the `times`th time: it leaves the common minimum. What it fed alone is
+    /// stated as far as it is known, and forgotten; what it shared with others stays: they are real records.
+    pub fn left(&mut self, source: Source, times: u32, signals: &mut Vec<Signal>) {
         self.common.leave(source);
+        if !self.departed.leave(source, times) {
+            return;
+        }
+        self.ahead.drop_of(source);
+        let Some(fed) = self.departed.fed_by(source) else { return };
+        let mut gone = Vec::new();
+        for part in self.parts.iter_mut().flatten() {
+            let before = gone.len();
+            for table in &mut part.tables {
+                gone.extend(table.extract(|_, cell| cell.fed == fed));
+            }
+            for (key, _) in &gone[before..] {
+                part.hot.remove(key);
+            }
+        }
+        for (key, cell) in gone {
+            self.state_last(&key, cell, signals);
+        }
     }
 
     /// States everything that is known and was not stated, also of facts that go on: before a barrier passes.
@@ -287,7 +309,9 @@ impl Shard {
     }
 
     fn add(&mut self, partial: Partial, signals: &mut Vec<Signal>) {
-        let Partial { shard, entry, rule, service, key, bucket, count, matched, severity } = partial;
+        let (fed, since) = self.departed.of(&partial);
+        let age = self.departed.age();
+        let Partial { shard, entry, rule, service, key, bucket, count, matched, severity, .. } = partial;
         // What another thread owns was sent wrongly; nobody here could answer for it.
         let Some(Some(part)) = self.parts.get_mut(usize::from(shard)) else { return };
         let by_prefix =
@@ -300,7 +324,16 @@ impl Shard {
         let ask = self.asks.of(entry, rule, service);
         let mark = if rule == FINDING { severity as u64 } else { matched };
         let table = &mut part.tables[key.table()];
-        let added = table.upsert(key.clone(), |cell| cell.add(&ask, bucket, (count, mark), host));
+        let added = table.upsert(key.clone(), |cell| {
+            if cell.fed == Fed::Nobody {
+                cell.age = age;
+            }
+            if cell.age < since {
+                return Added::NOTHING;
+            }
+            cell.fed = cell.fed.and(fed);
+            cell.add(&ask, bucket, (count, mark), host)
+        });
         self.stale += u64::from(added.stale);
         if added.crowded {
             table.lost();

@@ -103,6 +103,14 @@ impl<K: Ord + Hash + Clone + Heap, V: Default + Heap> Table<K, V> {
         }
     }
 
+    /// Takes out what `which` picks, in the order of the keys; that is no eviction.
+    pub(crate) fn extract(&mut self, which: impl Fn(&K, &V) -> bool) -> Vec<(K, V)> {
+        let mut gone: Vec<(K, V)> = self.held.extract_if(|key, value| which(key, value)).collect();
+        gone.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
+        self.bytes -= gone.iter().map(|(key, value)| Self::cost(key, value)).sum::<usize>().min(self.bytes);
+        gone
+    }
+
     pub(crate) fn is_over(&self) -> bool {
         self.bytes > self.bound
     }
@@ -123,10 +131,8 @@ impl<K: Ord + Hash + Clone + Heap, V: Default + Heap> Table<K, V> {
             enough
         });
         let line = heavier.map(|at| order[at].0);
-        let goes = |key: &K, value: &mut V| line.is_none_or(|line| rank(key, value) < line);
-        let mut gone: Vec<(K, V)> = self.held.extract_if(goes).collect();
-        gone.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
-        self.bytes -= gone.iter().map(|(key, value)| Self::cost(key, value)).sum::<usize>().min(self.bytes);
+        let goes = |key: &K, value: &V| line.is_none_or(|line| rank(key, value) < line);
+        let gone = self.extract(goes);
         self.evictions += gone.len() as u64;
         gone
     }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use beaconfire_detect::{Count, Field, Plan, RuleSpec};
-use beaconfire_model::{EntryId, Event, Signal, parse_matchers};
+use beaconfire_model::{EntryId, Event, Offset, Signal, parse_matchers};
 use proptest::prelude::*;
 use support::{LATENESS, Line, Rig, T0, address, joined, plan, recount, request, rule, source};
 
@@ -137,7 +137,7 @@ proptest! {
     /// A partition goes to another worker of the process while the other partition is read on; then its records come,
     /// some of them for buckets that have closed meanwhile.
     #[test]
-    fn counts_survive_a_move(log in logs(), leaves in 0usize..2_000, away in 0i64..50_000, threads in 1usize..4, batch in 1usize..50, threshold in 1u8..25) {
+    fn counts_survive_a_move(log in logs(), leaves in 0usize..2_000, away in 0i64..200_000, threads in 1usize..4, batch in 1usize..50, threshold in 1u8..25) {
         let rule = client_rule(f64::from(threshold));
         let expected = recount(&log, &rule, |line| address(line.client), |window| window.len() as f64);
         let leaves = leaves % (log.len() + 1);
@@ -147,7 +147,7 @@ proptest! {
         feed(&mut rig, &log[..leaves], batch);
         let at = log[..leaves].iter().filter(|line| line.partition == 1).count() as i64;
         let seed = rig.combiner.seen_max(source(1)).map(|seen| seen.millis());
-        rig.leave(source(1));
+        rig.give_up(source(1));
         let now = log[..leaves].iter().map(|line| line.time).max().unwrap_or(T0);
         let back = log[leaves..].iter().position(|line| line.time > now + away).map_or(log.len(), |n| leaves + n);
         let (held, read): (Vec<Line>, Vec<Line>) = log[leaves..back].iter().cloned().partition(|line| line.partition == 1);
@@ -158,6 +158,94 @@ proptest! {
         rig.finish();
         prop_assert_eq!(joined(&rig.signals), expected);
     }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(300))]
+
+    /// A partition goes to another process, which rewinds, while this one reads the other on; then it comes back. All
+    /// records of a client are in one partition.
+    #[test]
+    fn counts_survive_a_visit_elsewhere(log in logs(), leaves in 0usize..2_000, back in 0usize..2_000, threads in 1usize..4, batch in 1usize..50, threshold in 1u8..25) {
+        let log = keyed(log);
+        let rule = client_rule(f64::from(threshold));
+        let expected = recount(&log, &rule, |line| address(line.client), |window| window.len() as f64);
+        prop_assert_eq!(joined(&visiting(&rule, &log, leaves, back, threads, batch)), expected);
+    }
+
+    /// The same where clients are in both partitions: that takes processes that share windows, but nobody is accused
+    /// of more than was done.
+    #[test]
+    fn nothing_counts_twice_after_a_visit_elsewhere(log in logs(), leaves in 0usize..2_000, back in 0usize..2_000, threads in 1usize..4, batch in 1usize..50, threshold in 1u8..25) {
+        let rule = client_rule(f64::from(threshold));
+        let found = visiting(&rule, &log, leaves, back, threads, batch);
+        for signal in &found {
+            let of: Vec<i64> = log.iter().filter(|line| address(line.client) == *signal.subject.value).map(|line| line.time).collect();
+            let window = i64::try_from(rule.window.as_millis()).unwrap();
+            let most = of.iter().map(|end| of.iter().filter(|time| (end - window + 1..=*end).contains(time)).count()).max();
+            prop_assert!(signal.evidence.observed.0 <= most.unwrap_or(0) as f64, "{signal:?}");
+        }
+    }
+}
+
+/// The same log with every client in one partition.
+fn keyed(mut log: Vec<Line>) -> Vec<Line> {
+    for line in &mut log {
+        line.partition = i32::from(line.client % 2 == 1);
+    }
+    log
+}
+
+/// Two processes: partition 1 leaves the first after `leaves` lines, and comes back after `back` more of all. What both
+/// state.
+fn visiting(
+    rule: &RuleSpec,
+    log: &[Line],
+    leaves: usize,
+    back: usize,
+    threads: usize,
+    batch: usize,
+) -> Vec<Signal> {
+    let plan = plan(vec![rule.clone()]);
+    let window = i64::try_from(rule.window.as_millis()).unwrap();
+    let leaves = leaves % (log.len() + 1);
+    let back = leaves + back % (log.len() + 1 - leaves);
+    let of_one =
+        |lines: &[Line]| -> Vec<Line> { lines.iter().filter(|line| line.partition == 1).cloned().collect() };
+    let mut home = rig(&plan, threads);
+    home.begin(source(0), 0, None);
+    home.begin(source(1), 0, None);
+    feed(&mut home, &log[..leaves], batch);
+    let (held, seed) = rewind(&home, log, leaves, window)[&1];
+    home.give_up(source(1));
+    home.flush();
+    home.left(source(1), 1);
+    // The same is said twice, by whoever gave it up and by whoever gets it.
+    home.left(source(1), 1);
+    let mut away = rig(&plan, threads);
+    away.begin(source(1), held as i64, seed);
+    feed(&mut away, &of_one(&log[..back])[held..], batch);
+    away.flush();
+    let others: Vec<Line> = log[leaves..back].iter().filter(|line| line.partition == 0).cloned().collect();
+    feed(&mut home, &others, batch);
+    // What the other process commits at its end.
+    let unfinished = away.combiner.watermark(source(1)).millis().saturating_sub(window + LATENESS + DRIFT);
+    let unfinished = away
+        .shards
+        .iter()
+        .filter_map(|shard| shard.hold_floor(EntryId(0)))
+        .fold(unfinished, |least, floor| least.min(floor.millis()));
+    let times: Vec<i64> = of_one(&log[..back]).iter().map(|line| line.time).collect();
+    let at = times.iter().position(|time| *time >= unfinished).unwrap_or(times.len());
+    let merged = of_one(&log[..leaves]).len() as i64;
+    let again = ((at as i64) < merged).then_some((Offset(0), Offset(merged - 1)));
+    home.begin_again(source(1), at as i64, times[..at].iter().max().copied(), again);
+    feed(&mut home, &of_one(&log[..back])[at..], batch);
+    feed(&mut home, &log[back..], batch);
+    home.finish();
+    let mut found = away.signals;
+    found.append(&mut home.signals);
+    found
 }
 
 /// Negative control: without the rewind, facts are lost.

@@ -85,6 +85,10 @@ impl Log for KafkaLog {
         }
     }
 
+    fn answers(&self) -> bool {
+        self.metrics.is_up(self.worker)
+    }
+
     /// Leaves the group (a static member only disconnects) after the commits that are under way, and commits nothing
     /// itself. Closing a consumer can hang in librdkafka, so it happens on a thread of its own that we stop waiting
     /// for after `within`; the process may then exit regardless.

@@ -74,6 +74,12 @@ impl Metrics {
         self.up.set(i64::from(!seen.is_empty() && seen.values().all(|up| *up)));
     }
 
+    /// Whether a worker's client reaches a broker.
+    pub(crate) fn is_up(&self, worker: usize) -> bool {
+        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        seen.get(&worker).copied().unwrap_or(false)
+    }
+
     pub(crate) fn set_lag(&self, topic: &str, partition: i32, records: i64) {
         self.lag.with_label_values(&[topic, partition.to_string().as_str()]).set(records);
         let mut lags = self.lags.lock().unwrap_or_else(PoisonError::into_inner);

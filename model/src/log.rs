@@ -135,6 +135,10 @@ pub trait Log {
     /// Holds back single sources that have run too far ahead of the others of their entry: their records stay where
     /// they are until the source is no longer named. A log that cannot may ignore it.
     fn hold(&mut self, _ahead: &[Source]) {}
+    /// Whether whoever keeps the log answers, as far as is known: while it does not, silence says nothing.
+    fn answers(&self) -> bool {
+        true
+    }
     /// Stops for good: whatever can be said to the broker in `within` is said.
     fn close(&mut self, _within: Duration) {}
 }

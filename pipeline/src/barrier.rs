@@ -58,8 +58,8 @@ impl<T> Durable<T> {
 pub enum Freight {
     /// Partial aggregates.
     Parcel(Box<Parcel>),
-    /// A source is no longer read by this process.
-    Left(Source),
+    /// A source is no longer read by this process; and how often that has been said of it.
+    Left(Source, u32),
     /// A fact that the worker states itself: records were lost to retention.
     Fact(Box<Signal>),
     /// Pass it on behind your signals.

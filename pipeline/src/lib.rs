@@ -22,4 +22,4 @@ pub use offsets::{Metadata, Rewind};
 pub use registry::Registry;
 pub use tally::{Counted, SourceTally, Tally};
 pub use tides::{Tide, Tides};
-pub use worker::{DeadLetterSink, Host, Worker, WorkerFault, WorkerKnobs};
+pub use worker::{DeadLetterSink, Host, Known, Worker, WorkerFault, WorkerKnobs};

@@ -10,12 +10,12 @@ use std::time::Duration;
 
 use beaconfire_decode::DecodeKnobs;
 use beaconfire_detect::{Census, Plan, Shard, ShardKnobs, Watch};
-use beaconfire_model::{EventTime, Log, Names, Offset, Signal, Source, Wall};
+use beaconfire_model::{EntryId, EventTime, Log, Names, Signal, Source, Wall};
 use beaconfire_outbox::Fate;
 
 use crate::{
-    Barrier, Changes, DeadLetterSink, Durable, Exchange, Freight, Host, Keeper, Registry, Shelf, Tally,
-    Worker, WorkerFault, WorkerId, WorkerKnobs,
+    Barrier, Changes, DeadLetterSink, Durable, Exchange, Freight, Host, Keeper, Known, Registry, Shelf,
+    Tally, Worker, WorkerFault, WorkerId, WorkerKnobs,
 };
 
 /// How a line is laid out.
@@ -67,7 +67,7 @@ impl Exchange for Shards {
         let shard = &mut self.shards[thread];
         match freight {
             Freight::Parcel(parcel) => shard.merge(*parcel, &mut self.signals),
-            Freight::Left(source) => shard.left(source),
+            Freight::Left(source, times) => shard.left(source, times, &mut self.signals),
             Freight::Fact(fact) => self.signals.push(*fact),
             // Nothing is committed in a line.
             Freight::Barrier(_) => {}
@@ -84,7 +84,10 @@ impl Host for Still {
         self.0
     }
     fn nap(&mut self, _: Duration) {}
-    fn progress(&self, _: Source) -> Option<Offset> {
+    fn progress(&self, _: Source) -> Option<Known> {
+        None
+    }
+    fn read_since(&self, _: EntryId) -> Option<Wall> {
         None
     }
     fn durable(&mut self) -> Vec<Durable<Barrier>> {

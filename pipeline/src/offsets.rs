@@ -38,6 +38,20 @@ impl Rewind {
         self.largest = Some(self.largest.map_or(time, |largest| largest.max(time)));
     }
 
+    /// Notes an event of a line that may have begun at `offset`; `before` is the largest event time before that.
+    pub fn note_from(&mut self, offset: Offset, before: Option<EventTime>, time: EventTime) {
+        if self.floor.is_none_or(|floor| time >= floor) {
+            let point = self.seconds.entry(time.millis().div_euclid(1000)).or_insert((offset, before));
+            if offset < point.0 {
+                *point = (offset, before);
+            }
+            if self.seconds.len() > SECONDS_MAX {
+                self.merge_oldest();
+            }
+        }
+        self.largest = Some(self.largest.map_or(time, |largest| largest.max(time)));
+    }
+
     fn merge_oldest(&mut self) {
         let (Some((_, first)), Some(mut second)) = (self.seconds.pop_first(), self.seconds.first_entry())
         else {

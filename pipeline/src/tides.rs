@@ -18,6 +18,8 @@ pub struct Tide {
     pub caught_up: bool,
     /// It has stood still, not read to its end, for so long that the others no longer wait for it.
     pub stalled: bool,
+    /// Nobody here reads it at the moment.
+    pub departed: bool,
     /// When it last moved.
     pub moved: Wall,
     /// The lateness, in milliseconds, that would have covered 99.9 % of its records.
@@ -39,6 +41,13 @@ impl Tides {
         self.held().insert(source, tide);
     }
 
+    /// The source was given up; it may come back. Until then it holds its entry back where it stood.
+    pub(crate) fn leave(&self, source: Source) {
+        if let Some(tide) = self.held().get_mut(&source) {
+            tide.departed = true;
+        }
+    }
+
     /// The source is no longer read here.
     pub fn remove(&self, source: Source) {
         self.held().remove(&source);
@@ -52,8 +61,10 @@ impl Tides {
         moving.or_else(|| of_entry().map(|tide| tide.clearance).min())
     }
 
-    /// All sources, for people.
+    /// All sources that are read here, for people.
     pub fn snapshot(&self) -> BTreeMap<Source, Tide> {
-        self.held().clone()
+        let mut held = self.held().clone();
+        held.retain(|_, tide| !tide.departed);
+        held
     }
 }

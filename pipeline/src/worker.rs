@@ -13,11 +13,11 @@ use beaconfire_decode::{DecodeKnobs, Decoder, Reject};
 use beaconfire_detect::{Combiner, Plan, Seen, Watch};
 use beaconfire_model::{
     Assignment, Committed, Earliest, EntryId, EventTime, Evidence, Kind, Latest, Log, LogFault, Names,
-    Offset, Peak, Record, Severity, Signal, Source, Start, Subject, SubjectKind, TopicId, Turn, Wall,
+    Offset, Peak, Record, Severity, Signal, Source, Start, Subject, SubjectKind, Turn, Wall,
 };
 
 use crate::offsets::unfinished;
-use crate::registry::Span;
+use crate::registry::{Span, StillHeld, Whereabouts};
 use crate::{
     Barrier, Counted, Durable, Exchange, Freight, Mark, Metadata, Registry, Rewind, SourceTally, Tally, Tide,
     Tides, WorkerId,
@@ -35,10 +35,21 @@ pub trait Host {
     fn now(&self) -> Wall;
     /// Waits a little, in the one place where a worker must (giving up a source).
     fn nap(&mut self, within: Duration);
-    /// The next offset of a source as the store has it, for a group whose offsets Kafka has forgotten.
-    fn progress(&self, source: Source) -> Option<Offset>;
+    /// How far a source has come as the store has it, for a group whose offsets Kafka has forgotten.
+    fn progress(&self, source: Source) -> Option<Known>;
+    /// Since when an entry is read, here or elsewhere, as the store has it.
+    fn read_since(&self, entry: EntryId) -> Option<Wall>;
     /// Barriers that have become durable since the last call.
     fn durable(&mut self) -> Vec<Durable<Barrier>>;
+}
+
+/// What the store has of a source.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Known {
+    /// The next offset to process.
+    pub next: Offset,
+    /// The assignment that wrote it.
+    pub epoch: i64,
 }
 
 /// The times and bounds of a worker.
@@ -52,6 +63,8 @@ pub struct WorkerKnobs {
     pub revoke_within: Duration,
     /// How far ahead of the log's stamp (or, without one, of our clock) a record's time may be.
     pub event_skew: Duration,
+    /// For so long a source that was given up may come back to this process before its entry goes on without it.
+    pub return_within: Duration,
     /// How far sources of one entry may drift apart in event time.
     pub drift: Duration,
     /// After so long without progress, short of its end, a source no longer holds the others back.
@@ -70,6 +83,7 @@ impl Default for WorkerKnobs {
             flush_every: Duration::from_millis(250),
             barrier_every: Duration::from_secs(2),
             revoke_within: Duration::from_secs(5),
+            return_within: Duration::from_secs(10),
             event_skew: Duration::from_secs(5),
             drift: Duration::from_secs(60),
             stall_after: Duration::from_secs(30),
@@ -103,6 +117,14 @@ impl std::error::Error for WorkerFault {
     }
 }
 
+/// Members that join together are given their partitions within so long.
+const JOINING: Duration = Duration::from_secs(30);
+
+/// Whether an entry was being read before whoever joins now joined.
+fn is_later(read_since: Option<Wall>, now: Wall) -> bool {
+    read_since.is_some_and(|since| now.since(since) > JOINING)
+}
+
 /// One source that this worker reads.
 #[derive(Debug)]
 struct Held {
@@ -116,13 +138,17 @@ struct Held {
     committed: Offset,
     /// Whether that has been said to Kafka since the assignment.
     said: Option<(Offset, Offset)>,
-    /// A span that the shards already hold from an earlier assignment, ahead of `next`.
-    skip: Option<(Offset, Offset)>,
+    /// How often the shards have been told that it left.
+    departures: u32,
     caught_up: bool,
     stalled: bool,
     moved: Wall,
-    /// How far the newest event lay behind our clock, or behind the log's stamp, when it came.
+    /// How far the newest event lay behind our clock, or, of a backlog, behind the log's stamp, when it came.
     delay: Duration,
+    /// While it is read to its end: when the log was last known to answer, so that silence means that nothing came.
+    heard: Wall,
+    /// Where the oldest line begins that came in parts and may not be whole yet, and the largest event time before.
+    parts: Option<(Offset, Option<EventTime>)>,
     tally: SourceTally,
 }
 
@@ -134,6 +160,8 @@ pub struct Worker {
     decoders: Vec<Decoder>,
     combiner: Combiner,
     held: BTreeMap<Source, Held>,
+    /// Sources that were given up and may come back to this process.
+    departing: Vec<Source>,
     tides: Arc<Tides>,
     registry: Arc<Registry>,
     names: Names,
@@ -173,6 +201,7 @@ impl Worker {
             decoders: decode.iter().cloned().map(Decoder::new).collect(),
             combiner,
             held: BTreeMap::new(),
+            departing: Vec::new(),
             tides,
             registry,
             names,
@@ -229,7 +258,7 @@ impl Worker {
         match log.poll(wait) {
             Ok(Turn::Idle) => {}
             Ok(Turn::Records) => self.absorb(log, host.now(), dead),
-            Ok(Turn::Assigned(assignments)) => self.begin(log, host, assignments)?,
+            Ok(Turn::Assigned(assignments)) => self.begin(log, exchange, host, assignments)?,
             Ok(Turn::Revoked { sources, lost }) => self.give_up(log, exchange, host, &sources, lost)?,
             Ok(Turn::CaughtUp { source }) => self.caught_up(source, host.now()),
             Ok(Turn::Ended) => self.ended = true,
@@ -264,9 +293,8 @@ impl Worker {
         let sources: Vec<Source> = self.held.keys().copied().collect();
         self.settle(log, exchange, host, within)?;
         for source in &sources {
-            self.leave(*source, exchange);
+            self.leave(*source, host.now());
         }
-        self.hand_on(exchange);
         log.close(within);
         Ok(())
     }
@@ -291,15 +319,7 @@ impl Worker {
             }
             held.next = Offset(record.offset.0 + 1);
             held.moved = now;
-            if held.caught_up {
-                held.caught_up = false;
-            }
-            let skipped = held.skip.is_some_and(|(from, through)| (from..=through).contains(&record.offset));
-            if held.skip.is_some_and(|(_, through)| record.offset > through) {
-                // Behind what the shards hold already, lateness is judged by all that came before.
-                held.skip = None;
-                self.combiner.begin(record.source, record.offset, held.rewind.largest());
-            }
+            let live = std::mem::take(&mut held.caught_up);
             if record.stamped.is_some_and(|stamped| stamped > limit) {
                 self.refuse(&record, Reject::Timestamp, dead);
                 continue;
@@ -311,6 +331,7 @@ impl Worker {
             let (combiner, tally, span) = (&mut self.combiner, &mut self.tally, &mut self.span);
             let skew = self.knobs.event_skew;
             let topic = record.source.topic;
+            let (before, begun) = (held.rewind.largest(), held.parts);
             let (mut events, mut beyond) = (0u32, false);
             let decoded = decoder.decode(&record, |decoded| {
                 let mut event = decoded.event;
@@ -333,14 +354,23 @@ impl Worker {
                 if let Some(largest) = held.rewind.largest() {
                     held.tally.behind(u64::try_from(largest.millis() - time.millis()).unwrap_or(0));
                 }
-                held.rewind.note(record.offset, time);
-                let reference = record.stamped.unwrap_or(now.as_event_time());
+                match begun {
+                    // It may have begun there: then it has to be read again from there.
+                    Some((offset, before)) => held.rewind.note_from(offset, before, time),
+                    None => held.rewind.note(record.offset, time),
+                }
+                // What comes to a source that was read to its end comes now, whatever its sender stamped it with.
+                let reference = record.stamped.filter(|_| !live).unwrap_or(now.as_event_time());
                 held.delay = reference.since(time);
-                if !skipped && combiner.observe(record.source, record.offset, &event) == Seen::Late {
+                if combiner.observe(record.source, record.offset, &event) == Seen::Late {
                     tally.late += 1;
                     tally.count(topic, Counted::Late);
                 }
             });
+            held.parts = match decoder.pending(record.source) {
+                Some(_) => held.parts.or(Some((record.offset, before))),
+                None => None,
+            };
             if events == 0 {
                 self.combiner.pass(record.source, record.offset);
             }
@@ -362,19 +392,25 @@ impl Worker {
     fn caught_up(&mut self, source: Source, now: Wall) {
         if let Some(held) = self.held.get_mut(&source) {
             held.caught_up = true;
-            held.moved = now;
+            (held.moved, held.heard) = (now, now);
         }
     }
 
     /// Nothing older than this will come from the source.
-    fn clearance(&self, source: Source, held: &Held, now: Wall) -> EventTime {
-        let watermark = self.combiner.watermark(source);
+    fn clearance(&self, source: Source, held: &Held) -> EventTime {
+        self.silence(source, held)
+            .map_or(EventTime::MIN, |silent| silent)
+            .max(self.combiner.watermark(source))
+    }
+
+    /// Of a source that is read to its end: up to when its silence says that nothing will come.
+    fn silence(&self, source: Source, held: &Held) -> Option<EventTime> {
         match (held.caught_up, self.knobs.live) {
-            (false, _) => watermark,
-            (true, false) => EventTime::MAX,
+            (false, _) => None,
+            (true, false) => Some(EventTime::MAX),
             (true, true) => {
                 let lateness = self.plan.entry(source.entry).lateness;
-                watermark.max(now.as_event_time().minus(held.delay).minus(lateness))
+                Some(held.heard.as_event_time().minus(held.delay).minus(lateness))
             }
         }
     }
@@ -383,6 +419,7 @@ impl Worker {
     fn flush<L: Log, X: Exchange>(&mut self, log: &mut L, exchange: &mut X, now: Wall) {
         self.flushed_at = now;
         self.note_tides(log, now);
+        self.see_off(exchange, now);
         for fact in std::mem::take(&mut self.facts) {
             self.waiting.push_back((0, Freight::Fact(Box::new(fact))));
         }
@@ -400,44 +437,67 @@ impl Worker {
     fn note_tides<L: Log>(&mut self, log: &mut L, now: Wall) {
         let mut ahead = Vec::new();
         let stall_after = self.knobs.stall_after;
+        let answers = log.answers();
         for held in self.held.values_mut() {
-            held.stalled =
-                self.knobs.live && !held.caught_up && !self.paused && now.since(held.moved) >= stall_after;
+            if answers {
+                held.heard = now;
+            }
+            // A source stands still by our own will, or with all others: neither says anything of it.
+            if self.paused || !answers {
+                held.moved = now;
+            }
+            held.stalled = self.knobs.live && !held.caught_up && now.since(held.moved) >= stall_after;
         }
         for (source, held) in &self.held {
-            let clearance = self.clearance(*source, held, now);
+            let clearance = self.clearance(*source, held);
             let tide = Tide {
                 watermark: self.combiner.watermark(*source),
                 clearance,
                 caught_up: held.caught_up,
                 stalled: held.stalled,
+                departed: false,
                 moved: held.moved,
                 disorder_millis: held.tally.disorder_millis(),
             };
             self.tides.set(*source, tide);
         }
-        for (source, held) in &mut self.held {
+        for (source, held) in &self.held {
             let Some(common) = self.tides.common(source.entry) else { continue };
             if held.stalled {
                 // It leaves the common minimum: the others' windows close without it.
                 self.combiner.clear(*source, common);
-                continue;
-            }
-            if held.caught_up {
-                let clearance = match self.knobs.live {
-                    false => EventTime::MAX,
-                    true => {
-                        now.as_event_time().minus(held.delay).minus(self.plan.entry(source.entry).lateness)
-                    }
-                };
-                self.combiner.clear(*source, clearance);
+            } else if let Some(silent) = self.silence(*source, held) {
+                self.combiner.clear(*source, silent);
             } else if self.combiner.watermark(*source) > common.plus(self.knobs.drift) {
-                // A held source stands still by our own will.
-                held.moved = now;
                 ahead.push(*source);
             }
         }
+        for source in &ahead {
+            if let Some(held) = self.held.get_mut(source) {
+                // A held source stands still by our own will.
+                held.moved = now;
+            }
+        }
         log.hold(&ahead);
+    }
+
+    /// Tells the shards of sources that have not come back.
+    fn see_off<X: Exchange>(&mut self, exchange: &X, now: Wall) {
+        for source in std::mem::take(&mut self.departing) {
+            match self.registry.whereabouts(source, now, self.knobs.return_within) {
+                Whereabouts::Here => {}
+                Whereabouts::Expected => self.departing.push(source),
+                Whereabouts::Gone(departures) => {
+                    self.tides.remove(source);
+                    self.say_left(source, departures, exchange);
+                }
+            }
+        }
+    }
+
+    fn say_left<X: Exchange>(&mut self, source: Source, departures: u32, exchange: &X) {
+        let left = |thread| (thread, Freight::Left(source, departures));
+        self.waiting.extend((0..exchange.threads()).map(left));
     }
 
     /// Sends a barrier behind what was flushed, where anything has changed since the last.
@@ -446,7 +506,7 @@ impl Worker {
         if self.held.is_empty() {
             return;
         }
-        let sources = self.marks(now);
+        let sources = self.marks();
         self.barriers += 1;
         let barrier = Barrier { worker: self.id, number: self.barriers, sources };
         self.in_flight = Some(self.barriers);
@@ -456,20 +516,27 @@ impl Worker {
         self.hand_on(exchange);
     }
 
-    fn marks(&mut self, now: Wall) -> Vec<Mark> {
+    fn marks(&mut self) -> Vec<Mark> {
         let sources: Vec<Source> = self.held.keys().copied().collect();
         let mut marks = Vec::with_capacity(sources.len());
         for source in sources {
             let pending =
                 self.decoders.get(usize::from(source.entry.0)).and_then(|decoder| decoder.pending(source));
             let floor = self.unfinished(source.entry);
+            // What the shards have stated of this source's records reaches as far as its whole entry has come here.
+            let common = self.tides.common(source.entry).unwrap_or(EventTime::MIN);
             let Some(held) = self.held.get(&source) else { continue };
-            let clearance = (held.next >= held.committed).then(|| self.clearance(source, held, now));
+            let clearance = (held.next >= held.committed).then(|| self.clearance(source, held).min(common));
             let Some(held) = self.held.get_mut(&source) else { continue };
             let next = pending.map_or(held.next, |pending| pending.min(held.next));
-            let (rewind, seed) = match floor {
-                Some(floor) if self.knobs.rewind => held.rewind.point(floor, next),
-                _ => (next, held.rewind.largest()),
+            let point = match floor {
+                Some(floor) if self.knobs.rewind => held.rewind.point(floor, held.next),
+                _ => (held.next, held.rewind.largest()),
+            };
+            // A line that came in parts is read again from its first part.
+            let (rewind, seed) = match held.parts {
+                Some(parts) if parts.0 < point.0 => parts,
+                _ => point,
             };
             marks.push(Mark { source, epoch: held.epoch, next, rewind: rewind.min(next), seed, clearance });
         }
@@ -541,30 +608,42 @@ impl Worker {
     }
 
     /// Sources were given to us: decide where each begins.
-    fn begin<L: Log, H: Host>(
+    fn begin<L: Log, X: Exchange, H: Host>(
         &mut self,
         log: &mut L,
+        exchange: &mut X,
         host: &mut H,
         assignments: Vec<Assignment>,
     ) -> Result<(), WorkerFault> {
         let now = host.now();
-        // A partition that appears later in a topic we know begins at its first record: nobody has read it.
-        let known: Vec<TopicId> = assignments
-            .iter()
-            .filter(|given| given.committed.is_some() || host.progress(given.source).is_some())
-            .map(|given| given.source.topic)
-            .collect();
         let mut starts = Vec::with_capacity(assignments.len());
+        let mut fresh = Vec::new();
         for given in assignments {
-            let (at, held) = self.decide(&given, known.contains(&given.source.topic), now, host);
-            self.combiner.begin(given.source, at, held.rewind.largest());
+            let span = self.claim(given.source, host)?;
+            let (at, mut held) = self.decide(&given, now, host);
+            let again = span.and_then(|span| self.resume(&given, at, span, &mut held, exchange));
+            let at = held.next;
+            self.combiner.begin(given.source, at, held.rewind.largest(), again);
             starts.push(Start { source: given.source, at });
+            if given.committed.is_none() {
+                fresh.push(Committed {
+                    source: given.source,
+                    next: held.committed,
+                    metadata: Metadata {
+                        rewind: at.min(held.committed),
+                        seed: held.rewind.largest(),
+                        epoch: held.epoch,
+                    }
+                    .text(),
+                });
+            }
             self.held.insert(given.source, held);
             let tide = Tide {
                 watermark: self.combiner.watermark(given.source),
                 clearance: self.combiner.watermark(given.source),
                 caught_up: false,
                 stalled: false,
+                departed: false,
                 moved: now,
                 disorder_millis: 0,
             };
@@ -572,23 +651,36 @@ impl Worker {
         }
         log.start(&starts).map_err(WorkerFault::Log)?;
         log.pause(self.paused).map_err(WorkerFault::Log)?;
-        // `start: latest` is settled by committing it at once with the next barrier.
+        // Where reading begins is settled at once: `latest` said again a minute later would skip that minute.
+        if !fresh.is_empty() {
+            match log.commit(&fresh) {
+                // Said again with the first barrier.
+                Ok(()) | Err(LogFault::Retriable(_)) => {}
+                Err(fault) => return Err(WorkerFault::Log(fault)),
+            }
+        }
+        // The shards hear of them before anything else of their entries closes.
+        self.flush(log, exchange, now);
         self.barrier_at = Wall::default();
         Ok(())
     }
 
-    fn decide<H: Host>(&mut self, given: &Assignment, known: bool, now: Wall, host: &H) -> (Offset, Held) {
+    fn decide<H: Host>(&mut self, given: &Assignment, now: Wall, host: &H) -> (Offset, Held) {
         let metadata = given.committed.as_ref().and_then(|(_, text)| Metadata::parse(text));
-        let epoch = now.millis().max(metadata.map_or(0, |metadata| metadata.epoch + 1));
+        let stored = host.progress(given.source);
+        // Clocks differ; the assignment that comes later must still be the later one.
+        let before = metadata.map(|metadata| metadata.epoch).max(stored.map(|stored| stored.epoch));
+        let epoch = now.millis().max(before.map_or(0, |before| before + 1));
         let committed = match &given.committed {
             Some((offset, _)) => Some(*offset),
-            None => host.progress(given.source),
+            None => stored.map(|stored| stored.next),
         };
-        let (mut at, seed) = match (committed, metadata) {
+        // A partition that appears in an entry that is being read begins at its first record: nobody has read it.
+        let (mut at, mut seed) = match (committed, metadata) {
             (Some(next), Some(metadata)) if self.knobs.rewind => (metadata.rewind.min(next), metadata.seed),
             (Some(next), Some(metadata)) => (next, metadata.seed),
             (Some(next), None) => (next, None),
-            (None, _) if known => (given.low, None),
+            (None, _) if is_later(host.read_since(given.source.entry), now) => (given.low, None),
             (None, _) => (given.fresh, None),
         };
         if let Some(next) = committed {
@@ -611,38 +703,78 @@ impl Worker {
                     ),
                     now,
                 );
-                at = given.high;
+                (at, seed) = (given.high, None);
             }
         }
-        at = at.max(given.low);
+        if at < given.low {
+            // What lies between is gone: the seed says nothing of windows that lack it.
+            (at, seed) = (given.low, None);
+        }
         let committed = committed.unwrap_or(at).clamp(given.low, given.high.max(given.low));
-        let mut held = Held {
+        let held = Held {
             epoch,
             rewind: Rewind::seeded(seed),
             next: at,
             covers_from: at,
             committed,
             said: None,
-            skip: None,
+            departures: 0,
             caught_up: false,
             stalled: false,
             moved: now,
             delay: Duration::ZERO,
+            heard: now,
+            parts: None,
             tally: SourceTally::new(given.source),
         };
-        if let Some(span) = self.registry.take(given.source) {
-            let behind = Offset(span.merged_through.0 + 1);
-            if (span.covers_from..=behind).contains(&at) {
-                // The shards hold everything up to there: go on behind it.
-                at = behind.max(given.low);
-                held.rewind = span.rewind;
-                held.covers_from = span.covers_from;
-            } else if at < span.covers_from {
-                held.skip = Some((span.covers_from, span.merged_through));
-            }
-            held.next = at;
-        }
         (at, held)
+    }
+
+    /// Makes a source ours; what the shards hold of it.
+    fn claim<H: Host>(&self, source: Source, host: &mut H) -> Result<Option<Span>, WorkerFault> {
+        let deadline = host.now().plus(self.knobs.revoke_within * 2);
+        loop {
+            match self.registry.take(source, self.id) {
+                Ok(span) => return Ok(span),
+                Err(StillHeld) if host.now() < deadline => host.nap(Duration::from_millis(5)),
+                Err(StillHeld) => {
+                    let said = format!(
+                        "another worker of this process has not given up partition {}, which the group gave to us",
+                        source.partition
+                    );
+                    return Err(WorkerFault::Log(LogFault::Fatal(said)));
+                }
+            }
+        }
+    }
+
+    /// Goes on behind what the shards of this process hold of a source, where they hold all of it and reading would
+    /// begin within. Otherwise they forget it, as far as they can; hands out the offsets, first and last, of what they
+    /// may hold all the same.
+    fn resume<X: Exchange>(
+        &mut self,
+        given: &Assignment,
+        at: Offset,
+        span: Span,
+        held: &mut Held,
+        exchange: &X,
+    ) -> Option<(Offset, Offset)> {
+        held.departures = span.departures;
+        // A log that ends before what was read of it is another log, made anew.
+        let same = span.next <= given.high;
+        if same && span.whole && (span.covers_from..=span.next).contains(&at) && given.low <= span.next {
+            held.rewind = span.rewind;
+            held.delay = span.delay;
+            held.covers_from = span.covers_from;
+            held.next = span.next;
+            return None;
+        }
+        if span.whole {
+            held.departures += 1;
+        }
+        // Where another worker says so too, the shards heed the first.
+        self.say_left(given.source, held.departures, exchange);
+        (same && at < span.next).then_some((span.covers_from, Offset(span.next.0 - 1)))
     }
 
     /// States that records were lost before they could be read.
@@ -685,10 +817,10 @@ impl Worker {
             let now = host.now();
             self.flush(log, exchange, now);
         }
+        let now = host.now();
         for source in sources {
-            self.leave(*source, exchange);
+            self.leave(*source, now);
         }
-        self.hand_on(exchange);
         log.release(sources).map_err(WorkerFault::Log)
     }
 
@@ -719,20 +851,23 @@ impl Worker {
     }
 
     /// Forgets a source, and notes what the shards hold of it.
-    fn leave<X: Exchange>(&mut self, source: Source, exchange: &X) {
+    fn leave(&mut self, source: Source, now: Wall) {
         let Some(held) = self.held.remove(&source) else { return };
-        if held.next > held.covers_from {
-            let merged_through = Offset(held.next.0 - 1);
-            self.registry
-                .leave(source, Span { covers_from: held.covers_from, merged_through, rewind: held.rewind });
-        }
+        let span = Span {
+            covers_from: held.covers_from,
+            next: held.next,
+            rewind: held.rewind,
+            delay: held.delay,
+            departures: held.departures,
+            since: now,
+            whole: true,
+        };
+        self.registry.leave(source, span);
+        self.departing.push(source);
         self.combiner.end(source);
         if let Some(decoder) = self.decoders.get_mut(usize::from(source.entry.0)) {
             decoder.forget(source);
         }
-        self.tides.remove(source);
-        for thread in 0..exchange.threads() {
-            self.waiting.push_back((thread, Freight::Left(source)));
-        }
+        self.tides.leave(source);
     }
 }

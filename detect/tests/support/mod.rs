@@ -178,16 +178,31 @@ impl Rig {
     }
 
     pub(crate) fn begin(&mut self, source: Source, at: i64, seed: Option<i64>) {
-        self.offsets.insert(source, at);
-        self.combiner.begin(source, Offset(at), seed.map(EventTime::from_millis));
+        self.begin_again(source, at, seed, None);
     }
 
-    /// A source leaves this process.
-    pub(crate) fn leave(&mut self, source: Source) {
+    /// Reading begins where the shards held some of it once already.
+    pub(crate) fn begin_again(
+        &mut self,
+        source: Source,
+        at: i64,
+        seed: Option<i64>,
+        again: Option<(Offset, Offset)>,
+    ) {
+        self.offsets.insert(source, at);
+        self.combiner.begin(source, Offset(at), seed.map(EventTime::from_millis), again);
+    }
+
+    /// A source is given up; it is expected back.
+    pub(crate) fn give_up(&mut self, source: Source) {
         self.merge();
         self.combiner.end(source);
+    }
+
+    /// It did not come back.
+    pub(crate) fn left(&mut self, source: Source, times: u32) {
         for shard in &mut self.shards {
-            shard.left(source);
+            shard.left(source, times, &mut self.signals);
         }
     }
 

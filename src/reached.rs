@@ -1,0 +1,51 @@
+//! How far sources have come as the store has it: for a group whose offsets Kafka has forgotten, and for partitions that
+//! appear in a topic that is being read already.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, RwLock};
+
+use beaconfire_model::{EntryId, Names, Source, Wall};
+use beaconfire_pipeline::Known;
+use beaconfire_store::Progress;
+
+/// What the store has said of sources' progress, and what was written since. `Clone` shares it.
+#[derive(Debug, Clone, Default)]
+pub struct Reached(Arc<Inner>);
+
+#[derive(Debug, Default)]
+struct Inner {
+    names: Names,
+    /// The names of the entries of `kafka.topics`.
+    entries: Vec<String>,
+    known: RwLock<BTreeMap<(String, i32), (String, Known)>>,
+}
+
+impl Reached {
+    /// Nothing yet.
+    pub fn new(names: Names, entries: Vec<String>) -> Self {
+        Self(Arc::new(Inner { names, entries, known: RwLock::default() }))
+    }
+
+    /// What is known of one source.
+    pub fn of(&self, source: Source) -> Option<Known> {
+        let known = self.0.known.read().unwrap_or_else(|poisoned| poisoned.into_inner());
+        known.get(&(self.0.names.name(source.topic).to_string(), source.partition)).map(|(_, known)| *known)
+    }
+
+    /// Since when an entry is read, by whom ever: the first of the assignments that stand.
+    pub fn read_since(&self, entry: EntryId) -> Option<Wall> {
+        let name = self.0.entries.get(usize::from(entry.0))?;
+        let known = self.0.known.read().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let of_entry = known.values().filter(|(entry, _)| entry == name);
+        of_entry.map(|(_, known)| Wall::from_millis(known.epoch)).min()
+    }
+
+    /// Takes over what the store says.
+    pub fn note(&self, progress: &[Progress]) {
+        let mut known = self.0.known.write().unwrap_or_else(|poisoned| poisoned.into_inner());
+        for source in progress {
+            let said = Known { next: source.next, epoch: source.epoch };
+            known.insert((source.topic.clone(), source.partition), (source.entry.clone(), said));
+        }
+    }
+}
