@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use axum::http::{Method, StatusCode};
 use beaconfire_api::Case;
@@ -9,7 +10,7 @@ use beaconfire_incident::{Command, RulePeak};
 use beaconfire_model::{Kind, Severity, Subject, SubjectKind, Untrusted};
 use beaconfire_outbox::Fate;
 
-use crate::fake::{Fake, flood, small};
+use crate::fake::{Fake, flood, now, small};
 use crate::harness::{ask, get, open, secret, surface, with_tokens};
 
 const BROWSER: &str = "accept: text/html,application/xhtml+xml";
@@ -88,6 +89,8 @@ async fn the_page_of_an_incident_answers_what_one_asks_at_night() {
         "would ban",
         "450 mailbox busy",
         "after 3 failed tries",
+        "told &quot;open&quot; ",
+        "last 7,",
         "Acknowledge",
         "href=\"https://wiki.example.com/shop\"",
         "beaconfire incidents ack",
@@ -119,6 +122,45 @@ async fn nothing_wrong_says_that_we_are_alive() {
     *desk.last_record.lock().unwrap() = None;
     let page = get(&router, "/", &[BROWSER]).await.body;
     assert!(page.contains("No record has arrived yet") && page.contains("no record yet"), "{page}");
+}
+
+#[tokio::test]
+async fn who_cannot_see_does_not_call_it_quiet() {
+    let desk = Fake::empty();
+    let router = open(&desk);
+    desk.kafka_down.store(true, Ordering::Relaxed);
+    let page = get(&router, "/", &[BROWSER]).await.body;
+    assert!(page.contains("No open incidents") && page.contains("found when it does"), "{page}");
+    assert!(!page.contains("All quiet"), "{page}");
+    desk.kafka_down.store(false, Ordering::Relaxed);
+    *desk.last_record.lock().unwrap() = Some(now().minus(Duration::from_secs(600)));
+    let page = get(&router, "/", &[BROWSER]).await.body;
+    assert!(page.contains("Nothing comes in") && !page.contains("All quiet"), "{page}");
+}
+
+#[tokio::test]
+async fn a_finding_has_no_rate_and_nobody_who_takes_part() {
+    let target = Subject::new(SubjectKind::Workload, "shop/a");
+    let desk = with(vec![small(Kind::Intrusion, Severity::Critical, target, 1)]);
+    let router = open(&desk);
+    let page = get(&router, &page_of(&desk), &[BROWSER]).await.body;
+    assert!(page.contains("May still be going on.") && page.contains("Last found at most 1 min"), "{page}");
+    assert!(!page.contains("Over the limit") && !page.contains("participant"), "{page}");
+    let list = get(&router, "/", &[BROWSER]).await.body;
+    assert!(list.contains("Intrusion on shop/a") && !list.contains("participant"), "{list}");
+}
+
+#[tokio::test]
+async fn samples_that_read_alike_are_shown_once() {
+    let mut case = flood();
+    let samples = &mut case.dossier.samples;
+    let first = samples[0].clone();
+    samples.extend([first.clone(), first]);
+    let desk = with(vec![case]);
+    let page = get(&open(&desk), &page_of(&desk), &[BROWSER]).await.body;
+    assert_eq!(page.matches("GET /cart?[redacted] 200").count(), 1);
+    assert_eq!(page.matches(" alike").count(), 1);
+    assert!(page.contains("and 2 alike"), "{page}");
 }
 
 #[tokio::test]

@@ -39,6 +39,7 @@ pub(crate) struct Fake {
     pub(crate) next_cursor: Mutex<Option<String>>,
     pub(crate) last_record: Mutex<Option<Wall>>,
     pub(crate) store_down: AtomicBool,
+    pub(crate) kafka_down: AtomicBool,
     registry: Registry,
 }
 
@@ -201,7 +202,7 @@ impl Desk for Fake {
             installation: "4f2a".into(),
             started: now().minus(Duration::from_secs(3 * 3600)),
             last_record: *self.last_record.lock().unwrap(),
-            kafka_up: Some(true),
+            kafka_up: Some(!self.kafka_down.load(Ordering::Relaxed)),
             lag_records: Some(0),
             store_up: !down,
             receivers: vec![
@@ -273,6 +274,9 @@ pub(crate) fn small(kind: Kind, severity: Severity, target: Subject, minutes_ago
     };
     let labels = [("alertname", rule), ("kind", kind.name()), ("service", &*target.value)];
     let labels = labels.into_iter().collect::<Labels>();
+    // As the fold has it: what is attacked does not take part.
+    let participants: Vec<_> =
+        (subject != target).then(|| participant(subject.clone(), observed)).into_iter().collect();
     let incident = Incident {
         id: IncidentId::of(&fingerprint, 1),
         fingerprint,
@@ -296,7 +300,7 @@ pub(crate) fn small(kind: Kind, severity: Severity, target: Subject, minutes_ago
         acknowledged: None,
         closed_through: None,
         revision: 1,
-        participants_total: 1,
+        participants_total: participants.len() as u64,
         participants_estimated: false,
         stale: false,
     };
@@ -310,7 +314,7 @@ pub(crate) fn small(kind: Kind, severity: Severity, target: Subject, minutes_ago
     let dossier = Dossier {
         incident,
         signals: Vec::new(),
-        participants: vec![participant(subject, observed)],
+        participants,
         timeline: vec![opened],
         samples: Vec::new(),
         points: Vec::new(),
@@ -437,17 +441,18 @@ pub(crate) fn flood() -> Case {
         row("pager", "pagerduty-0", Fate::Delivered),
         row("mail", "email-0", Fate::Pending),
     ];
-    let attempt = |seconds, receiver: &str, outcome: &str, said: Option<&str>| DeliveryFacts {
-        at: now().minus(Duration::from_secs(seconds)),
-        receiver: receiver.into(),
-        integration: "x-0".into(),
-        action: "open".into(),
-        outcome: outcome.into(),
-        said: said.map(str::to_owned),
-    };
+    let attempt =
+        |seconds, (receiver, integration): (&str, &str), outcome: &str, said: Option<&str>| DeliveryFacts {
+            at: now().minus(Duration::from_secs(seconds)),
+            receiver: receiver.into(),
+            integration: integration.into(),
+            action: "open".into(),
+            outcome: outcome.into(),
+            said: said.map(str::to_owned),
+        };
     case.deliveries = vec![
-        attempt(359, "pager", "accepted", None),
-        attempt(300, "mail", "deferred", Some("450 mailbox busy")),
+        attempt(359, ("pager", "pagerduty-0"), "accepted", None),
+        attempt(300, ("mail", "email-0"), "deferred", Some("450 mailbox busy")),
     ];
     case.decisions = vec![
         decision(11, "203.0.113.7", Action::Ban, Mode::DryRun, Duration::from_secs(340)),

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::Fault;
 use super::run::{Stop, block_on, log_to_stderr};
+use crate::demo::traffic::{FINDING, FLOOD, LOGIN};
 use crate::demo::{Demo, Wishes};
 
 /// What the demo is asked for.
@@ -43,10 +44,14 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Fault> {
         let demo = Demo::start(&wishes).await?;
         say(&format!(
             "Beaconfire demo: open {} (ctrl-c ends it).\n\
-             A shop's traffic runs through an embedded Kafka broker. A flood begins after 3 s, a login attack after \
-             12 s, a miner is found after 20 s.\n\
+             A shop's traffic runs through an embedded Kafka broker. A flood begins after {:.0} s, a login attack \
+             after {:.0} s, a miner is found after {:.0} s; incidents resolve by themselves about a minute and a \
+             half after their attack.\n\
              Below is what email, Slack and PagerDuty would have received:\n",
-            demo.url()
+            demo.url(),
+            FLOOD.start as f64 / speed,
+            LOGIN.start as f64 / speed,
+            FINDING as f64 / speed,
         ));
         let mut interrupted = false;
         let asked = async {

@@ -207,7 +207,7 @@ impl Receivers {
                 (None, Some(_)) => "reply",
                 (None, None) => "message",
             };
-            print(&format!("slack      {what} in {}: {}", message.channel, first_line(&message.text)));
+            print(&format!("slack      {what}: {}", first_line(&message.text)));
             if at < self.messages.len() {
                 self.messages[at] = message.updates;
             } else {

@@ -25,10 +25,12 @@ pub const API: &str = "api-access";
 /// The topic of run-time findings.
 pub const RUNTIME: &str = "runtime-falco";
 
-/// When the attacks begin and end, from the demo's start.
-const FLOOD: std::ops::Range<u64> = 3..40;
-const LOGIN: std::ops::Range<u64> = 12..35;
-const FINDING: u64 = 20;
+/// When the flood begins and ends, in seconds from the demo's start.
+pub const FLOOD: std::ops::Range<u64> = 3..40;
+/// When the login attack does.
+pub const LOGIN: std::ops::Range<u64> = 12..35;
+/// When the miner is found.
+pub const FINDING: u64 = 20;
 
 /// The flood's address (TEST-NET-3, RFC 5737: nobody's).
 pub const FLOODER: &str = "203.0.113.66";

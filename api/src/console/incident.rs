@@ -3,13 +3,13 @@
 
 use std::time::Duration;
 
-use beaconfire_incident::{Incident, RatePoint, RulePeak, Status};
+use beaconfire_incident::{Incident, RatePoint, RulePeak, SampleRow, Status};
 use beaconfire_model::Wall;
 use beaconfire_outbox::{Fate, Row};
 use beaconfire_throttle::{Decision, Mode};
 use maud::{Markup, html};
 
-use super::chart::chart;
+use super::chart::{axis, chart};
 use super::list::{severity, status, who};
 use super::words::{ago, amount, clean, count, moment, moment_ago, plural, span};
 use crate::auth::Caller;
@@ -21,6 +21,8 @@ const PARTICIPANTS_MAX: usize = 20;
 const CHARTS_MAX: usize = 3;
 /// Attempts on the page.
 const ATTEMPTS_MAX: usize = 20;
+/// Samples on the page, those that read alike counted once.
+const SAMPLES_MAX: usize = 10;
 /// Decisions on the page.
 const DECISIONS_MAX: usize = 20;
 /// A fact this recent means that it goes on.
@@ -44,11 +46,11 @@ impl View<'_> {
                 div {
                     section.card { h2 { "Why it fired" } (self.why()) (self.charts()) }
                     section.card.late { h2 { "Timeline" } (self.timeline()) }
-                    (self.samples())
                 }
                 div {
                     section.card { h2 { "What was done" } (self.decisions()) (self.notifications()) }
-                    section.card { h2 { "Who" } (self.who()) }
+                    (self.who())
+                    (self.samples())
                 }
             }
             (self.terminal())
@@ -65,14 +67,14 @@ impl View<'_> {
             section class={ "head " (incident.severity.name()) } {
                 p.badges {
                     (severity(incident)) " " (status(incident)) " "
-                    span.dim { (incident.kind.name()) " · " (incident.target.kind.name()) " " (clean(&incident.target.value, 200)) }
+                    span.dim { "· " (incident.kind.name()) " · " (incident.target.kind.name()) " " (clean(&incident.target.value, 200)) }
                 }
                 h1 { (title) }
                 p.still { (self.still()) }
                 dl.facts {
                     div { dt { "Started" } dd { (moment_ago(incident.started_at.millis(), self.now)) } }
-                    div { dt { "Last seen" } dd { (moment_ago(incident.holds_until.millis(), self.now)) } }
-                    div { dt { "Lasted" } dd { (span(incident.holds_until.since(incident.started_at))) } }
+                    div { dt { (self.until()) } dd { (moment_ago(incident.holds_until.millis(), self.now)) } }
+                    div { dt { (self.lasts()) } dd { (span(incident.holds_until.since(incident.started_at))) } }
                     div { dt { "Detected" } dd { (moment(incident.detected_at.millis())) } }
                 }
                 @if let Some(runbook) = self.case.runbook.as_deref().filter(|url| is_web(url)) {
@@ -82,6 +84,25 @@ impl View<'_> {
         }
     }
 
+    /// Whether a single record makes it: a finding has no rate that could fall.
+    fn is_finding(&self) -> bool {
+        let rules = &self.incident().rules;
+        !rules.is_empty() && rules.iter().all(|(_, peak)| peak.threshold <= 0.0)
+    }
+
+    fn until(&self) -> &'static str {
+        if self.is_finding() { "In the window until" } else { "Over the limit until" }
+    }
+
+    fn lasts(&self) -> &'static str {
+        if self.incident().status == Status::Resolved { "Lasted" } else { "Lasted so far" }
+    }
+
+    /// The longest window of its rules: what has stopped can look alive for so long.
+    fn window(&self) -> Duration {
+        self.incident().rules.iter().map(|(_, peak)| peak.window).max().unwrap_or_default()
+    }
+
     /// Is it still happening? The first question, in words.
     fn still(&self) -> Markup {
         let incident = self.incident();
@@ -89,14 +110,20 @@ impl View<'_> {
         let quiet = self.now.as_event_time().since(incident.holds_until);
         html! {
             @if incident.status == Status::Resolved {
-                span class="dot good" aria-hidden="true" {} b { "Over." } " Last seen " (ago(last, self.now))
+                span class="dot good" aria-hidden="true" {} b { "Over." } " " (self.until()) " " (ago(last, self.now))
                 @match (&incident.resolved_by, incident.resolved_at) {
                     (Some(by), Some(at)) => { "; closed by " (clean(by, 64)) " " (ago(at.millis(), self.now)) "." }
                     (None, Some(at)) => { "; resolved by itself " (ago(at.millis(), self.now)) "." }
                     _ => { "." }
                 }
             } @else if quiet <= STILL {
-                span class="dot bad" aria-hidden="true" {} b { "Still happening." } " Last seen " (ago(last, self.now)) "."
+                span class="dot bad" aria-hidden="true" {}
+                @if self.is_finding() {
+                    b { "May still be going on." } " Last found at most " (span(quiet + self.window())) " ago."
+                } @else {
+                    b { "Still happening." } " Over the limit " (ago(last, self.now))
+                    span.dim { ", counted over " (span(self.window())) } "."
+                }
             } @else {
                 span class="dot warn" aria-hidden="true" {} b { "Quiet for " (span(quiet)) "." }
                 " It resolves by itself when it stays so."
@@ -169,13 +196,14 @@ impl View<'_> {
 
     fn charts(&self) -> Markup {
         let points = &self.case.dossier.points;
+        let Some(axis) = axis(points) else { return html! {} };
         let charts: Vec<Markup> = self
             .rules()
             .into_iter()
             .filter_map(|(rule, peak)| {
                 let own: Vec<RatePoint> =
                     points.iter().filter(|point| &*point.rule == rule).cloned().collect();
-                (!own.is_empty()).then(|| chart(&clean(rule, 120), peak, &own))
+                (!own.is_empty()).then(|| chart(&clean(rule, 120), peak, &own, axis))
             })
             .take(CHARTS_MAX)
             .collect();
@@ -187,23 +215,27 @@ impl View<'_> {
             &self.case.dossier.participants[..self.case.dossier.participants.len().min(PARTICIPANTS_MAX)];
         let beyond = self.incident().participants_total.saturating_sub(shown.len() as u64);
         html! {
-            p { (who(self.incident())) }
+            // A finding in a workload, or the errors of a service, have nobody who takes part.
             @if !shown.is_empty() {
-                table.numbers.who {
-                    thead { tr { th { "Who" } th { "Peak" } th { "First seen" } th { "Last seen" } } }
-                    tbody {
-                        @for one in shown {
-                            tr {
-                                td.wrap { (clean(&one.subject.value, 120)) }
-                                td.n { (amount(one.events.0, 0.0)) }
-                                td { (ago(one.first_seen.0.millis(), self.now)) }
-                                td { (ago(one.last_seen.0.millis(), self.now)) }
+                section.card {
+                    h2 { "Who" }
+                    p { (who(self.incident())) }
+                    table.numbers.who {
+                        thead { tr { th { "Who" } th { "Peak" } th { "First seen" } th { "Last seen" } } }
+                        tbody {
+                            @for one in shown {
+                                tr {
+                                    td.wrap { (clean(&one.subject.value, 120)) }
+                                    td.n { (amount(one.events.0, 0.0)) }
+                                    td { (ago(one.first_seen.0.millis(), self.now)) }
+                                    td { (ago(one.last_seen.0.millis(), self.now)) }
+                                }
                             }
                         }
                     }
+                    @if beyond > 0 { p.dim { "and " (count(beyond)) " more" } }
                 }
             }
-            @if beyond > 0 { p.dim { "and " (count(beyond)) " more" } }
         }
     }
 
@@ -214,6 +246,9 @@ impl View<'_> {
             @if decisions.is_empty() { p.dim { "Nobody was throttled." } } @else {
                 ul.plain { @for decision in decisions.iter().rev().take(DECISIONS_MAX) { (self.decision(decision)) } }
                 @if decisions.len() > DECISIONS_MAX { p.dim { "and " (count((decisions.len() - DECISIONS_MAX) as u64)) " more" } }
+                @if decisions.iter().all(|decision| decision.key.mode == Mode::DryRun) {
+                    p.dim { "A dry run stops nobody. Bouncers are told with " code { "throttle.mode: enforce" } "." }
+                }
             }
         }
     }
@@ -262,14 +297,25 @@ impl View<'_> {
             li {
                 span class={ "badge " (class) } { (fate.replace('_', " ")) } " "
                 b { (clean(&row.key.receiver, 80)) } span.dim { " " (clean(&row.key.integration, 80)) }
+                @if let Some(last) = self.last_told(row) {
+                    span.dim { ", told \"" (clean(&last.action, 40)) "\" " (ago(last.at.millis(), self.now)) }
+                }
                 @if let Some(action) = row.next_action() {
-                    ": still to tell: " (action.name())
+                    "; still to tell: " (action.name())
                     @if row.attempts > 0 { ", after " (plural(row.attempts.into(), "failed try").replace("trys", "tries")) }
                     ", next " (ago(row.due.millis(), self.now))
                 }
                 @if let Some(error) = &row.last_error { br; span.dim { "last error: " (clean(error, 300)) } }
             }
         }
+    }
+
+    /// What its receiver accepted last.
+    fn last_told(&self, row: &Row) -> Option<&DeliveryFacts> {
+        let own = |attempt: &&DeliveryFacts| {
+            attempt.receiver == row.key.receiver && attempt.integration == row.key.integration
+        };
+        self.case.deliveries.iter().rev().filter(own).find(|attempt| attempt.outcome == "accepted")
     }
 
     fn attempt(&self, attempt: &DeliveryFacts) -> Markup {
@@ -297,18 +343,19 @@ impl View<'_> {
     }
 
     fn samples(&self) -> Markup {
-        let samples = &self.case.dossier.samples;
+        let samples = distinct(&self.case.dossier.samples);
         html! {
             @if !samples.is_empty() {
                 section.card.late {
                     h2 { "Samples" }
                     ul.samples {
-                        @for sample in samples.iter().take(10) {
+                        @for (sample, alike) in samples.iter().take(SAMPLES_MAX) {
                             li {
                                 span.dim { (moment(sample.time.millis())) }
                                 @if let Some(client) = sample.client { " " b { (client) } }
                                 code { (sample.text.clean()) }
                                 @if !sample.by.clean().is_empty() { code.dim { (sample.by.clean()) } }
+                                @if *alike > 0 { span.dim { "and " (alike) " alike" } }
                             }
                         }
                     }
@@ -326,6 +373,21 @@ impl View<'_> {
         );
         html! { section.card { h2 { "From a terminal" } pre { (commands) } p.dim { "Incident " code { (id) } } } }
     }
+}
+
+/// Samples that do not read alike, each with how many more there are of it: a flood's ten lines are often one.
+fn distinct(samples: &[SampleRow]) -> Vec<(&SampleRow, usize)> {
+    let mut distinct: Vec<(&SampleRow, usize)> = Vec::new();
+    for sample in samples {
+        let same = |(held, _): &&mut (&SampleRow, usize)| {
+            held.client == sample.client && held.text == sample.text && held.by == sample.by
+        };
+        match distinct.iter_mut().find(same) {
+            Some((_, alike)) => *alike += 1,
+            None => distinct.push((sample, 0)),
+        }
+    }
+    distinct
 }
 
 /// `(1.4×)`: how far beyond the line, where that means anything.

@@ -4,6 +4,7 @@ use beaconfire_incident::{Incident, Status, title};
 use beaconfire_model::Wall;
 use maud::{Markup, html};
 
+use super::strip::QUIET_INPUT;
 use super::words::{ago, clean, plural, span};
 use crate::{Page, StatusFacts};
 
@@ -29,17 +30,31 @@ pub(super) fn page(
     }
 }
 
+/// "All quiet" is said only where we would hear of something: who cannot see has found nothing either.
 fn all_quiet(status: Option<&StatusFacts>, now: Wall) -> Markup {
     let last = status.and_then(|status| status.last_record);
+    let blind = match (status, last) {
+        (None, _) => Some("Our own status does not answer: nothing can be said of what is not listed."),
+        (Some(status), _) if status.kafka_up == Some(false) => {
+            Some("Kafka does not answer: what happens now is found when it does.")
+        }
+        (Some(status), _) if !status.store_up => {
+            Some("The store takes nothing: what happens now is kept in Kafka, and told when it works again.")
+        }
+        (_, None) => Some("Check the brokers, the topics and the group's rights."),
+        (_, Some(at)) if now.since(at) > QUIET_INPUT => Some("Nothing comes in. Do the topics get records?"),
+        _ => None,
+    };
     html! {
         section.card.quiet {
-            p.large { "All quiet" }
+            p.large { @if blind.is_some() { "No open incidents" } @else { "All quiet" } }
             p.dim {
                 @match last {
                     Some(at) => { "Last record " (ago(at.millis(), now)) "." }
-                    None => { "No record has arrived yet: check the brokers, the topics and the group's rights." }
+                    None => { "No record has arrived yet." }
                 }
             }
+            @if let Some(blind) = blind { p { (blind) } }
         }
     }
 }
@@ -47,7 +62,7 @@ fn all_quiet(status: Option<&StatusFacts>, now: Wall) -> Markup {
 fn table(incidents: &[Incident], now: Wall) -> Markup {
     html! {
         table.incidents {
-            thead { tr { th { "Severity" } th { "What" } th { "Target" } th { "Who" } th { "Age" } th { "Status" } } }
+            thead { tr { th { "Severity" } th { "What" } th { "Target" } th { "Who" } th { "When" } th { "Status" } } }
             tbody { @for incident in incidents { (row(incident, now)) } }
         }
     }
@@ -60,9 +75,12 @@ fn row(incident: &Incident, now: Wall) -> Markup {
             td { (severity(incident)) }
             td.what { a href={ "/incidents/" (incident.id) } { (clean(&title(incident), 400)) } }
             td.target { span.dim { (incident.target.kind.name()) " " } (clean(&incident.target.value, 80)) }
-            td { (who(incident)) }
+            td { @if incident.participants_total > 0 { (who(incident)) } }
             td.age {
-                @if resolved { "lasted " (span(incident.holds_until.since(incident.started_at))) }
+                @if resolved {
+                    (ago(incident.holds_until.millis(), now))
+                    span.dim { ", for " (span(incident.holds_until.since(incident.started_at))) }
+                }
                 @else { (ago(incident.started_at.millis(), now)) }
             }
             td { (status(incident)) }

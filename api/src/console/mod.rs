@@ -193,13 +193,15 @@ impl Page<'_> {
                     link rel="stylesheet" href={ "/assets/" (*STYLE_NAME) };
                 }
                 body {
-                    header.top {
-                        a.brand href="/" { "Beaconfire" }
-                        @if let Some(caller) = self.caller {
-                            span.dim { (words::clean(&caller.name, 64)) " · " (caller.role.name()) }
+                    header {
+                        div.top {
+                            a.brand href="/" { "Beaconfire" }
+                            @if let Some(caller) = self.caller {
+                                span.dim { (words::clean(&caller.name, 64)) " · " (caller.role.name()) }
+                            }
                         }
+                        @if let Some(status) = self.status { (strip::strip(status, self.now)) }
                     }
-                    @if let Some(status) = self.status { (strip::strip(status, self.now)) }
                     main { (body) }
                 }
             }

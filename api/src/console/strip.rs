@@ -9,7 +9,7 @@ use super::words::{ago, clean, count, span};
 use crate::{DeskError, ReceiverFacts, StatusFacts};
 
 /// Input without a record for this long is shown as doubtful.
-const QUIET_INPUT: Duration = Duration::from_secs(300);
+pub(super) const QUIET_INPUT: Duration = Duration::from_secs(300);
 /// A receiver with something waiting for this long is shown as doubtful.
 const SLOW_RECEIVER: Duration = Duration::from_secs(60);
 
