@@ -1,6 +1,7 @@
 //! All tests of the whole binary: one test binary, so that the workspace is linked once.
 
 mod cli;
+mod docs;
 #[allow(dead_code, unreachable_pub, reason = "parts of scenarios; each uses some")]
 mod harness;
 #[allow(dead_code, unreachable_pub, reason = "parts of scenarios; each uses some")]
