@@ -87,7 +87,7 @@ impl View<'_> {
     /// Whether a single record makes it: a finding has no rate that could fall.
     fn is_finding(&self) -> bool {
         let rules = &self.incident().rules;
-        !rules.is_empty() && rules.iter().all(|(_, peak)| peak.threshold <= 0.0)
+        !rules.is_empty() && rules.values().all(|peak| peak.threshold <= 0.0)
     }
 
     fn until(&self) -> &'static str {
@@ -100,7 +100,7 @@ impl View<'_> {
 
     /// The longest window of its rules: what has stopped can look alive for so long.
     fn window(&self) -> Duration {
-        self.incident().rules.iter().map(|(_, peak)| peak.window).max().unwrap_or_default()
+        self.incident().rules.values().map(|peak| peak.window).max().unwrap_or_default()
     }
 
     /// Is it still happening? The first question, in words.
