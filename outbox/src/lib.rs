@@ -14,6 +14,6 @@ pub use desire::{Receivers, desire, orphaned};
 pub use ledger::LedgerLine;
 pub use outcome::{Handle, Outcome};
 pub use pace::{Pace, Rate};
-pub use route::{Integration, IntegrationKind, Route, Routed};
+pub use route::{Integration, IntegrationKind, Route, Routed, Verdict, Visit};
 pub use row::{Action, Fate, Lane, Row, RowKey, Suppressed, Told};
 pub use settle::{RetryKnobs, settle};

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use beaconfire_model::{Labels, Matchers};
+use beaconfire_model::{Labels, Matcher, Matchers};
 
 /// What kind of integration it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -62,49 +62,88 @@ pub struct Routed {
     pub why: Vec<String>,
 }
 
+/// One route of the tree, and what became of labels there.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Visit<'a> {
+    /// The route.
+    pub route: &'a Route,
+    /// Its parent's place among the visits; the root has none.
+    pub parent: Option<usize>,
+    /// Its receiver, or the one it has from its parents.
+    pub receiver: Option<&'a Arc<str>>,
+    /// What became of the labels.
+    pub verdict: Verdict<'a>,
+}
+
+/// What became of labels at one route.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Verdict<'a> {
+    /// They match, and no child takes them: the receiver is told.
+    Told,
+    /// They match, and a child takes them.
+    Passed,
+    /// They do not match this one.
+    Unmatched(&'a Matcher),
+    /// An earlier sibling took them and does not continue: it was not asked.
+    Skipped,
+}
+
 impl Route {
     /// The receivers that labels reach, each once, in the order of the tree: a matching child takes the incident from
     /// its parent, `continue` lets later siblings have it too, the parent has it where no child does.
     pub fn resolve(&self, labels: &Labels) -> Vec<Routed> {
-        let mut reached = Vec::new();
-        self.descend(labels, None, &mut Vec::new(), &mut reached);
-        let mut seen = Vec::new();
-        reached.retain(|routed: &Routed| {
-            let new = !seen.contains(&routed.receiver);
-            if new {
-                seen.push(routed.receiver.clone());
+        let visits = self.walk(labels);
+        let mut reached: Vec<Routed> = Vec::new();
+        for (at, visit) in visits.iter().enumerate() {
+            let (Verdict::Told, Some(receiver)) = (visit.verdict, visit.receiver) else { continue };
+            if reached.iter().all(|routed| routed.receiver != *receiver) {
+                reached.push(Routed { receiver: receiver.clone(), why: way(&visits, at) });
             }
-            new
-        });
+        }
         reached
     }
 
-    fn descend(
-        &self,
+    /// What becomes of labels at every route that is looked at, parents before children, in the order of the tree.
+    pub fn walk(&self, labels: &Labels) -> Vec<Visit<'_>> {
+        let mut visits = Vec::new();
+        self.descend(labels, None, None, &mut visits);
+        visits
+    }
+
+    /// Whether the labels match here.
+    fn descend<'a>(
+        &'a self,
         labels: &Labels,
-        inherited: Option<&Arc<str>>,
-        way: &mut Vec<String>,
-        reached: &mut Vec<Routed>,
+        parent: Option<usize>,
+        inherited: Option<&'a Arc<str>>,
+        visits: &mut Vec<Visit<'a>>,
     ) -> bool {
-        if !self.matchers.matches(|name| labels.get(name)) {
+        let (here, receiver) = (visits.len(), self.receiver.as_ref().or(inherited));
+        let against = self.matchers.0.iter().find(|matcher| !matcher.matches(labels.get(&matcher.name)));
+        let verdict = against.map_or(Verdict::Told, Verdict::Unmatched);
+        visits.push(Visit { route: self, parent, receiver, verdict });
+        if against.is_some() {
             return false;
         }
-        let depth = way.len();
-        way.extend(self.matchers.0.iter().map(ToString::to_string));
-        let receiver = self.receiver.as_ref().or(inherited);
-        let mut taken = false;
+        let mut over = false;
         for child in &self.routes {
-            if child.descend(labels, receiver, way, reached) {
-                taken = true;
-                if !child.continues {
-                    break;
-                }
+            if over {
+                let receiver = child.receiver.as_ref().or(receiver);
+                let verdict = Verdict::Skipped;
+                visits.push(Visit { route: child, parent: Some(here), receiver, verdict });
+            } else if child.descend(labels, Some(here), receiver, visits) {
+                visits[here].verdict = Verdict::Passed;
+                over = !child.continues;
             }
         }
-        if let (false, Some(receiver)) = (taken, receiver) {
-            reached.push(Routed { receiver: receiver.clone(), why: way.clone() });
-        }
-        way.truncate(depth);
         true
     }
+}
+
+/// The matchers from the root down to a visit.
+fn way(visits: &[Visit<'_>], at: usize) -> Vec<String> {
+    let up = std::iter::successors(Some(at), |at| visits.get(*at)?.parent);
+    let mut routes: Vec<&Route> = up.map(|at| visits[at].route).collect();
+    routes.reverse();
+    routes.iter().flat_map(|route| &route.matchers.0).map(ToString::to_string).collect()
 }

@@ -1,7 +1,7 @@
 //! Alertmanager's routing tree.
 
 use beaconfire_model::Labels;
-use beaconfire_outbox::Route;
+use beaconfire_outbox::{Route, Verdict};
 
 use crate::support::route;
 
@@ -73,5 +73,37 @@ fn a_receiver_reached_twice_is_told_once() {
     check(
         &[("kind", "flood"), ("service", "shop")],
         r#"shop because kind=~"flood|surge" and service="shop""#,
+    );
+}
+
+#[test]
+fn every_route_that_is_looked_at_says_what_became_of_the_labels() {
+    let labels = Labels::from_iter([("kind", "flood"), ("service", "shop")]);
+    let tree = tree();
+    let visits = tree.walk(&labels);
+    let said: Vec<String> = visits
+        .iter()
+        .map(|visit| {
+            let depth = std::iter::successors(visit.parent, |at| visits[*at].parent).count();
+            let verdict = match visit.verdict {
+                Verdict::Told => "told".to_owned(),
+                Verdict::Passed => "passed on".to_owned(),
+                Verdict::Unmatched(matcher) => format!("not {matcher}"),
+                Verdict::Skipped => "not asked".to_owned(),
+            };
+            format!("{}{}: {verdict}", "  ".repeat(depth), visit.receiver.map_or("nobody", |name| name))
+        })
+        .collect();
+    assert_eq!(
+        said,
+        [
+            "mail: passed on",
+            r#"  pager: not severity="critical""#,
+            "  chat: passed on",
+            r#"    chat: not team="edge""#,
+            "    shop: told",
+            "    shop: told",
+            "  late: not asked",
+        ]
     );
 }
