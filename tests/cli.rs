@@ -1,8 +1,21 @@
 //! The commands, run as users run them.
 
+#[path = "../api/tests/fake.rs"]
+mod fake;
+mod instance;
+mod surface;
+mod tell;
+
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
 use serde_json::Value;
 
-use crate::harness::beaconfire::run;
+use crate::harness::beaconfire::{binary, run};
+use crate::harness::eventually;
+
+/// How long anything may take on a machine with other things to do.
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// A log with people, a flood by one client, and a login attack.
 fn log() -> String {
@@ -111,4 +124,83 @@ fn explain_names_fields_and_refuses_unknown_formats() {
     assert!(err.contains("not in this version"), "{err}");
     let (code, _, _) = run(dir.path(), &["no-such-command"], None);
     assert_eq!(code, 2);
+}
+
+#[test]
+fn what_is_promised_for_later_is_refused_by_name() {
+    let dir = tempfile::tempdir().unwrap();
+    for line in [
+        "score a.csv",
+        "render mail --example flood",
+        "silences",
+        "outbox list",
+        "dead-letters show 1",
+        "schema config",
+        "incidents assign 1 mira",
+        "incidents accept 1",
+        "decisions allow 203.0.113.7",
+        "replay --kafka --from 2026-01-02T03:04:05Z",
+        "explain --incident 1",
+        "explain --client 203.0.113.7 a.log",
+    ] {
+        let (code, out, err) = run(dir.path(), &line.split(' ').collect::<Vec<_>>(), None);
+        assert_eq!((code, out.as_str()), (2, ""), "{line}");
+        assert!(err.contains("not in this version") && !err.contains("Usage:"), "{line}: {err}");
+    }
+}
+
+#[test]
+fn formats_that_are_not_known_are_told_from_those_to_come() {
+    let dir = tempfile::tempdir().unwrap();
+    let said = |format: &str| run(dir.path(), &["replay", "--format", format, "-"], Some(b"")).2;
+    assert!(said("haproxy").contains("`haproxy` is not in this version"), "{}", said("haproxy"));
+    assert!(said("combind").contains("did you mean `combined`?"), "{}", said("combind"));
+}
+
+#[test]
+fn completions_know_every_command_and_version_what_was_built() {
+    let dir = tempfile::tempdir().unwrap();
+    let (code, help, _) = run(dir.path(), &["--help"], None);
+    assert_eq!(code, 0);
+    let commands: Vec<&str> = help
+        .lines()
+        .skip_while(|line| *line != "Commands:")
+        .skip(1)
+        .take_while(|line| !line.is_empty())
+        .filter_map(|line| line.strip_prefix("  ")?.split(' ').next().filter(|word| !word.is_empty()))
+        .collect();
+    assert!(commands.len() >= 16, "{commands:?}");
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        let (code, out, _) = run(dir.path(), &["completions", shell], None);
+        assert_eq!(code, 0, "{shell}");
+        for command in &commands {
+            assert!(out.contains(command), "{shell} does not complete {command}");
+        }
+    }
+    let (code, out, _) = run(dir.path(), &["version"], None);
+    assert_eq!(code, 0);
+    let version = format!("beaconfire {}\n", env!("CARGO_PKG_VERSION"));
+    assert!(out.starts_with(&version) && out.contains("librdkafka"), "{out}");
+}
+
+#[test]
+fn ctrl_c_ends_a_command_with_130() {
+    let mut child = Command::new(binary())
+        .args(["explain", "-"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    let pid = child.id();
+    eventually("it listens for ctrl-c", PATIENCE, || catches_interrupts(pid));
+    assert!(Command::new("kill").args(["-INT", &pid.to_string()]).status().unwrap().success());
+    let ended = child.wait().unwrap();
+    assert_eq!(ended.code(), Some(130), "{ended:?}");
+}
+
+/// Whether a process has a handler for SIGINT, which is the second bit.
+fn catches_interrupts(pid: u32) -> bool {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:")).unwrap().trim();
+    u64::from_str_radix(caught, 16).unwrap() & 2 != 0
 }

@@ -1,4 +1,4 @@
-//! A desk in memory, with an attack or two on it. Tests and `examples/console.rs` share it; nothing else does.
+//! A desk in memory, with an attack or two on it. The tests here, those of the commands and `examples/console.rs` share it.
 #![allow(dead_code, reason = "the tests and the example each use a part of it")]
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -89,7 +89,7 @@ impl Complaint {
 }
 
 /// The name nearest to `name`, where it is near enough that a slip is likely.
-pub(crate) fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let plain = |text: &str| text.to_lowercase().replace(['-', '.'], "_");
     let name = plain(name);
     known

@@ -24,7 +24,7 @@ mod raw;
 mod tests;
 mod units;
 
-pub use complain::{Complaint, Level, Spot};
+pub use complain::{Complaint, Level, Spot, nearest};
 pub use config::{Config, Limits, Pipeline, Privacy};
 pub use layers::{Flag, Sources};
 

@@ -7,8 +7,8 @@ use std::fmt::Write as _;
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Untrusted(Box<str>);
 
-/// Characters that move the cursor, turn the writing direction round or cannot be seen.
-fn is_harmful(c: char) -> bool {
+/// Whether a character moves the cursor, turns the writing direction round or cannot be seen.
+pub fn is_harmful(c: char) -> bool {
     c.is_control()
         || matches!(c,
             '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}' | '\u{ad}'

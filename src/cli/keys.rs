@@ -7,8 +7,9 @@ use beaconfire_config::Config;
 use beaconfire_store::{Store, StoreError};
 use clap::Subcommand;
 
+use super::Fault;
+use super::output::cell;
 use super::run::block_on;
-use super::{Fault, cell};
 use crate::threads::now;
 
 #[derive(Debug, Subcommand)]

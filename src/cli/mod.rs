@@ -1,17 +1,30 @@
-//! The commands. Data on stdout, messages on stderr; exit codes: 0 done, 1 failed at run time, 2 usage or unreadable
-//! configuration, 3 a check said no.
+//! The commands, one file each. Data on stdout, messages on stderr; exit codes: 0 done, 1 failed at run time, 2 usage
+//! or unreadable configuration, 3 a check said no, 130 interrupted.
 
+mod case;
+mod check;
+mod decisions;
 mod demo;
+mod explain;
+mod health;
+mod incidents;
+mod instance;
 mod keys;
+mod later;
+mod lists;
+mod output;
+mod pinned;
 mod replay;
+mod routes;
 mod run;
+mod test_notify;
+mod version;
 
-use std::io::{IsTerminal as _, Read as _, Write as _};
+use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use beaconfire_config::{Config, Sources};
-use beaconfire_decode::{Format, describe, explain};
 use clap::{CommandFactory as _, Parser, Subcommand};
 
 /// Finds attacks in the request logs and runtime events you have in Kafka, and tells the people on call once.
@@ -33,25 +46,32 @@ enum Command {
     Demo(demo::Arguments),
     /// Back-test: files or stdin through the configured detectors in event time; nothing sent, nothing stored.
     Replay(replay::Arguments),
+    /// How a record is understood, field by field.
+    Explain(explain::Arguments),
     /// Read configuration and rules, and print what is wrong with them.
     Check {
         /// Show the effective configuration, secrets redacted.
         #[arg(long)]
         print: bool,
     },
-    /// How a record is understood, field by field.
-    Explain {
-        /// The format; `auto` decides by the record's shape.
-        #[arg(long, default_value = "auto")]
-        format: String,
-        /// The record; `-` or nothing reads one from stdin.
-        line: Option<String>,
+    /// Try the routing tree.
+    Routes {
+        #[command(subcommand)]
+        what: routes::What,
     },
+    /// Send one marked test through a receiver's real channels, and print what passed.
+    TestNotify(test_notify::Arguments),
+    /// Incidents of a running instance: list, show, acknowledge, note, resolve, reopen.
+    Incidents(incidents::Arguments),
+    /// Throttle decisions of a running instance: list, add, delete, flush.
+    Decisions(decisions::Arguments),
     /// Keys that bouncers show to read decisions.
     Keys {
         #[command(subcommand)]
         what: keys::What,
     },
+    /// Whether a running instance lives and is ready: exit code 0 or 1.
+    Health(health::Arguments),
     /// The formats that are understood.
     Formats,
     /// The configuration's defaults.
@@ -64,7 +84,7 @@ enum Command {
         /// Which shell.
         shell: clap_complete::Shell,
     },
-    /// The version.
+    /// What was built, from what.
     Version,
 }
 
@@ -75,6 +95,7 @@ enum ConfigCommand {
 }
 
 /// Why a command ends without success.
+#[derive(Debug)]
 enum Fault {
     /// It failed at run time.
     Failed(anyhow::Error),
@@ -103,8 +124,11 @@ pub fn main() -> ExitCode {
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
         Err(error) => {
-            // Help and versions are no faults; clap knows where each belongs.
-            let _ = error.print();
+            match later::refused(&error, std::env::args_os()) {
+                Some(said) => eprintln!("{said}"),
+                // Help and versions are no faults; clap knows where each belongs.
+                None => drop(error.print()),
+            }
             return ExitCode::from(if error.use_stderr() { 2 } else { 0 });
         }
     };
@@ -130,6 +154,38 @@ pub fn main() -> ExitCode {
     }
 }
 
+fn run(arguments: Arguments) -> Result<(), Fault> {
+    // One crypto provider for everything of ours that speaks TLS; a second call finds it there.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let Arguments { config, command } = arguments;
+    match command {
+        // These two end in order, and listen for themselves.
+        Command::Run => return run::run(load(&sources(config))?),
+        Command::Demo(demo) => return demo::run(&demo),
+        _ => run::end_at_interrupt(),
+    }
+    let mut out = std::io::stdout().lock();
+    match command {
+        Command::Run | Command::Demo(_) => Ok(()),
+        Command::Replay(replay) => replay::run(replay, load(&sources(config))?, &mut out),
+        Command::Explain(record) => explain::run(record, load(&sources(config))?, &mut out),
+        Command::Check { print } => check::run(print, config, &mut out),
+        Command::Routes { what } => routes::run(what, &load(&sources(config))?, &mut out),
+        Command::TestNotify(which) => test_notify::run(&which, &load(&sources(config))?, &mut out),
+        Command::Incidents(incidents) => incidents::run(incidents, config, &mut out),
+        Command::Decisions(decisions) => decisions::run(decisions, config, &mut out),
+        Command::Keys { what } => keys::run(&what, &load(&sources(config))?, &mut out),
+        Command::Health(health) => health::run(&health, config, &mut out),
+        Command::Formats => explain::formats(&mut out),
+        Command::Config { what: ConfigCommand::Default } => Ok(write!(out, "{}", Config::default_yaml())?),
+        Command::Completions { shell } => {
+            clap_complete::generate(shell, &mut Arguments::command(), "beaconfire", &mut out);
+            Ok(())
+        }
+        Command::Version => version::run(&mut out),
+    }
+}
+
 fn sources(file: Option<PathBuf>) -> Sources {
     let environment = std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
@@ -137,98 +193,11 @@ fn sources(file: Option<PathBuf>) -> Sources {
     Sources::find(file, environment)
 }
 
-/// The configuration, its warnings printed; where it is refused, its complaints.
-fn load(file: Option<PathBuf>) -> Result<Config, Fault> {
-    match Config::load(&sources(file)) {
-        Ok(config) => {
-            for warning in &config.warnings {
-                eprintln!("{warning}");
-            }
-            Ok(config)
-        }
-        Err(complaints) => {
-            let said: Vec<String> = complaints.iter().map(ToString::to_string).collect();
-            Err(Fault::Usage(said.join("\n")))
-        }
-    }
-}
-
-/// A stranger's text for the terminal: what cannot be seen is made visible.
-fn cell(text: &str) -> String {
-    beaconfire_model::Untrusted::new(text, 1_024).clean().to_owned()
-}
-
-fn format(name: &str) -> Result<Format, Fault> {
-    Format::parse(name).ok_or_else(|| {
-        let names: Vec<&str> = Format::ALL.iter().map(|format| format.name()).collect();
-        Fault::Usage(format!(
-            "error: format `{name}` is not in this version; formats are {}",
-            names.join(", ")
-        ))
+/// The configuration, or why it is refused. What is merely doubtful in it is for `check` and `run` to say: other
+/// commands would say it at every call.
+fn load(sources: &Sources) -> Result<Config, Fault> {
+    Config::load(sources).map_err(|complaints| {
+        let errors = complaints.iter().filter(|complaint| complaint.is_error());
+        Fault::Usage(errors.map(ToString::to_string).collect::<Vec<_>>().join("\n"))
     })
-}
-
-fn run(arguments: Arguments) -> Result<(), Fault> {
-    // One crypto provider for everything of ours that speaks TLS; a second call finds it there.
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    match &arguments.command {
-        Command::Run => return run::run(load(arguments.config)?),
-        Command::Demo(demo) => return demo::run(demo),
-        _ => {}
-    }
-    let mut out = std::io::stdout().lock();
-    match arguments.command {
-        Command::Run | Command::Demo(_) => Ok(()),
-        Command::Replay(replay) => replay::run(replay, load(arguments.config)?, &mut out),
-        Command::Check { print } => match Config::load(&sources(arguments.config)) {
-            Ok(config) => {
-                for warning in &config.warnings {
-                    eprintln!("{warning}");
-                }
-                if print {
-                    write!(out, "{}", config.redacted())?;
-                } else {
-                    writeln!(out, "the configuration is good ({} warnings)", config.warnings.len())?;
-                }
-                Ok(())
-            }
-            Err(complaints) => {
-                for complaint in complaints {
-                    eprintln!("{complaint}");
-                }
-                Err(Fault::No)
-            }
-        },
-        Command::Explain { format: name, line } => {
-            let config = load(arguments.config)?;
-            let knobs = beaconfire_decode::DecodeKnobs { format: format(&name)?, ..config.decode_elsewhere };
-            let payload = match line {
-                Some(line) if line != "-" => line.into_bytes(),
-                _ => {
-                    if std::io::stdin().is_terminal() {
-                        eprintln!("reading one record from the terminal; end with ctrl-d");
-                    }
-                    let mut bytes = Vec::new();
-                    // One byte over the cap is enough to be told that it is too large.
-                    std::io::stdin().lock().take((1 << 20) + 1).read_to_end(&mut bytes)?;
-                    bytes
-                }
-            };
-            writeln!(out, "{}", explain(&payload, &knobs))?;
-            Ok(())
-        }
-        Command::Keys { what } => keys::run(&what, &load(arguments.config)?, &mut out),
-        Command::Formats => {
-            for format in Format::ALL {
-                writeln!(out, "{:<12} {}", format.name(), describe(format))?;
-            }
-            Ok(())
-        }
-        Command::Config { what: ConfigCommand::Default } => Ok(write!(out, "{}", Config::default_yaml())?),
-        Command::Completions { shell } => {
-            clap_complete::generate(shell, &mut Arguments::command(), "beaconfire", &mut out);
-            Ok(())
-        }
-        Command::Version => Ok(writeln!(out, "beaconfire {}", env!("CARGO_PKG_VERSION"))?),
-    }
 }

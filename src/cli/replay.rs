@@ -7,13 +7,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anyhow::Context as _;
 use beaconfire_config::Config;
 use beaconfire_decode::{DecodeKnobs, Reject};
 use beaconfire_detect::{EntrySpec, Plan, PlanSpec};
 use beaconfire_incident::{Dossier, Folded, IncidentId, title};
 use beaconfire_ingest::{FileInput, FileLog, FileSource};
-use beaconfire_model::{EntryId, EventTime, Names, Record, Wall};
+use beaconfire_model::{EntryId, EventTime, LogFault, Names, Record, Wall};
 use beaconfire_pipeline::{
     Changes, Counted, DeadLetterSink, Ending, Keeper, Line as PipelineLine, LineKnobs, Policy, WorkerKnobs,
 };
@@ -22,6 +21,7 @@ use beaconfire_view::{DecisionJson, IncidentJson, Line, NotificationJson, Signal
 use clap::{Args, ValueEnum};
 
 use super::Fault;
+use super::output::{self, Output, cell};
 
 /// What to replay, and how to show it.
 #[derive(Debug, Args)]
@@ -53,13 +53,6 @@ enum Show {
     Decisions,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Output {
-    Table,
-    Json,
-    Ndjson,
-}
-
 /// What does not decode is in the summary's counts.
 struct Counting;
 
@@ -77,7 +70,7 @@ struct Casebook {
 
 pub(super) fn run(arguments: Arguments, config: Config, out: &mut impl Write) -> Result<(), Fault> {
     let (started, cpu) = (Instant::now(), cpu_seconds());
-    let format = super::format(&arguments.format)?;
+    let format = super::explain::format(&arguments.format)?;
     let entry = EntrySpec {
         name: "replay".to_owned(),
         service: arguments.service.clone(),
@@ -96,7 +89,7 @@ pub(super) fn run(arguments: Arguments, config: Config, out: &mut impl Write) ->
             entry: EntryId(0),
         })
         .collect();
-    let log = FileLog::open(&inputs, &names).map_err(|fault| anyhow::anyhow!("{fault}"))?;
+    let log = FileLog::open(&inputs, &names).map_err(said)?;
     let knobs = LineKnobs {
         shards: usize::from(arguments.shards),
         memory: config.limits.detect_memory,
@@ -116,20 +109,21 @@ pub(super) fn run(arguments: Arguments, config: Config, out: &mut impl Write) ->
     let mut book = Casebook::default();
     ending.fold(&mut keeper, |changes| book.take(changes));
     let summary = book.summary(&ending, started.elapsed(), cpu_seconds() - cpu);
-    let output = arguments.output.unwrap_or_else(|| {
-        if std::io::IsTerminal::is_terminal(&std::io::stdout()) { Output::Table } else { Output::Ndjson }
-    });
     let lines = book.lines(&ending, &arguments.show, summary);
-    match output {
+    match Output::or_default(arguments.output) {
         Output::Table => table(&lines, out)?,
-        Output::Ndjson => {
-            for line in &lines {
-                writeln!(out, "{}", serde_json::to_string(line).context("printing a line")?)?;
-            }
-        }
-        Output::Json => writeln!(out, "{}", serde_json::to_string_pretty(&lines).context("printing")?)?,
+        Output::Ndjson => lines.iter().try_for_each(|line| output::line(line, out))?,
+        Output::Json => output::json(&lines, out)?,
     }
     Ok(())
+}
+
+/// What is wrong with a file needs no word on logs in general.
+fn said(fault: LogFault) -> anyhow::Error {
+    match fault {
+        LogFault::Fatal(said) => anyhow::anyhow!(said),
+        other => anyhow::anyhow!("{other}"),
+    }
 }
 
 impl Casebook {
@@ -252,10 +246,13 @@ fn table(lines: &[Line], out: &mut impl Write) -> std::io::Result<()> {
             Line::Incident(incident) => writeln!(
                 out,
                 "{}  {:<8} {:<12} {}",
-                incident.started_at, incident.severity, incident.status, incident.title
+                incident.started_at,
+                incident.severity,
+                incident.status,
+                cell(&incident.title)
             )?,
             Line::Notification(told) => {
-                writeln!(out, "{}  {} {} {}", told.at, told.receiver, told.action, told.text)?
+                writeln!(out, "{}  {} {} {}", told.at, cell(&told.receiver), told.action, cell(&told.text))?
             }
             Line::Decision(decision) => writeln!(
                 out,
@@ -267,12 +264,30 @@ fn table(lines: &[Line], out: &mut impl Write) -> std::io::Result<()> {
                 decision.mode,
                 decision.rule
             )?,
-            Line::Signal(_) => writeln!(out, "{}", serde_json::to_string(line).unwrap_or_default())?,
-            Line::Summary(summary) => writeln!(
+            Line::Signal(signal) => writeln!(
                 out,
-                "{} records, {} decoded, {} late, {} incidents, in {:.2} s",
-                summary.records, summary.decoded, summary.late, summary.incidents, summary.wall_seconds
+                "{}  {} {}: {} > {} in {} s",
+                signal.first_at,
+                cell(&signal.rule),
+                cell(&signal.subject),
+                signal.observed,
+                signal.threshold,
+                signal.window_seconds
             )?,
+            Line::Summary(summary) => {
+                let rejected: Vec<String> =
+                    summary.rejected.iter().map(|(reason, n)| format!(", {n} rejected ({reason})")).collect();
+                writeln!(
+                    out,
+                    "{} records, {} decoded{}, {} late, {} incidents, in {:.2} s",
+                    summary.records,
+                    summary.decoded,
+                    rejected.concat(),
+                    summary.late,
+                    summary.incidents,
+                    summary.wall_seconds
+                )?;
+            }
         }
     }
     Ok(())

@@ -57,7 +57,7 @@ pub(super) fn log_to_stderr() {
 }
 
 /// Runs a future to its end on a runtime of its own, and leaves behind whatever hangs then.
-pub(super) fn block_on(future: impl Future<Output = Result<(), Fault>>) -> Result<(), Fault> {
+pub(super) fn block_on<T>(future: impl Future<Output = Result<T, Fault>>) -> Result<T, Fault> {
     let runtime: Runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
@@ -66,6 +66,19 @@ pub(super) fn block_on(future: impl Future<Output = Result<(), Fault>>) -> Resul
     let result = runtime.block_on(future);
     runtime.shutdown_timeout(Duration::from_millis(200));
     result
+}
+
+/// Ends the process at ctrl-c, for commands that have nothing to bring to an end. Where no thread for it can be had,
+/// ctrl-c ends it too, and only the exit code is another.
+pub(super) fn end_at_interrupt() {
+    let listen = || -> anyhow::Result<()> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
+        runtime.block_on(async {
+            signal(SignalKind::interrupt())?.recv().await;
+            std::process::exit(130)
+        })
+    };
+    let _ = std::thread::Builder::new().name("interrupt".to_owned()).spawn(listen);
 }
 
 /// The signals that end us.

@@ -160,9 +160,20 @@ pub fn get(url: &str, headers: &[(&str, &str)]) -> Option<(u16, String)> {
 
 /// Runs the binary to its end: exit code, stdout, stderr.
 pub fn run(dir: &Path, arguments: &[&str], stdin: Option<&[u8]>) -> (i32, String, String) {
+    run_with(dir, arguments, &[], stdin)
+}
+
+/// The same with these environment variables.
+pub fn run_with(
+    dir: &Path,
+    arguments: &[&str],
+    environment: &[(&str, &str)],
+    stdin: Option<&[u8]>,
+) -> (i32, String, String) {
     use std::io::Write as _;
     let mut child = Command::new(binary())
         .args(arguments)
+        .envs(environment.iter().copied())
         .current_dir(dir)
         .stdin(if stdin.is_some() { Stdio::piped() } else { Stdio::null() })
         .stdout(Stdio::piped())

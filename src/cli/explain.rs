@@ -1,0 +1,82 @@
+//! `explain`: how one record is understood, and with `formats` what can be.
+
+use std::io::{IsTerminal as _, Read as _, Write};
+
+use beaconfire_config::{Config, nearest};
+use beaconfire_decode::{DecodeKnobs, Format, describe, explain};
+
+use super::Fault;
+use super::output::cell;
+
+/// One byte over the longest record is enough to be told that it is too large.
+const RECORD_MAX: u64 = (1 << 20) + 1;
+
+/// Formats that the documentation names and this version does not read.
+const LATER: [&str; 18] = [
+    "ingress-nginx",
+    "traefik",
+    "caddy",
+    "haproxy",
+    "alb",
+    "cloudfront",
+    "cloudflare",
+    "ecs",
+    "otel",
+    "telegraf",
+    "metricbeat",
+    "cadvisor",
+    "prometheus",
+    "tracee",
+    "guardduty",
+    "k8s-audit",
+    "trivy",
+    "vpc-dns",
+];
+
+/// Which record.
+#[derive(Debug, clap::Args)]
+pub(super) struct Arguments {
+    /// The format; `auto` decides by the record's shape.
+    #[arg(long, default_value = "auto")]
+    format: String,
+    /// The record; `-` or nothing reads one from stdin.
+    line: Option<String>,
+}
+
+pub(super) fn run(arguments: Arguments, config: Config, out: &mut impl Write) -> Result<(), Fault> {
+    let knobs = DecodeKnobs { format: format(&arguments.format)?, ..config.decode_elsewhere };
+    let payload = match arguments.line {
+        Some(line) if line != "-" => line.into_bytes(),
+        _ => {
+            if std::io::stdin().is_terminal() {
+                eprintln!("reading one record from the terminal; end with ctrl-d");
+            }
+            let mut bytes = Vec::new();
+            std::io::stdin().lock().take(RECORD_MAX).read_to_end(&mut bytes)?;
+            bytes
+        }
+    };
+    Ok(writeln!(out, "{}", explain(&payload, &knobs))?)
+}
+
+pub(super) fn formats(out: &mut impl Write) -> Result<(), Fault> {
+    for format in Format::ALL {
+        writeln!(out, "{:<12} {}", format.name(), describe(format))?;
+    }
+    Ok(())
+}
+
+/// The format with this name.
+pub(super) fn format(name: &str) -> Result<Format, Fault> {
+    Format::parse(name).ok_or_else(|| {
+        let names = Format::ALL.map(Format::name);
+        let mut said = match LATER.contains(&name) {
+            true => format!("error: format `{name}` is not in this version"),
+            false => format!("error: there is no format `{}`", cell(name)),
+        };
+        if let Some(near) = nearest(name, names).filter(|_| !LATER.contains(&name)) {
+            said.push_str(&format!("; did you mean `{near}`?"));
+        }
+        Fault::Usage(format!("{said}\n  = formats are {}", names.join(", ")))
+    })
+}
