@@ -184,6 +184,23 @@ fn completions_know_every_command_and_version_what_was_built() {
 }
 
 #[test]
+fn a_reader_that_has_seen_enough_is_no_fault() {
+    for line in ["completions bash", "config default", "formats"] {
+        let mut child = Command::new(binary())
+            .args(line.split(' '))
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        // It has gone before anything is written, or soon after.
+        drop(child.stdout.take());
+        let done = child.wait_with_output().unwrap();
+        let said = String::from_utf8_lossy(&done.stderr);
+        assert!(done.status.success() && said.is_empty(), "{line}: {:?} {said}", done.status);
+    }
+}
+
+#[test]
 fn ctrl_c_ends_a_command_with_130() {
     let mut child = Command::new(binary())
         .args(["explain", "-"])

@@ -179,8 +179,10 @@ fn run(arguments: Arguments) -> Result<(), Fault> {
         Command::Formats => explain::formats(&mut out),
         Command::Config { what: ConfigCommand::Default } => Ok(write!(out, "{}", Config::default_yaml())?),
         Command::Completions { shell } => {
-            clap_complete::generate(shell, &mut Arguments::command(), "beaconfire", &mut out);
-            Ok(())
+            // Into memory first: it panics where it cannot write, and a reader may well have seen enough.
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Arguments::command(), "beaconfire", &mut script);
+            Ok(out.write_all(&script)?)
         }
         Command::Version => version::run(&mut out),
     }
