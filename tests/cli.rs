@@ -208,11 +208,14 @@ fn ctrl_c_ends_a_command_with_130() {
         .stdout(Stdio::null())
         .spawn()
         .unwrap();
+    // Waiting closes the child's stdin, and it would come to its own end.
+    let held = child.stdin.take();
     let pid = child.id();
     eventually("it listens for ctrl-c", PATIENCE, || catches_interrupts(pid));
     assert!(Command::new("kill").args(["-INT", &pid.to_string()]).status().unwrap().success());
     let ended = child.wait().unwrap();
     assert_eq!(ended.code(), Some(130), "{ended:?}");
+    drop(held);
 }
 
 /// Whether a process has a handler for SIGINT, which is the second bit.
