@@ -97,7 +97,15 @@ impl Store {
     /// A transaction that holds the write lock from its beginning: one that takes it later may find that what it
     /// has read is stale, and fails without waiting.
     pub(crate) async fn begin(&self) -> Result<Transaction<'static, Any>, StoreError> {
-        Ok(self.writer.begin_with("BEGIN IMMEDIATE").await?)
+        match self.writer.begin_with("BEGIN IMMEDIATE").await {
+            // SQLite ends some failed transactions by itself (a full disk, an error of the disk). The driver's own
+            // rollback then fails, and it takes the connection to be within a transaction for ever: another one helps.
+            Err(sqlx::Error::InvalidSavePointStatement) => {
+                self.writer.acquire().await?.close().await?;
+                Ok(self.writer.begin_with("BEGIN IMMEDIATE").await?)
+            }
+            begun => Ok(begun?),
+        }
     }
 }
 
@@ -118,6 +126,27 @@ fn pool(connections: u32, settings: &'static str) -> AnyPoolOptions {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn a_disk_that_was_full_costs_the_transactions_of_that_time_only() {
+        let directory = tempfile::tempdir().unwrap();
+        let url = format!("sqlite:{}/store.db", directory.path().display());
+        let store = Store::open(&StoreKnobs { url, retention: Duration::from_secs(1) }).await.unwrap();
+        sqlx::query("CREATE TABLE ballast (bytes BLOB)").execute(&store.writer).await.unwrap();
+        let write = async || {
+            let mut tx = store.begin().await?;
+            sqlx::query("INSERT INTO ballast VALUES (zeroblob(1000000))").execute(&mut *tx).await?;
+            Ok::<_, StoreError>(tx.commit().await?)
+        };
+        // The least that it can be: what is there.
+        sqlx::raw_sql("PRAGMA max_page_count = 1").execute(&store.writer).await.unwrap();
+        let full = write().await.unwrap_err();
+        assert!(full.is_full(), "{full}");
+        write().await.expect("a connection without that limit takes its place");
+        let rows =
+            sqlx::query("SELECT COUNT(*) AS found FROM ballast").fetch_one(&store.readers).await.unwrap();
+        assert_eq!(sqlx::Row::get::<i64, _>(&rows, "found"), 1);
+    }
 
     #[tokio::test]
     async fn a_commit_is_on_the_disk_when_it_returns_and_readers_cannot_write() {
