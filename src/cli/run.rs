@@ -51,6 +51,8 @@ pub(super) fn log_to_stderr() {
     let subscriber = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
+        // Where stderr is a file on a full disk, saying so on stderr would end the thread that had something to say.
+        .log_internal_errors(false)
         .with_ansi(std::io::stderr().is_terminal());
     // A test may have set one up already; then that one hears everything.
     let _ = subscriber.try_init();
