@@ -406,6 +406,13 @@ fn paused_or_held_nothing_comes_and_membership_goes_on() {
     member.until("everything", |member| member.count() == 120);
     assert_eq!(member.seen[&held], (0..40).collect::<Vec<_>>());
     assert_eq!(member.seen[&other], (0..80).collect::<Vec<_>>());
+    // Where nothing came meanwhile, that is told too: whoever paused cannot know.
+    let ends = |member: &Probe| member.caught_up.len();
+    member.until("both read to their ends", |member| ends(member) >= 4);
+    let told = ends(&member);
+    member.log.pause(true).unwrap();
+    member.log.pause(false).unwrap();
+    member.until("both ends told anew", |member| ends(member) == told + 2);
 }
 
 #[test]

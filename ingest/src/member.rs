@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use beaconfire_model::{Assignment, Committed, LogFault, Names, Source, Start, Turn};
 use rdkafka::consumer::Consumer;
-use rdkafka::error::KafkaError;
+use rdkafka::error::{KafkaError, KafkaResult};
 use rdkafka::types::RDKafkaErrorCode;
 use rdkafka::{Offset as KafkaOffset, TopicPartitionList};
 
@@ -50,6 +50,9 @@ pub(crate) struct Member {
     asked: Option<Asked>,
     /// When looking up the oldest assignment first failed, and when to try again.
     failing: Option<(Instant, Instant)>,
+    /// How many partitions a topic had when it was first seen: those beyond were added since, and begin at their first
+    /// record whatever the configuration says of fresh ones, for nobody has read what came before we heard of them.
+    first_seen: BTreeMap<String, i32>,
     /// Partitions to look up and read anew.
     reread: Vec<(Instant, Wanted)>,
     recommit: Option<Instant>,
@@ -77,6 +80,7 @@ impl Member {
             turns: VecDeque::new(),
             asked: None,
             failing: None,
+            first_seen: BTreeMap::new(),
             reread: Vec::new(),
             recommit: None,
             rejoin: None,
@@ -187,6 +191,9 @@ impl Member {
         if self.failing.is_some_and(|(_, again)| now < again) {
             return Ok(None);
         }
+        if let Err(error) = self.see_topics() {
+            return self.failed(&places, &error);
+        }
         let wanted: Vec<Wanted> = places.iter().filter_map(|place| self.wanted(place)).collect();
         // Nothing to look up: none assigned, or none that we want; or the group has changed its mind meanwhile, and
         // joining again sorts that out.
@@ -200,7 +207,7 @@ impl Member {
             }
             return Ok(None);
         }
-        match lookup::look_up(&self.client, &wanted, LOOK_UP_WITHIN) {
+        match self.look_up(&wanted) {
             Ok(assignments) => {
                 self.client.context().strike();
                 self.client.context().saw_broker(true);
@@ -208,21 +215,47 @@ impl Member {
                 self.asked = Some(Asked::Assign(places, ends(&assignments)));
                 Ok(Some(Turn::Assigned(assignments)))
             }
-            Err(error) => {
-                let since = self.failing.map_or(now, |(since, _)| since);
-                self.failing = Some((since, Instant::now() + AGAIN_AFTER));
-                tracing::warn!(%error, partitions = wanted.len(), "could not look up new partitions");
-                if since.elapsed() >= LOOK_UP_UNTIL {
-                    self.client.context().strike();
-                    self.failing = None;
-                    self.park(&places);
-                    self.leave();
-                }
-                Err(LogFault::Retriable(format!(
-                    "the offsets of new partitions could not be looked up: {error}"
-                )))
+            Err(error) => self.failed(&places, &error),
+        }
+    }
+
+    /// An assignment could not be looked up: again a little later, until another member is to try.
+    fn failed(&mut self, places: &[Place], error: &KafkaError) -> Result<Option<Turn>, LogFault> {
+        let since = self.failing.map_or_else(Instant::now, |(since, _)| since);
+        self.failing = Some((since, Instant::now() + AGAIN_AFTER));
+        tracing::warn!(%error, partitions = places.len(), "could not look up new partitions");
+        if since.elapsed() >= LOOK_UP_UNTIL {
+            self.client.context().strike();
+            self.failing = None;
+            self.park(places);
+            self.leave();
+        }
+        Err(LogFault::Retriable(format!("the offsets of new partitions could not be looked up: {error}")))
+    }
+
+    /// Takes note of topics that we have not seen before. At every assignment, also one of nothing: whoever has none of
+    /// a topic's partitions may be given those that are added to it.
+    fn see_topics(&mut self) -> KafkaResult<()> {
+        let metadata = self.client.fetch_metadata(None, LOOK_UP_WITHIN)?;
+        for topic in metadata.topics() {
+            // A topic that is about to be made, or to go, has none.
+            if !topic.partitions().is_empty() && self.entries.find(topic.name()).is_some() {
+                let count = i32::try_from(topic.partitions().len()).unwrap_or(i32::MAX);
+                self.first_seen.entry(topic.name().to_owned()).or_insert(count);
             }
         }
+        Ok(())
+    }
+
+    fn look_up(&self, wanted: &[Wanted]) -> KafkaResult<Vec<Assignment>> {
+        let mut assignments = lookup::look_up(&self.client, wanted, LOOK_UP_WITHIN)?;
+        for (given, wanted) in assignments.iter_mut().zip(wanted) {
+            let (topic, partition) = &wanted.place;
+            if self.first_seen.get(topic).is_some_and(|count| partition >= count) {
+                given.fresh = given.low;
+            }
+        }
+        Ok(assignments)
     }
 
     fn wanted(&self, place: &Place) -> Option<Wanted> {
@@ -360,7 +393,7 @@ impl Member {
         let now = Instant::now();
         let Some(at) = self.reread.iter().position(|(due, _)| *due <= now) else { return Ok(None) };
         let (_, wanted) = self.reread.remove(at);
-        match lookup::look_up(&self.client, std::slice::from_ref(&wanted), LOOK_UP_WITHIN) {
+        match self.look_up(std::slice::from_ref(&wanted)) {
             Ok(assignments) => {
                 self.asked = Some(Asked::Assign(vec![wanted.place], ends(&assignments)));
                 Ok(Some(Turn::Assigned(assignments)))

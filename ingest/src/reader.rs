@@ -138,8 +138,11 @@ impl Reader {
         self.readings.values().find(|reading| reading.wrong).map(|reading| &reading.wanted)
     }
 
-    /// Stops or goes on taking records.
+    /// Stops or goes on taking records. Ends that were told before may have moved meanwhile: they are told anew.
     pub(crate) fn pause(&mut self, held: bool) {
+        if self.paused && !held {
+            self.readings.values_mut().for_each(|reading| reading.caught_up = false);
+        }
         self.paused = held;
     }
 

@@ -130,7 +130,8 @@ pub trait Log {
     fn release(&mut self, sources: &[Source]) -> Result<(), LogFault>;
     /// Commits without waiting for the answer.
     fn commit(&mut self, offsets: &[Committed]) -> Result<(), LogFault>;
-    /// Stops or goes on delivering records; polling continues either way.
+    /// Stops or goes on delivering records; polling continues either way. Once it goes on, a source that can grow and is
+    /// at its end is told again as [`Turn::CaughtUp`]: what arrived meanwhile was not seen.
     fn pause(&mut self, held: bool) -> Result<(), LogFault>;
     /// Holds back single sources that have run too far ahead of the others of their entry: their records stay where
     /// they are until the source is no longer named. A log that cannot may ignore it.
