@@ -35,7 +35,7 @@ use crate::health::Health;
 use crate::keep::{self, Keep};
 use crate::metrics::Metrics;
 use crate::outage;
-use crate::reached::Reached;
+use crate::reached::{Past, Reached};
 use crate::rounds::Rounds;
 use crate::sender::{Condition, House, Paces, Sender};
 use crate::threads::{self, Crew, News, STOP_WITHIN, Threads, now};
@@ -155,10 +155,11 @@ impl App {
             workers,
             shards,
             knobs: WorkerKnobs { event_skew: config.limits.event_skew, ..extras.worker },
+            health: health.clone(),
         };
         let census = Arc::<Mutex<BTreeMap<usize, Census>>>::default();
         let news = listener(metrics.clone(), seen, names.clone(), census.clone(), failed);
-        let threads = machine.start(report, reached.clone(), news)?;
+        let threads = machine.start(report, &Past::new(&reached), news)?;
         let keeper = Keep {
             keeper: Keeper::new(
                 shards,
@@ -347,13 +348,14 @@ struct Machine<'a> {
     workers: usize,
     shards: usize,
     knobs: WorkerKnobs,
+    health: Health,
 }
 
 impl Machine<'_> {
     fn start(
         &self,
         report: mpsc::Sender<beaconfire_pipeline::Report>,
-        reached: Reached,
+        past: &Past,
         news: impl Fn(News) + Clone + Send + 'static,
     ) -> anyhow::Result<Threads> {
         let heavy = Arc::<Watch>::default();
@@ -397,7 +399,7 @@ impl Machine<'_> {
                 tracing::debug!("the keeper has ended; a report is dropped and will be made again");
             }
         };
-        threads::start(shards, crews, reached, report, news)
+        threads::start(shards, crews, past, &self.health, report, news)
     }
 }
 

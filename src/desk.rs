@@ -271,6 +271,9 @@ impl Office {
         if self.ingest.joined() < self.workers {
             return Err("the consumer group is not joined yet".to_owned());
         }
+        if let Some(outage) = self.health.outage() {
+            return Err(format!("the store takes no writes since {}: {}", outage.since, outage.said));
+        }
         self.store.healthy().await.map_err(|error| error.to_string())
     }
 

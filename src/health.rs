@@ -38,7 +38,7 @@ impl Health {
                 false
             }
             None => {
-                tracing::error!(%said, "the store does not take what we write: offsets stay, reading will pause");
+                tracing::error!(%said, "the store does not take what we write: offsets stay, reading pauses");
                 *outage = Some(Outage { since: now, said });
                 true
             }

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, RwLock};
 
-use beaconfire_model::{EntryId, Names, Source, Wall};
+use beaconfire_model::{EntryId, Names, Source};
 use beaconfire_pipeline::Known;
 use beaconfire_store::Progress;
 
@@ -32,12 +32,10 @@ impl Reached {
         known.get(&(self.0.names.name(source.topic).to_string(), source.partition)).map(|(_, known)| *known)
     }
 
-    /// Since when an entry is read, by whom ever: the first of the assignments that stand.
-    pub fn read_since(&self, entry: EntryId) -> Option<Wall> {
-        let name = self.0.entries.get(usize::from(entry.0))?;
+    /// Whether anything of an entry is known.
+    fn has(&self, name: &str) -> bool {
         let known = self.0.known.read().unwrap_or_else(|poisoned| poisoned.into_inner());
-        let of_entry = known.values().filter(|(entry, _)| entry == name);
-        of_entry.map(|(_, known)| Wall::from_millis(known.epoch)).min()
+        known.values().any(|(entry, _)| entry == name)
     }
 
     /// Takes over what the store says.
@@ -47,5 +45,31 @@ impl Reached {
             let said = Known { next: source.next, epoch: source.epoch };
             known.insert((source.topic.clone(), source.partition), (source.entry.clone(), said));
         }
+    }
+}
+
+/// What workers may ask of the time before them.
+#[derive(Debug, Clone)]
+pub struct Past {
+    reached: Reached,
+    /// By entry, whether somebody had read of it when the process began.
+    read: Arc<[bool]>,
+}
+
+impl Past {
+    /// To be made before anything is read.
+    pub fn new(reached: &Reached) -> Self {
+        let read = reached.0.entries.iter().map(|entry| reached.has(entry)).collect();
+        Self { reached: reached.clone(), read }
+    }
+
+    /// How far a source has come.
+    pub fn of(&self, source: Source) -> Option<Known> {
+        self.reached.of(source)
+    }
+
+    /// Whether an entry was read before the process began.
+    pub fn has(&self, entry: EntryId) -> bool {
+        self.read.get(usize::from(entry.0)).copied().unwrap_or(false)
     }
 }

@@ -16,7 +16,8 @@ use beaconfire_pipeline::{
     WorkerId,
 };
 
-use crate::reached::Reached;
+use crate::health::Health;
+use crate::reached::Past;
 
 /// Freight that may wait in front of one shard thread. Full queues make workers combine further, then pause.
 const QUEUE: usize = 256;
@@ -77,7 +78,8 @@ impl Exchange for Queues {
 /// A worker's view of the world outside.
 pub struct World {
     durable: Receiver<Durable<Barrier>>,
-    reached: Reached,
+    past: Past,
+    health: Health,
 }
 
 impl Host for World {
@@ -90,15 +92,19 @@ impl Host for World {
     }
 
     fn progress(&self, source: Source) -> Option<Known> {
-        self.reached.of(source)
+        self.past.of(source)
     }
 
-    fn read_since(&self, entry: EntryId) -> Option<Wall> {
-        self.reached.read_since(entry)
+    fn read_before(&self, entry: EntryId) -> bool {
+        self.past.has(entry)
     }
 
     fn durable(&mut self) -> Vec<Durable<Barrier>> {
         self.durable.try_iter().collect()
+    }
+
+    fn store_is_away(&self) -> bool {
+        self.health.outage().is_some()
     }
 }
 
@@ -139,7 +145,8 @@ pub struct Crew<L, D> {
 pub fn start<L, D>(
     shards: Vec<Shard>,
     crews: Vec<Crew<L, D>>,
-    reached: Reached,
+    past: &Past,
+    health: &Health,
     report: impl Fn(Report) + Clone + Send + 'static,
     news: impl Fn(News) + Clone + Send + 'static,
 ) -> anyhow::Result<Threads>
@@ -169,7 +176,7 @@ where
         let id = WorkerId(index);
         let (answer, durable) = channel();
         answers.insert(id, answer);
-        let world = World { durable, reached: reached.clone() };
+        let world = World { durable, past: past.clone(), health: health.clone() };
         let (queues, stop, news) = (Queues(queues.clone()), stop.clone(), news.clone());
         let spawned = std::thread::Builder::new()
             .name(format!("worker-{index}"))

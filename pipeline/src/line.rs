@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use beaconfire_decode::DecodeKnobs;
 use beaconfire_detect::{Census, Plan, Shard, ShardKnobs, Watch};
-use beaconfire_model::{EntryId, EventTime, Log, Names, Signal, Source, Wall};
+use beaconfire_model::{EventTime, Log, Names, Signal, Source, Wall};
 use beaconfire_outbox::Fate;
 
 use crate::{
@@ -85,9 +85,6 @@ impl Host for Still {
     }
     fn nap(&mut self, _: Duration) {}
     fn progress(&self, _: Source) -> Option<Known> {
-        None
-    }
-    fn read_since(&self, _: EntryId) -> Option<Wall> {
         None
     }
     fn durable(&mut self) -> Vec<Durable<Barrier>> {

@@ -37,10 +37,16 @@ pub trait Host {
     fn nap(&mut self, within: Duration);
     /// How far a source has come as the store has it, for a group whose offsets Kafka has forgotten.
     fn progress(&self, source: Source) -> Option<Known>;
-    /// Since when an entry is read, here or elsewhere, as the store has it.
-    fn read_since(&self, entry: EntryId) -> Option<Wall>;
+    /// Whether an entry was read before this process began: then a partition of it that nobody has read was added.
+    fn read_before(&self, _entry: EntryId) -> bool {
+        false
+    }
     /// Barriers that have become durable since the last call.
     fn durable(&mut self) -> Vec<Durable<Barrier>>;
+    /// Whether the store is away: then nothing more is read until it is back.
+    fn store_is_away(&self) -> bool {
+        false
+    }
 }
 
 /// What the store has of a source.
@@ -67,7 +73,8 @@ pub struct WorkerKnobs {
     pub return_within: Duration,
     /// How far sources of one entry may drift apart in event time.
     pub drift: Duration,
-    /// After so long without progress, short of its end, a source no longer holds the others back.
+    /// After so long without progress, short of its end or with a last record from long ago, a source no longer holds
+    /// the others back.
     pub stall_after: Duration,
     /// Partial aggregates held at most before reading pauses.
     pub combiner_capacity: usize,
@@ -115,14 +122,6 @@ impl std::error::Error for WorkerFault {
             Self::Log(fault) => Some(fault),
         }
     }
-}
-
-/// Members that join together are given their partitions within so long.
-const JOINING: Duration = Duration::from_secs(30);
-
-/// Whether an entry was being read before whoever joins now joined.
-fn is_later(read_since: Option<Wall>, now: Wall) -> bool {
-    read_since.is_some_and(|since| now.since(since) > JOINING)
 }
 
 /// One source that this worker reads.
@@ -250,10 +249,11 @@ impl Worker {
     ) -> Result<(), WorkerFault> {
         self.hand_on(exchange);
         self.commit_durable(log, host)?;
-        let full = self.combiner.is_full();
-        if full != self.paused {
-            log.pause(full).map_err(WorkerFault::Log)?;
-            self.paused = full;
+        let held = self.combiner.is_full() || host.store_is_away();
+        if held != self.paused {
+            log.pause(held).map_err(WorkerFault::Log)?;
+            self.paused = held;
+            self.doubt(host.now());
         }
         match log.poll(wait) {
             Ok(Turn::Idle) => {}
@@ -389,6 +389,16 @@ impl Worker {
         dead.reject(record, reason);
     }
 
+    /// Reading stops or goes on: what arrives meanwhile is not seen, so nobody is taken to be read to its end until the
+    /// log says so anew; and nobody has stalled who was not read.
+    fn doubt(&mut self, now: Wall) {
+        for held in self.held.values_mut() {
+            // What ends does not grow while it is not read.
+            held.caught_up &= !self.knobs.live;
+            held.moved = now;
+        }
+    }
+
     fn caught_up(&mut self, source: Source, now: Wall) {
         if let Some(held) = self.held.get_mut(&source) {
             held.caught_up = true;
@@ -398,9 +408,11 @@ impl Worker {
 
     /// Nothing older than this will come from the source.
     fn clearance(&self, source: Source, held: &Held) -> EventTime {
-        self.silence(source, held)
-            .map_or(EventTime::MIN, |silent| silent)
-            .max(self.combiner.watermark(source))
+        let own = self.combiner.watermark(source);
+        let Some(silent) = self.silence(source, held) else { return own };
+        // Not waited for any more: it has come as far as the others.
+        let common = held.stalled.then(|| self.tides.common(source.entry)).flatten();
+        own.max(silent).max(common.unwrap_or(EventTime::MIN))
     }
 
     /// Of a source that is read to its end: up to when its silence says that nothing will come.
@@ -436,9 +448,8 @@ impl Worker {
     /// Tells the other workers how far our sources are, and holds back those too far ahead of their entry.
     fn note_tides<L: Log>(&mut self, log: &mut L, now: Wall) {
         let mut ahead = Vec::new();
-        let stall_after = self.knobs.stall_after;
         let answers = log.answers();
-        for held in self.held.values_mut() {
+        for (source, held) in &mut self.held {
             if answers {
                 held.heard = now;
             }
@@ -446,7 +457,12 @@ impl Worker {
             if self.paused || !answers {
                 held.moved = now;
             }
-            held.stalled = self.knobs.live && !held.caught_up && now.since(held.moved) >= stall_after;
+            let stands = self.knobs.live && now.since(held.moved) >= self.knobs.stall_after;
+            // At its end it only waits for the clock, as far back as its last record lay: after one of yesterday all
+            // others would wait with it until tomorrow, and nobody would be told.
+            let lateness = self.plan.entry(source.entry).lateness;
+            let lags = held.delay > lateness.saturating_add(self.knobs.drift);
+            held.stalled = stands && (!held.caught_up || lags);
         }
         for (source, held) in &self.held {
             let clearance = self.clearance(*source, held);
@@ -680,7 +696,7 @@ impl Worker {
             (Some(next), Some(metadata)) if self.knobs.rewind => (metadata.rewind.min(next), metadata.seed),
             (Some(next), Some(metadata)) => (next, metadata.seed),
             (Some(next), None) => (next, None),
-            (None, _) if is_later(host.read_since(given.source.entry), now) => (given.low, None),
+            (None, _) if host.read_before(given.source.entry) => (given.low, None),
             (None, _) => (given.fresh, None),
         };
         if let Some(next) = committed {
