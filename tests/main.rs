@@ -4,6 +4,7 @@ mod cli;
 mod docs;
 #[allow(dead_code, unreachable_pub, reason = "parts of scenarios; each uses some")]
 mod harness;
+mod interleavings;
 #[allow(dead_code, unreachable_pub, reason = "parts of scenarios; each uses some")]
 mod scenarios;
 mod tidy;

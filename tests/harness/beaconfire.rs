@@ -14,6 +14,8 @@ pub struct Beaconfire {
     pub url: String,
     config: PathBuf,
     environment: Vec<(String, String)>,
+    /// A command and its first arguments, which becomes the binary with the rest.
+    through: Vec<String>,
 }
 
 /// The binary.
@@ -29,6 +31,17 @@ impl Beaconfire {
 
     /// The same with these environment variables.
     pub fn start_with(dir: &Path, name: &str, config: &str, environment: &[(&str, &str)]) -> Self {
+        Self::start_through(dir, name, config, environment, &[])
+    }
+
+    /// The same by way of a command that changes the surroundings and then becomes (`exec`) the binary.
+    pub fn start_through(
+        dir: &Path,
+        name: &str,
+        config: &str,
+        environment: &[(&str, &str)],
+        through: &[String],
+    ) -> Self {
         let port = free_port();
         let path = dir.join(format!("{name}.yaml"));
         let http = format!(
@@ -37,8 +50,9 @@ impl Beaconfire {
         std::fs::write(&path, http).expect("the configuration can be written");
         let environment: Vec<(String, String)> =
             environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        let child = spawn(&path, &dir.join(format!("{name}.log")), &environment);
-        Self { child, url: format!("http://127.0.0.1:{port}"), config: path, environment }
+        let child = spawn(&path, &dir.join(format!("{name}.log")), &environment, through);
+        let url = format!("http://127.0.0.1:{port}");
+        Self { child, url, config: path, environment, through: through.to_vec() }
     }
 
     /// `kill -9`.
@@ -49,7 +63,8 @@ impl Beaconfire {
 
     /// Starts it again with the same configuration.
     pub fn restart(&mut self) {
-        self.child = spawn(&self.config, &self.config.with_extension("log"), &self.environment);
+        let log = self.config.with_extension("log");
+        self.child = spawn(&self.config, &log, &self.environment, &self.through);
     }
 
     /// SIGTERM, and how long the end took; panics where it does not end well within `within`.
@@ -130,11 +145,12 @@ impl Drop for Beaconfire {
     }
 }
 
-fn spawn(config: &Path, log: &Path, environment: &[(String, String)]) -> Child {
+fn spawn(config: &Path, log: &Path, environment: &[(String, String)], through: &[String]) -> Child {
     let output =
         std::fs::OpenOptions::new().create(true).append(true).open(log).expect("the log can be opened");
-    Command::new(binary())
-        .args(["run", "--config"])
+    let mut words = through.iter().map(String::as_str).chain([binary(), "run", "--config"]);
+    Command::new(words.next().expect("a program"))
+        .args(words)
         .arg(config)
         .envs(environment.iter().map(|(name, value)| (name, value)))
         .current_dir(config.parent().expect("a folder"))

@@ -7,7 +7,8 @@ use std::sync::{Mutex, OnceLock};
 use std::time::Duration;
 
 use rdkafka::ClientConfig;
-use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::admin::{AdminClient, AdminOptions, NewPartitions, NewTopic, TopicReplication};
+use rdkafka::error::KafkaResult;
 use rdkafka::producer::{BaseRecord, DefaultProducerContext, Producer as _, ThreadedProducer};
 
 use super::{Leashed, certificates, eventually, free_port, has, lasting_dir, parts};
@@ -157,13 +158,37 @@ impl Kafka {
 
     /// Makes a topic.
     pub fn topic(&self, name: &str, partitions: i32) {
-        let admin = self.admin();
         let topic = NewTopic::new(name, partitions, TopicReplication::Fixed(1));
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-        let made = runtime
-            .block_on(admin.create_topics([&topic], &AdminOptions::new()))
-            .expect("the broker answers");
+        let made = asked(self.admin().create_topics([&topic], &AdminOptions::new()));
         assert!(made.iter().all(Result::is_ok), "{made:?}");
+    }
+
+    /// Deletes a topic, and waits until the broker knows nothing of it.
+    pub fn delete_topic(&self, name: &str) {
+        let admin = self.admin();
+        let gone = asked(admin.delete_topics(&[name], &AdminOptions::new()));
+        assert!(gone.iter().all(Result::is_ok), "{gone:?}");
+        eventually("the topic is gone", Duration::from_secs(30), || {
+            admin
+                .inner()
+                .fetch_metadata(None, Duration::from_secs(5))
+                .is_ok_and(|metadata| metadata.topics().iter().all(|topic| topic.name() != name))
+        });
+    }
+
+    /// Adds partitions to a topic, so that it has so many.
+    pub fn partitions(&self, name: &str, count: usize) {
+        let wanted = NewPartitions::new(name, count);
+        let made = asked(self.admin().create_partitions([&wanted], &AdminOptions::new()));
+        assert!(made.iter().all(Result::is_ok), "{made:?}");
+    }
+
+    /// Deletes a partition's records before an offset, as retention does.
+    pub fn delete_records(&self, name: &str, partition: i32, before: i64) {
+        let mut list = rdkafka::TopicPartitionList::new();
+        list.add_partition_offset(name, partition, rdkafka::Offset::Offset(before)).expect("an offset");
+        let gone = asked(self.admin().delete_records(&list, &AdminOptions::new()));
+        assert!(gone.elements().iter().all(|element| element.error().is_ok()), "{gone:?}");
     }
 
     /// A producer for it.
@@ -215,6 +240,12 @@ impl Kafka {
             })
             .collect()
     }
+}
+
+/// The answer to an administrator's request.
+fn asked<T>(request: impl Future<Output = KafkaResult<T>>) -> T {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    runtime.block_on(request).expect("the broker answers")
 }
 
 /// Sends records.

@@ -2,6 +2,7 @@
 
 pub mod beaconfire;
 pub mod certificates;
+pub mod disk;
 pub mod kafka;
 pub mod smtp;
 

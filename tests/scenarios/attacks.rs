@@ -12,7 +12,7 @@ use crate::harness::beaconfire::{Beaconfire, get};
 use crate::harness::eventually;
 
 const ENTRY: &str = "format: combined, service: blog, lateness: 2m";
-const SECTIONS: &str = "incidents: {resolve_after: 1m, flap_window: 1m}
+pub const SECTIONS: &str = "incidents: {resolve_after: 1m, flap_window: 1m}
 rules:
   - {name: requests-per-client, throttle: {action: ban, for: 1h}}
   - {name: requests-per-prefix, throttle: {action: captcha, for: 1h}}
@@ -20,27 +20,27 @@ throttle: {mode: enforce}
 ";
 const MINUTE: i64 = 60_000;
 
-fn one() -> Vec<String> {
+pub fn one() -> Vec<String> {
     vec!["203.0.113.7".to_owned()]
 }
 
-fn forty() -> Vec<String> {
+pub fn forty() -> Vec<String> {
     (1..=40).map(|n| format!("192.0.2.{n}")).collect()
 }
 
-fn participants(incident: &Value) -> BTreeSet<String> {
+pub fn participants(incident: &Value) -> BTreeSet<String> {
     let all = incident["participants"].as_array().expect("participants");
     all.iter().map(|one| one["value"].as_str().expect("a value").to_owned()).collect()
 }
 
-fn floods(service: &Beaconfire) -> Vec<Value> {
+pub fn floods(service: &Beaconfire) -> Vec<Value> {
     let mut floods = service.incidents();
     floods.retain(|incident| incident["kind"] == "flood");
     floods.sort_by(|a, b| a["started_at"].as_str().cmp(&b["started_at"].as_str()));
     floods
 }
 
-fn are_resolved(incidents: &[Value], count: usize) -> bool {
+pub fn are_resolved(incidents: &[Value], count: usize) -> bool {
     incidents.len() == count && incidents.iter().all(|incident| incident["status"] == "resolved")
 }
 

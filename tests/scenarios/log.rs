@@ -16,8 +16,21 @@ pub struct Line {
     pub text: String,
 }
 
-/// The lines of the real log, in their order, moved so that the last event is at `end`; and whether it is the real one.
+/// The lines of the real log, or of ours, in their order, moved so that the last event is at `end`.
 pub fn background(end: i64) -> Vec<Line> {
+    let lines = as_it_stands();
+    let last = lines.iter().map(|line| line.at).max().expect("lines");
+    let moved = |line: Line| {
+        let at = end - end.rem_euclid(1_000) - (last - line.at);
+        let (before, rest) = line.text.split_once('[').expect("a time");
+        let (_, after) = rest.split_once(']').expect("a time");
+        Line { at, text: format!("{before}[{}]{after}", stamp(at)), ..line }
+    };
+    lines.into_iter().map(moved).collect()
+}
+
+/// The same with the times that it has, of 2015.
+pub fn as_it_stands() -> Vec<Line> {
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
         .join("../shared/data/access-logs/elastic-examples-apache.log.gz");
     let lines = match std::fs::File::open(path) {
@@ -28,18 +41,11 @@ pub fn background(end: i64) -> Vec<Line> {
         }
         Err(_) => ours(),
     };
-    let mut parsed: Vec<(i64, String)> = lines.into_iter().map(|line| (time_of(&line), line)).collect();
-    let last = parsed.iter().map(|(at, _)| *at).max().expect("lines");
-    parsed
-        .drain(..)
-        .map(|(at, line)| {
-            let at = end - end.rem_euclid(1_000) - (last - at);
-            let (before, rest) = line.split_once('[').expect("a time");
-            let (_, after) = rest.split_once(']').expect("a time");
-            let client = line.split(' ').next().expect("a client").to_owned();
-            Line { at, client, text: format!("{before}[{}]{after}", stamp(at)) }
-        })
-        .collect()
+    let line = |text: String| {
+        let client = text.split(' ').next().expect("a client").to_owned();
+        Line { at: time_of(&text), client, text }
+    };
+    lines.into_iter().map(line).collect()
 }
 
 /// Two days of a small blog: one visit a minute by one of 300 readers, out of order by up to 59 s.
