@@ -157,26 +157,37 @@ impl Endpoint {
             request = request.header(*name, value);
         }
         let answer = match request.send().await {
-            Ok(response) => self.read(response).await,
+            Ok(response) => match self.read(response).await {
+                Ok(reply) => Answer::Reply(reply),
+                Err(error) => self.failed(&error),
+            },
             Err(error) => self.failed(&error),
         };
         trace.step(|| shown_request(self, headers, &body), || shown_answer(&answer));
         answer
     }
 
-    async fn read(&self, mut response: reqwest::Response) -> Answer {
-        let status = response.status().as_u16();
+    /// Reads an answer. One that says yes counts when it is whole: a side that dies while it answers may have lost
+    /// what it was told, and being told twice under one id harms nobody. A no stands as soon as its head is there.
+    async fn read(&self, mut response: reqwest::Response) -> reqwest::Result<Reply> {
+        let status = response.status();
         let retry_after = retry_after(response.headers(), SystemTime::now());
         let mut body = Vec::new();
-        // The head says what became of the request; a body that breaks off takes nothing from that.
-        while let Ok(Some(chunk)) = response.chunk().await {
+        loop {
+            let chunk = match response.chunk().await {
+                Ok(Some(chunk)) => chunk,
+                Ok(None) => break,
+                Err(error) if status.is_success() => return Err(error),
+                Err(_) => break,
+            };
             let room = ANSWER_MAX - body.len();
             body.extend_from_slice(&chunk[..chunk.len().min(room)]);
             if body.len() == ANSWER_MAX {
                 break;
             }
         }
-        Answer::Reply(Reply { status, retry_after, body: String::from_utf8_lossy(&body).into_owned() })
+        let body = String::from_utf8_lossy(&body).into_owned();
+        Ok(Reply { status: status.as_u16(), retry_after, body })
     }
 
     fn failed(&self, error: &reqwest::Error) -> Answer {
