@@ -116,7 +116,9 @@ impl Office {
     async fn open_case(&self, id: IncidentId) -> Result<Case, DeskError> {
         let mut dossier = self.store.dossier(&id).await.map_err(unavailable)?.ok_or(DeskError::NotFound)?;
         for sample in &mut dossier.samples {
-            sample.text = Untrusted::new(&self.privacy.apply(sample.text.clean()), 512);
+            for text in [&mut sample.text, &mut sample.by] {
+                *text = Untrusted::new(&self.privacy.apply(text.clean()), 512);
+            }
         }
         let rows = self.store.rows(std::slice::from_ref(&id)).await.map_err(unavailable)?;
         let mut deliveries = self.store.deliveries(&id).await.map_err(unavailable)?;

@@ -1,11 +1,12 @@
 //! From what the desk knows to the public JSON shapes.
 
+use std::collections::BTreeMap;
 use std::fmt::Display;
 
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use beaconfire_incident::{Incident, Status, title};
-use beaconfire_model::Wall;
+use beaconfire_model::{Untrusted, Wall};
 use beaconfire_outbox::{Fate, LedgerLine, Row};
 use beaconfire_throttle::{Decision, Origin};
 use serde_json::{Value, json};
@@ -39,7 +40,7 @@ pub(crate) fn incident(incident: &Incident) -> Shape {
         "kind": incident.kind.name(),
         "severity": incident.severity.name(),
         "status": incident.status.name(),
-        "target": { "kind": incident.target.kind.name(), "name": incident.target.value },
+        "target": { "kind": incident.target.kind.name(), "name": clean(&incident.target.value) },
         "title": title(incident),
         "started_at": text(incident.started_at),
         "detected_at": text(incident.detected_at),
@@ -48,12 +49,12 @@ pub(crate) fn incident(incident: &Incident) -> Shape {
         "opened_at": text(incident.opened_at),
         "changed_at": text(incident.changed_at),
         "resolved_at": incident.resolved_at.map(text),
-        "resolved_by": incident.resolved_by,
-        "acknowledged": held.map(|held| json!({ "by": held.by, "at": text(held.at), "until": text(held.until) })),
+        "resolved_by": incident.resolved_by.as_deref().map(clean),
+        "acknowledged": held.map(|held| json!({ "by": clean(&held.by), "at": text(held.at), "until": text(held.until) })),
         "participants_total": incident.participants_total,
         "participants_estimated": incident.participants_estimated,
         "stale": incident.stale,
-        "labels": incident.labels.iter().collect::<std::collections::BTreeMap<_, _>>(),
+        "labels": incident.labels.iter().map(|(name, value)| (name, clean(value))).collect::<BTreeMap<_, _>>(),
     }))
 }
 
@@ -66,7 +67,7 @@ pub(crate) fn case(case: &Case) -> Shape {
             "participants",
             each(&dossier.participants, |one| {
                 json!({
-                    "kind": one.subject.kind.name(), "value": one.subject.value, "events": one.events.0,
+                    "kind": one.subject.kind.name(), "value": clean(&one.subject.value), "events": one.events.0,
                     "first_seen": text(one.first_seen.0), "last_seen": text(one.last_seen.0),
                 })
             }),
@@ -75,7 +76,7 @@ pub(crate) fn case(case: &Case) -> Shape {
             "signals",
             each(&dossier.signals, |signal| {
                 json!({
-                    "rule": &*signal.rule, "subject": signal.subject.value, "severity": signal.severity.name(),
+                    "rule": clean(&signal.rule), "subject": clean(&signal.subject.value), "severity": signal.severity.name(),
                     "observed": signal.observed, "threshold": signal.threshold,
                     "window_seconds": signal.window.as_secs(), "first_at": text(signal.first),
                     "last_at": text(signal.holds_until),
@@ -86,7 +87,7 @@ pub(crate) fn case(case: &Case) -> Shape {
             "points",
             each(
                 &dossier.points,
-                |point| json!({ "rule": &*point.rule, "at": text(point.at), "value": point.value }),
+                |point| json!({ "rule": clean(&point.rule), "at": text(point.at), "value": point.value }),
             ),
         ),
         (
@@ -103,7 +104,7 @@ pub(crate) fn case(case: &Case) -> Shape {
             each(&dossier.timeline, |entry| {
                 json!({
                     "at": text(entry.at), "event_at": entry.event_at.map(text),
-                    "actor": entry.actor, "what": entry.what, "text": entry.text,
+                    "actor": clean(&entry.actor), "what": entry.what, "text": legible(&entry.text, 4_096),
                 })
             }),
         ),
@@ -126,7 +127,7 @@ pub(crate) fn decision(decision: &Decision) -> Shape {
         "value": decision.value(),
         "action": decision.key.action.name(),
         "mode": decision.key.mode.name(),
-        "rule": &*decision.scenario,
+        "rule": clean(&decision.scenario),
         "origin": match &decision.origin { Origin::Rule => "rule", Origin::Manual(_) => "manual" },
         "by": match &decision.origin { Origin::Rule => None, Origin::Manual(who) => Some(who) },
         "incident": decision.incident.as_ref().map(|id| id.as_str()),
@@ -216,6 +217,15 @@ fn delivery(facts: &DeliveryFacts) -> Value {
 
 fn each<T>(items: &[T], shape: impl Fn(&T) -> Value) -> Value {
     items.iter().map(shape).collect()
+}
+
+/// A name that may be a stranger's, fit for a terminal: what cannot be seen is made visible.
+fn clean(name: &str) -> String {
+    legible(name, 1_024)
+}
+
+fn legible(text: &str, max: usize) -> String {
+    Untrusted::new(text, max).clean().to_owned()
 }
 
 fn text(value: impl Display) -> String {
