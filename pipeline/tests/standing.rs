@@ -11,7 +11,7 @@ use beaconfire_model::{
     Turn, Wall,
 };
 use beaconfire_pipeline::{
-    Barrier, DeadLetterSink, Durable, Exchange, Freight, Host, Registry, Tides, Worker, WorkerId, WorkerKnobs,
+    Barrier, DeadLetterSink, Durable, Exchange, Freight, Host, Known, Registry, Tides, Worker, WorkerId, WorkerKnobs,
 };
 
 const SECOND: i64 = 1_000;
@@ -87,7 +87,7 @@ impl Host for World {
         Wall::from_millis(self.now)
     }
     fn nap(&mut self, _: Duration) {}
-    fn progress(&self, _: Source) -> Option<Offset> {
+    fn progress(&self, _: Source) -> Option<Known> {
         None
     }
     fn durable(&mut self) -> Vec<Durable<Barrier>> {

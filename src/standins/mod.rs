@@ -8,7 +8,7 @@ mod slack;
 mod webhook;
 
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use axum::Router;
 use axum::body::Body;
@@ -37,9 +37,24 @@ pub enum Mode {
     Half,
 }
 
-/// How a stand-in answers now, shared with its handlers.
+/// One request, whatever was answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Visit {
+    /// When it came.
+    pub at: SystemTime,
+    /// How it was answered.
+    pub mode: Mode,
+}
+
+/// How a stand-in answers now, and how it has answered so far; shared with its handlers.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Mood(Arc<Mutex<(Mode, u64)>>);
+pub(crate) struct Mood(Arc<Mutex<Manners>>);
+
+#[derive(Debug, Default)]
+struct Manners {
+    mode: Mode,
+    visits: Vec<Visit>,
+}
 
 pub(crate) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
@@ -47,36 +62,51 @@ pub(crate) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl Mood {
     pub(crate) fn set(&self, mode: Mode) {
-        locked(&self.0).0 = mode;
+        locked(&self.0).mode = mode;
+    }
+
+    /// All requests, oldest first.
+    pub(crate) fn visits(&self) -> Vec<Visit> {
+        locked(&self.0).visits.clone()
     }
 
     /// How many requests were turned away.
     pub(crate) fn refused(&self) -> u64 {
-        locked(&self.0).1
+        locked(&self.0).visits.iter().filter(|visit| visit.mode != Mode::Well).count() as u64
     }
 
-    /// The bad answer to give instead of the good one, if any. A request answered so was not accepted.
+    /// Takes note of a request; how it is to be answered.
+    pub(crate) fn visit(&self) -> Mode {
+        let mut manners = locked(&self.0);
+        let mode = manners.mode;
+        manners.visits.push(Visit { at: SystemTime::now(), mode });
+        mode
+    }
+
+    /// Takes note of a request; the bad answer to give instead of the good one, if any.
     pub(crate) async fn misbehave(&self) -> Option<Response<Body>> {
-        let mode = locked(&self.0).0;
-        if mode == Mode::Well {
-            return None;
-        }
-        locked(&self.0).1 += 1;
-        let answer = match mode {
-            Mode::Well => return None,
-            Mode::Limited(after) => {
+        self.visit().misbehave().await
+    }
+}
+
+impl Mode {
+    /// The bad answer to give instead of the good one, if any. A request answered so was not accepted.
+    pub(crate) async fn misbehave(self) -> Option<Response<Body>> {
+        let answer = match self {
+            Self::Well => return None,
+            Self::Limited(after) => {
                 answer(StatusCode::TOO_MANY_REQUESTS, r#"{"ok":false,"error":"ratelimited"}"#, Some(after))
             }
-            Mode::Broken(status) => answer(
+            Self::Broken(status) => answer(
                 StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR),
                 "broken",
                 None,
             ),
-            Mode::Silent => {
+            Self::Silent => {
                 tokio::time::sleep(Duration::from_secs(120)).await;
                 answer(StatusCode::GATEWAY_TIMEOUT, "", None)
             }
-            Mode::Half => Response::builder()
+            Self::Half => Response::builder()
                 .header(header::CONTENT_TYPE, "application/json")
                 .header(header::CONTENT_LENGTH, "4096")
                 .body(Body::new(HalfBody(true)))

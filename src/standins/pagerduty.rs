@@ -10,7 +10,7 @@ use axum::http::{Response, StatusCode};
 use axum::routing::post;
 use serde_json::{Value, json};
 
-use super::{Mode, Mood, Served, locked};
+use super::{Mode, Mood, Served, Visit, locked};
 
 /// Where an alert stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -96,6 +96,11 @@ impl PagerDuty {
     /// Breaches of the contract.
     pub fn faults(&self) -> Vec<String> {
         locked(&self.shared.seen).faults.clone()
+    }
+
+    /// All requests, also those that were turned away.
+    pub fn visits(&self) -> Vec<Visit> {
+        self.shared.mood.visits()
     }
 
     /// Requests that were turned away.

@@ -10,7 +10,7 @@ use axum::http::{HeaderMap, Response, header};
 use axum::routing::post;
 use serde_json::{Value, json};
 
-use super::{Mode, Mood, Served, locked};
+use super::{Mode, Mood, Served, Visit, locked};
 
 /// One message as people would see it now.
 #[derive(Debug, Clone, PartialEq)]
@@ -86,6 +86,11 @@ impl Slack {
     /// Breaches of the contract; a test asks that there are none.
     pub fn faults(&self) -> Vec<String> {
         locked(&self.shared.seen).faults.clone()
+    }
+
+    /// All requests, also those that were turned away.
+    pub fn visits(&self) -> Vec<Visit> {
+        self.shared.mood.visits()
     }
 
     /// Requests that were turned away.

@@ -1,6 +1,7 @@
 //! A receiver of signed webhooks: Standard Webhooks, checked as its specification asks.
 
 use std::sync::{Arc, Mutex};
+use std::time::SystemTime;
 
 use axum::Router;
 use axum::body::Body;
@@ -15,11 +16,13 @@ use sha2::Sha256;
 
 use super::{Mode, Mood, Served, locked};
 
-/// One accepted call.
+/// One call.
 #[derive(Debug, Clone, PartialEq)]
 pub struct WebhookCall {
     /// `webhook-id`: the same on every try of one message.
     pub id: String,
+    /// When it came.
+    pub at: SystemTime,
     /// The body.
     pub body: Value,
 }
@@ -27,6 +30,7 @@ pub struct WebhookCall {
 #[derive(Debug, Default)]
 struct Seen {
     calls: Vec<WebhookCall>,
+    turned_away: Vec<String>,
     faults: Vec<String>,
 }
 
@@ -69,6 +73,11 @@ impl Webhook {
         locked(&self.shared.seen).calls.clone()
     }
 
+    /// The ids of calls that were turned away, in order.
+    pub fn turned_away(&self) -> Vec<String> {
+        locked(&self.shared.seen).turned_away.clone()
+    }
+
     /// Breaches of the contract.
     pub fn faults(&self) -> Vec<String> {
         locked(&self.shared.seen).faults.clone()
@@ -76,14 +85,19 @@ impl Webhook {
 }
 
 async fn hook(State(shared): State<Shared>, headers: HeaderMap, body: String) -> Response<Body> {
-    if let Some(bad) = shared.mood.misbehave().await {
-        return bad;
-    }
-    let mut seen = locked(&shared.seen);
     let header =
         |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned();
     let (id, timestamp, signature) =
         (header("webhook-id"), header("webhook-timestamp"), header("webhook-signature"));
+    let at = SystemTime::now();
+    let mode = shared.mood.visit();
+    if mode != Mode::Well {
+        locked(&shared.seen).turned_away.push(id.clone());
+    }
+    if let Some(bad) = mode.misbehave().await {
+        return bad;
+    }
+    let mut seen = locked(&shared.seen);
     let fault = if id.is_empty() || id.contains('.') {
         Some("webhook-id is missing or holds a dot")
     } else if timestamp.parse::<i64>().is_err() {
@@ -107,7 +121,7 @@ async fn hook(State(shared): State<Shared>, headers: HeaderMap, body: String) ->
             seen.faults.push(format!("no {field} in the body"));
         }
     }
-    seen.calls.push(WebhookCall { id, body });
+    seen.calls.push(WebhookCall { id, at, body });
     Response::new(Body::empty())
 }
 

@@ -1,15 +1,17 @@
 //! Apache Kafka 4.1.1, a single node in KRaft mode, with a plain listener and one for SASL_SSL with SCRAM-SHA-512.
 
+use std::collections::BTreeMap;
 use std::net::TcpStream;
 use std::path::PathBuf;
 use std::process::Command;
 use std::sync::{Mutex, OnceLock};
 use std::time::Duration;
 
-use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions, NewPartitions, NewTopic, TopicReplication};
 use rdkafka::error::KafkaResult;
+use rdkafka::message::{Header, Headers as _, Message as _};
 use rdkafka::producer::{BaseRecord, DefaultProducerContext, Producer as _, ThreadedProducer};
+use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 
 use super::{Leashed, certificates, eventually, free_port, has, lasting_dir, parts};
 
@@ -158,7 +160,13 @@ impl Kafka {
 
     /// Makes a topic.
     pub fn topic(&self, name: &str, partitions: i32) {
+        self.topic_with(name, partitions, &[]);
+    }
+
+    /// The same with these settings.
+    pub fn topic_with(&self, name: &str, partitions: i32, settings: &[(&str, &str)]) {
         let topic = NewTopic::new(name, partitions, TopicReplication::Fixed(1));
+        let topic = settings.iter().fold(topic, |topic, (key, value)| topic.set(key, value));
         let made = asked(self.admin().create_topics([&topic], &AdminOptions::new()));
         assert!(made.iter().all(Result::is_ok), "{made:?}");
     }
@@ -197,6 +205,8 @@ impl Kafka {
             .set("bootstrap.servers", &self.bootstrap)
             .set("queue.buffering.max.messages", "2000000")
             .set("linger.ms", "20")
+            // The topic's own limit decides.
+            .set("message.max.bytes", "16777216")
             .create()
             .expect("a producer");
         Producer { inner }
@@ -210,7 +220,7 @@ impl Kafka {
             .set("group.id", group)
             .create()
             .expect("a consumer");
-        let mut list = rdkafka::TopicPartitionList::new();
+        let mut list = TopicPartitionList::new();
         for partition in 0..partitions {
             list.add_partition(topic, partition);
         }
@@ -222,6 +232,43 @@ impl Kafka {
             .iter()
             .map(|element| element.offset().to_raw().filter(|raw| *raw >= 0).unwrap_or(-1))
             .collect()
+    }
+
+    /// All records of a topic, by partition and offset.
+    pub fn records(&self, topic: &str, partitions: i32) -> Vec<Got> {
+        use rdkafka::consumer::{BaseConsumer, Consumer as _};
+        let consumer: BaseConsumer = ClientConfig::new()
+            .set("bootstrap.servers", &self.bootstrap)
+            .set("group.id", "records")
+            .create()
+            .expect("a consumer");
+        let mut list = TopicPartitionList::new();
+        for partition in 0..partitions {
+            list.add_partition_offset(topic, partition, Offset::Beginning).expect("a partition");
+        }
+        consumer.assign(&list).expect("partitions can be assigned");
+        let expected: i64 = self.ends(topic, partitions).iter().sum();
+        let mut all = Vec::new();
+        while (all.len() as i64) < expected {
+            let polled = consumer.poll(Duration::from_secs(30)).expect("the broker has more");
+            let message = polled.expect("a record");
+            let header = |header: Header<'_, &[u8]>| {
+                let value = String::from_utf8_lossy(header.value.unwrap_or_default()).into_owned();
+                (header.key.to_owned(), value)
+            };
+            all.push(Got {
+                partition: message.partition(),
+                offset: message.offset(),
+                key: String::from_utf8_lossy(message.key().unwrap_or_default()).into_owned(),
+                payload: message.payload().map(<[u8]>::to_vec),
+                headers: message
+                    .headers()
+                    .map(|headers| headers.iter().map(header).collect())
+                    .unwrap_or_default(),
+            });
+        }
+        all.sort_by_key(|got| (got.partition, got.offset));
+        all
     }
 
     /// The end offsets, by partition.
@@ -248,6 +295,16 @@ fn asked<T>(request: impl Future<Output = KafkaResult<T>>) -> T {
     runtime.block_on(request).expect("the broker answers")
 }
 
+/// A record as a consumer sees it.
+#[derive(Debug, Clone)]
+pub struct Got {
+    pub partition: i32,
+    pub offset: i64,
+    pub key: String,
+    pub payload: Option<Vec<u8>>,
+    pub headers: BTreeMap<String, String>,
+}
+
 /// Sends records.
 pub struct Producer {
     inner: ThreadedProducer<DefaultProducerContext>,
@@ -256,9 +313,20 @@ pub struct Producer {
 impl Producer {
     /// Sends one record, waiting where the queue is full.
     pub fn send(&self, topic: &str, partition: Option<i32>, key: Option<&str>, payload: &[u8]) {
-        let mut record = BaseRecord::<str, [u8]>::to(topic).payload(payload);
-        record.key = key;
-        record.partition = partition;
+        self.send_at(topic, partition, key, Some(payload), None);
+    }
+
+    /// The same with or without a value, and with a timestamp of one's own.
+    pub fn send_at(
+        &self,
+        topic: &str,
+        partition: Option<i32>,
+        key: Option<&str>,
+        payload: Option<&[u8]>,
+        stamp: Option<i64>,
+    ) {
+        let mut record = BaseRecord::<str, [u8]>::to(topic);
+        (record.key, record.partition, record.payload, record.timestamp) = (key, partition, payload, stamp);
         while let Err((error, back)) = self.inner.send(record) {
             assert!(error.to_string().contains("Queue full"), "{error}");
             std::thread::sleep(Duration::from_millis(20));

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
+use serde_json::json;
 
 use super::world::World;
 
@@ -73,6 +74,19 @@ fn stamp(at: i64) -> String {
 /// A request in the combined format.
 pub fn request(at: i64, client: &str, path: &str, status: u16) -> String {
     format!(r#"{client} - - [{}] "GET {path} HTTP/1.1" {status} 512 "-" "Mozilla/5.0""#, stamp(at))
+}
+
+/// A Falco alert of this rule and priority about a process in a pod of `shop/WORKLOAD`.
+pub fn finding(at: i64, workload: &str, rule: &str, priority: &str, command: &str) -> String {
+    json!({
+        "time": Timestamp::from_millisecond(at).expect("a time").to_string(),
+        "rule": rule, "priority": priority, "source": "syscall", "output": "see the fields",
+        "output_fields": {
+            "k8s.ns.name": "shop", "k8s.pod.name": format!("{workload}-7d9f8c6b5d-x2x9k"),
+            "container.id": "5f0c2b9d1e77", "proc.name": "sh", "proc.cmdline": command,
+        },
+    })
+    .to_string()
 }
 
 /// `count` requests by each of `clients`, spread evenly over `seconds` from `at`.

@@ -11,4 +11,5 @@ mod members;
 mod old;
 mod parts;
 mod store;
+mod receivers;
 mod world;

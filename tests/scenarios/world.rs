@@ -43,9 +43,19 @@ impl World {
 
     /// The same on a broker of one's own.
     pub fn on(kafka: &'static Kafka, name: &str, partitions: i32) -> Option<Self> {
+        Self::with(kafka, name, partitions, &[])
+    }
+
+    /// The same with settings for the topic.
+    pub fn with(
+        kafka: &'static Kafka,
+        name: &str,
+        partitions: i32,
+        settings: &[(&str, &str)],
+    ) -> Option<Self> {
         let smtp = Smtp::start()?;
         let name = format!("{name}-{}", std::process::id());
-        kafka.topic(&name, partitions);
+        kafka.topic_with(&name, partitions, settings);
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .enable_all()
