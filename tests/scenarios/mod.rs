@@ -4,6 +4,7 @@
 mod attacks;
 mod broker;
 mod history;
+mod hostile;
 mod kills;
 pub mod log;
 mod log_moves;
