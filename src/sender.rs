@@ -4,11 +4,11 @@
 //! One message is under way at a time; endpoints that several integrations share also share a pace. The row, not the
 //! task, knows what is still to be told, so nothing is lost with a task or a process.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
-use beaconfire_incident::Context;
+use beaconfire_incident::{Context, IncidentId};
 use beaconfire_model::{Labels, Wall};
 use beaconfire_notify::{About, Channel, Matter, Message, Site};
 use beaconfire_outbox::{Outcome, Pace, RetryKnobs, Row, Told, settle};
@@ -31,6 +31,11 @@ const STORE_RETRY: Duration = Duration::from_millis(500);
 
 /// How often the outcome of an attempt is written before it is given up; the row's lease is over by then.
 const SETTLE_TRIES: u32 = 240;
+
+/// So many incidents that could not be told in a row speak against the endpoint, not against the messages: when it
+/// takes one again, the others need not wait out what their failures have earned them. Fewer may be messages that it
+/// chokes on, which must not be tried again with every one that it takes.
+const OUTAGE: usize = 3;
 
 /// Paces by endpoint: kept for the process's life, shared by the integrations that speak to the same endpoint.
 #[derive(Debug, Clone, Default)]
@@ -72,6 +77,8 @@ pub struct Condition(Arc<Mutex<State>>);
 struct State {
     paused_until: Option<Wall>,
     last_error: Option<String>,
+    /// Incidents that could not be told since one was, at most [`OUTAGE`].
+    failed: BTreeSet<IncidentId>,
 }
 
 impl Condition {
@@ -201,7 +208,34 @@ impl Sender {
             notification_id: id,
             millis,
         };
-        self.write_down(&row, sent, &outcome, &log).await
+        self.write_down(&row, sent, &outcome, &log).await?;
+        self.recover(&row, &outcome).await
+    }
+
+    /// Once an endpoint that was away takes a message, everything that waited for it is due.
+    async fn recover(&self, row: &Row, outcome: &Outcome) -> Result<(), StoreError> {
+        let was_away = {
+            let mut told = locked(&self.condition.0);
+            let was_away = told.failed.len() >= OUTAGE;
+            match outcome {
+                Outcome::Accepted { .. } => told.failed.clear(),
+                Outcome::Deferred { .. } if !was_away => {
+                    told.failed.insert(row.key.incident.clone());
+                }
+                _ => {}
+            }
+            was_away && matches!(outcome, Outcome::Accepted { .. })
+        };
+        if was_away {
+            let waiting = self.store.hasten(&self.receiver, &self.integration, now()).await?;
+            tracing::info!(
+                receiver = %self.receiver,
+                integration = %self.integration,
+                waiting,
+                "a receiver accepts messages again"
+            );
+        }
+        Ok(())
     }
 
     /// What came of an attempt must be written, or it would be made again: while the store is away, nothing else is

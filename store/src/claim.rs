@@ -106,6 +106,22 @@ impl Store {
         Ok(())
     }
 
+    /// Makes rows of one integration due that only wait because attempts at them have failed: for when the endpoint
+    /// works again. How many there were.
+    pub async fn hasten(&self, receiver: &str, integration: &str, now: Wall) -> Result<u64, StoreError> {
+        // The version stays: should somebody write the row at this moment, it waits as long as it would have.
+        let done = sqlx::query(
+            "UPDATE outbox SET due = $3 \
+             WHERE waits = 1 AND receiver = $1 AND integration = $2 AND attempts > 0 AND due > $3",
+        )
+        .bind(receiver.to_owned())
+        .bind(integration.to_owned())
+        .bind(now.millis())
+        .execute(&self.writer)
+        .await?;
+        Ok(done.rows_affected())
+    }
+
     /// When the next row of this integration can be claimed, by its due time and its lease; `None` where nothing
     /// waits.
     pub async fn next_due(&self, receiver: &str, integration: &str) -> Result<Option<Wall>, StoreError> {

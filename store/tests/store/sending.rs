@@ -84,6 +84,27 @@ async fn claims_go_by_lane_then_by_who_waited_longest() {
 }
 
 #[tokio::test]
+async fn what_only_waits_for_its_failures_can_be_made_due() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path()).await;
+    for (name, receiver, attempts, due) in [
+        ("failed", "team", 5, 60_000),
+        ("failed, and due", "team", 1, 5),
+        ("limited", "team", 0, 50_000),
+        ("elsewhere", "other", 5, 60_000),
+    ] {
+        let incident = incident(name, 1);
+        let wanted = Row { attempts, due: wall(due), ..row(&incident, receiver) };
+        save(&store, &[folded(incident)], &[wanted]).await.unwrap();
+    }
+    assert_eq!(store.hasten("team", "slack-0", wall(10)).await.unwrap(), 1);
+    let claimed = claim(&store, "me", 10, 10).await;
+    let attempts: BTreeSet<u32> = claimed.iter().map(|row| row.attempts).collect();
+    assert_eq!(attempts, BTreeSet::from([1, 5]));
+    assert_eq!(store.next_due("other", "slack-0").await.unwrap(), Some(wall(60_000)));
+}
+
+#[tokio::test]
 async fn a_settled_row_is_written_and_logged_and_waits_no_more() {
     let directory = tempfile::tempdir().unwrap();
     let store = open(directory.path()).await;
