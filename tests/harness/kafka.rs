@@ -37,13 +37,19 @@ fn java(program: &[&str]) -> Vec<String> {
     command
 }
 
+/// The environment variable that names a running broker.
+const LENT: &str = "BEACONFIRE_TEST_KAFKA";
+
+/// Whether there is a broker to share: a running one, or what it takes to start one.
+pub fn is_there() -> bool {
+    std::env::var_os(LENT).is_some() || Kafka::is_there()
+}
+
 /// The broker that scenarios share; `None` where it is missing and may be.
 pub fn shared() -> Option<&'static Kafka> {
     static SHARED: OnceLock<Kafka> = OnceLock::new();
-    let lent = std::env::var("BEACONFIRE_TEST_KAFKA");
-    let there = lent.is_ok() || Kafka::is_there();
-    has("kafka", there).then(|| {
-        SHARED.get_or_init(|| match lent {
+    has("kafka", is_there()).then(|| {
+        SHARED.get_or_init(|| match std::env::var(LENT) {
             Ok(bootstrap) => Kafka { bootstrap, sasl_bootstrap: None, dir: None, process: Mutex::new(None) },
             Err(_) => Kafka::start(),
         })
