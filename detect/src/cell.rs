@@ -58,18 +58,29 @@ pub(crate) struct Statement {
 }
 
 /// The window of one key.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Cell {
     /// Whose records these are.
     pub(crate) fed: Fed,
     /// How many departures of sources there had been when it was begun.
     pub(crate) age: u32,
     ring: Ring,
+    /// No bucket before this one has anything in it: sweeping need not look at the counts to know.
+    oldest: i64,
     settled: Option<i64>,
-    /// Of rules by prefix.
-    hosts: Option<Box<Hosts>>,
+    hosts: Told,
     /// Of keys that have raised, or may.
     hot: Option<Box<Hot>>,
+}
+
+/// The hosts of a prefix, of rules by prefix.
+#[derive(Debug, Default)]
+enum Told {
+    #[default]
+    Nobody,
+    /// One host alone, as in most prefixes: what the prefix did, it did.
+    One(Client),
+    Apart(Box<Hosts>),
 }
 
 #[derive(Debug)]
@@ -116,7 +127,27 @@ impl Added {
     pub(crate) const NOTHING: Self = Self { hot: false, crowded: false, stale: false };
 }
 
+impl Default for Cell {
+    fn default() -> Self {
+        Self {
+            fed: Fed::Nobody,
+            age: 0,
+            ring: Ring::default(),
+            oldest: i64::MAX,
+            settled: None,
+            hosts: Told::Nobody,
+            hot: None,
+        }
+    }
+}
+
 impl Cell {
+    /// Reads a little of everything that adding to it will change.
+    pub(crate) fn glance(&self) -> i64 {
+        let hosts = self.apart().map_or(0, Hosts::glance);
+        self.ring.newest().unwrap_or(0) ^ hosts
+    }
+
     /// Adds a partial; for prefixes, under the host it came from.
     pub(crate) fn add(
         &mut self,
@@ -129,9 +160,17 @@ impl Cell {
         if self.settled.is_some_and(|settled| bucket <= settled - BUCKETS) {
             return Added { stale, ..Added::NOTHING };
         }
+        match (&self.hosts, host) {
+            (Told::Nobody, Some(host)) => self.hosts = Told::One(host),
+            (Told::One(known), Some(host)) if *known != host => {
+                self.tell_apart();
+            }
+            _ => {}
+        }
         let mut fits = self.ring.add(ask.value.shape(), bucket, count, mark, ask.most);
-        if let Some(host) = host {
-            fits &= self.hosts.get_or_insert_default().add(host, bucket, count, ask.most);
+        self.oldest = self.oldest.min(bucket);
+        if let (Told::Apart(hosts), Some(host)) = (&mut self.hosts, host) {
+            fits &= hosts.add(host, bucket, count, ask.most);
         }
         let mut first = false;
         if self.is_hot(ask) {
@@ -140,6 +179,22 @@ impl Cell {
             *touched = Some(touched.map_or(bucket, |held| held.min(bucket)));
         }
         Added { hot: first, crowded: !fits, stale }
+    }
+
+    /// The hosts, where there are several.
+    fn apart(&self) -> Option<&Hosts> {
+        if let Told::Apart(hosts) = &self.hosts { Some(hosts) } else { None }
+    }
+
+    /// From here on each host has a ring of its own; one that was alone has done all there is.
+    fn tell_apart(&mut self) -> &mut Hosts {
+        loop {
+            match self.hosts {
+                Told::Apart(ref mut hosts) => return hosts,
+                Told::One(host) => self.hosts = Told::Apart(Box::new(Hosts::of(host, self.ring.clone()))),
+                Told::Nobody => self.hosts = Told::Apart(Box::default()),
+            }
+        }
     }
 
     fn heat(&mut self) -> &mut Hot {
@@ -273,7 +328,7 @@ impl Cell {
                 // All hosts together are at least those that count.
                 let line = ask.lines.threshold;
                 let needed = if runs { hold_line(line) } else { line };
-                let hosts = self.hosts.as_ref().filter(|_| count as f64 > needed);
+                let hosts = self.apart().filter(|_| count as f64 > needed);
                 hosts.map_or(0.0, |hosts| hosts.discounted(from, ask.lines.host_limit))
             }
         };
@@ -303,10 +358,10 @@ impl Cell {
                 if let Some(over) = step(&mut run, ask.lines.threshold, &stretch) {
                     self.settle_at(stretch.from - 1, None);
                     self.state(ask, horizon, tell, &[over], out);
-                    self.hosts.get_or_insert_default().forget_seen();
+                    self.tell_apart().forget_seen();
                 }
                 if run.is_some() {
-                    self.hosts.get_or_insert_default().took_part(stretch.from, ask.lines.host_limit);
+                    self.tell_apart().took_part(stretch.from, ask.lines.host_limit);
                 }
             }
         }
@@ -339,7 +394,7 @@ impl Cell {
             }
         }
         for run in told {
-            let participants = self.hosts.as_ref().map(|hosts| hosts.seen(ask.cut)).unwrap_or_default();
+            let participants = self.apart().map(|hosts| hosts.seen(ask.cut)).unwrap_or_default();
             let series = if horizon.charts { self.series(ask, &run) } else { Vec::new() };
             out.push(Statement { run, participants, series });
         }
@@ -387,10 +442,10 @@ impl Cell {
 
     /// Forgets what no window needs any more; whether nothing is left. `closed` is the last closed bucket.
     pub(crate) fn sweep(&mut self, ask: &Ask, closed: i64, early: bool) -> bool {
-        let newest = self.ring.newest().unwrap_or(i64::MIN);
         let ahead = ask.value.only_grows() && early;
+        let newest = || self.ring.newest().unwrap_or(i64::MIN);
         let idle = |hot: &Hot| {
-            let all_read = ahead || hot.read >= newest.saturating_add(BUCKETS);
+            let all_read = ahead || hot.read >= newest().saturating_add(BUCKETS);
             hot.is_quiet() && hot.touched.is_none() && all_read
         };
         if self.hot.as_deref().is_none_or(idle) {
@@ -399,10 +454,12 @@ impl Cell {
             let through = closed.saturating_sub(ask.slack);
             self.settled = Some(self.settled.map_or(through, |settled| settled.max(through)));
         }
-        if let Some(settled) = self.settled {
-            self.ring.forget_before(ask.value.shape(), settled - BUCKETS + 2);
-            if let Some(hosts) = &mut self.hosts {
-                hosts.forget_before(settled - BUCKETS + 2);
+        let needed = self.settled.map(|settled| settled - BUCKETS + 2);
+        if let Some(needed) = needed.filter(|needed| self.oldest < *needed) {
+            self.ring.forget_before(ask.value.shape(), needed);
+            self.oldest = needed;
+            if let Told::Apart(hosts) = &mut self.hosts {
+                hosts.forget_before(needed);
             }
         }
         self.ring.is_empty() && self.hot.is_none()
@@ -427,7 +484,7 @@ impl Cell {
 
 impl Heap for Cell {
     fn heap(&self) -> usize {
-        let hosts = self.hosts.as_ref().map_or(0, |hosts| size_of::<Hosts>() + hosts.bytes());
+        let hosts = self.apart().map_or(0, |hosts| size_of::<Hosts>() + hosts.bytes());
         // A hot key stands in the list of those, too.
         let hot = self
             .hot

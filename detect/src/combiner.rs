@@ -99,8 +99,7 @@ impl Combiner {
         if self.tides[at].see(offset, event.time()) {
             return Seen::Late;
         }
-        // A combiner has far fewer than 65,535 sources.
-        let from = Origin { source, again: if self.tides[at].is_again(offset) { at as u16 + 1 } else { 0 } };
+        let from = Origin { source, again: self.tides[at].is_again(offset) };
         match event {
             Event::Request(request) => self.request(from, request),
             Event::Runtime(event) if event.kind == RuntimeKind::Finding => {
@@ -195,7 +194,8 @@ impl Combiner {
             // A plan has fewer than 65,535 rules.
             let number = number as u16;
             let bucket = near.bucket(request.time);
-            let add = Add { from, rule: number, service, bucket, count, matched, severity: rule.severity };
+            let place = Place::new(number, entry, service);
+            let add = Add { from, place, bucket, count, matched, severity: rule.severity };
             pile.add(&add, &key, name);
             if samples.wants(number) && (matched > 0 || !matches!(rule.count, Counting::Share { .. })) {
                 samples.request(number, service, &key, name, request);
@@ -212,8 +212,7 @@ impl Combiner {
         let key = RawKey::Finding(&self.text, self.pile.index.hasher().hash_one(&*self.text));
         let add = Add {
             from,
-            rule: FINDING,
-            service: Plan::no_service(),
+            place: Place::new(FINDING, from.source.entry, Plan::no_service()),
             bucket: self.near_finding.bucket(event.time),
             count: 1,
             matched: 0,
@@ -306,15 +305,29 @@ fn raw_key<'t>(
 #[derive(Debug, Clone, Copy)]
 struct Origin {
     source: Source,
-    /// The source's place among the tides, from 1, where the shards held the record once already; else 0.
-    again: u16,
+    /// The shards held the record once already.
+    again: bool,
+}
+
+/// Rule, entry and service in one word: it is written, read, hashed and compared in one go, many times a record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Place(u64);
+
+impl Place {
+    fn new(rule: u16, entry: EntryId, service: ServiceId) -> Self {
+        Self(u64::from(rule) << 48 | u64::from(entry.0) << 32 | u64::from(service.0))
+    }
+
+    fn parts(self) -> (u16, EntryId, ServiceId) {
+        // Each takes back the bits that it gave.
+        ((self.0 >> 48) as u16, EntryId((self.0 >> 32) as u16), ServiceId(self.0 as u32))
+    }
 }
 
 /// What is to be added under a key.
 struct Add {
     from: Origin,
-    rule: u16,
-    service: ServiceId,
+    place: Place,
     bucket: i64,
     count: u64,
     matched: u64,
@@ -324,18 +337,14 @@ struct Add {
 /// A key and bucket in the combiner's own table. Texts stand there by their hash; the partial holds the text itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Slot {
-    rule: u16,
-    entry: u16,
-    /// What counts only under conditions is not mixed with what counts.
-    again: u16,
-    service: u32,
+    place: Place,
     bucket: i64,
     key: u128,
 }
 
 impl std::hash::Hash for Slot {
     fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
-        state.write_u64(u64::from(self.rule) << 48 | u64::from(self.entry) << 32 | u64::from(self.service));
+        state.write_u64(self.place.0);
         state.write_i64(self.bucket);
         state.write_u128(self.key);
     }
@@ -350,13 +359,15 @@ struct Pile {
 
 impl Pile {
     fn add(&mut self, add: &Add, key: &RawKey<'_>, service: &str) {
-        let Add { from: Origin { source, again }, rule, service: id, bucket, count, matched, severity } =
-            *add;
-        let entry = source.entry;
-        let mut slot = Slot { rule, entry: entry.0, again, service: id.0, bucket, key: key.bits() };
+        let Add { from: Origin { source, again }, place, bucket, count, matched, severity } = *add;
+        let mut slot = Slot { place, bucket, key: key.bits() };
         let text = key.text();
         let last = slot.key + PROBES;
         let free = loop {
+            // What counts only under conditions is not mixed with what counts, and is rare: each stands by itself.
+            if again {
+                break false;
+            }
             let Some(at) = self.index.get(&slot) else { break true };
             let partial = &mut self.partials[*at as usize];
             if text.is_none() || partial.key.text() == text {
@@ -379,11 +390,12 @@ impl Pile {
         }
         let key = key.owned();
         let shard = shard_of(&key, service);
+        let (rule, entry, id) = place.parts();
         self.partials.push(Partial {
             shard,
             entry,
             source: Some(source),
-            again: again != 0,
+            again,
             rule,
             service: id,
             key,

@@ -28,6 +28,8 @@ pub(crate) enum Fed {
 pub(crate) struct Departed {
     /// At most one for each partition.
     known: BTreeMap<Source, Known>,
+    /// Records come in stretches of one source: how the last one's windows are marked.
+    last: Option<(Source, Fed)>,
     /// How many departures there have been. A window is as old as this number was when it was begun.
     age: u32,
 }
@@ -68,10 +70,18 @@ impl Departed {
     /// left may hold it already.
     pub(crate) fn of(&mut self, partial: &Partial) -> (Fed, u32) {
         let Some(source) = partial.source else { return (Fed::Many, 0) };
+        if let Some((last, fed)) = self.last
+            && last == source
+            && !partial.again
+        {
+            return (fed, 0);
+        }
         let next = u16::try_from(self.known.len()).ok();
         let known = self.known.entry(source).or_default();
         known.number = known.number.or(next);
-        (known.number.map_or(Fed::Many, Fed::By), if partial.again { known.since } else { 0 })
+        let fed = known.number.map_or(Fed::Many, Fed::By);
+        self.last = Some((source, fed));
+        (fed, if partial.again { known.since } else { 0 })
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use beaconfire_model::{EntryId, EventTime, Signal, Source};
+use beaconfire_model::{Client, EntryId, EventTime, Signal, Source};
 
 use crate::ahead::Ahead;
 use crate::ask::{Ask, Asks};
@@ -65,6 +65,8 @@ const CLOSE_EVERY: Duration = Duration::from_secs(1);
 pub(crate) const SWEEP_EVERY: Duration = Duration::from_secs(30);
 /// The furthest that time moves at once while there are partials ahead: what is merged then still fits the rings.
 const STEP: Duration = Duration::from_secs(30);
+/// Partials looked up together before they are added; what is looked up must still be in the nearest cache then.
+const STRETCH: usize = 32;
 /// Chart points of one merge or flush; what comes after goes without.
 const POINTS_MAX: usize = 16_384;
 
@@ -179,13 +181,49 @@ impl Shard {
                 *cleared = *target;
             }
         }
-        for partial in parcel.partials {
-            self.add_near(partial, signals);
+        let mut partials = parcel.partials.into_iter();
+        while !partials.as_slice().is_empty() {
+            self.foresee(partials.as_slice().get(..STRETCH).unwrap_or(partials.as_slice()));
+            for partial in partials.by_ref().take(STRETCH) {
+                self.add_near(partial, signals);
+            }
         }
         self.close(signals);
         for (entry, target) in targets {
             self.advance(entry, target, signals);
         }
+    }
+
+    /// Looks up what the next partials will change. Tables are larger than caches, and adding waits for memory at each
+    /// step; look-ups alone do not wait for one another, so that the waiting is done for several at once.
+    fn foresee(&self, partials: &[Partial]) {
+        let mut seen = 0;
+        for partial in partials {
+            let Some(Some(part)) = self.parts.get(usize::from(partial.shard)) else { continue };
+            // Texts cost a clone, and are rare.
+            if let Key::Client(client) = partial.key {
+                let place = (partial.rule, partial.entry, partial.service);
+                let (key, _) = self.cell_key(place, Key::Client(client));
+                seen ^= part.tables[key.table()].get(&key).map_or(0, Cell::glance);
+            }
+        }
+        // What is seen is of no use; that it was looked at is.
+        std::hint::black_box(seen);
+    }
+
+    /// Under what a partial is kept, and for prefixes the host that it came from.
+    fn cell_key(
+        &self,
+        (rule, entry, service): (u16, EntryId, ServiceId),
+        key: Key,
+    ) -> (CellKey, Option<Client>) {
+        let by_prefix =
+            self.plan.rules.get(usize::from(rule)).is_some_and(|rule| rule.keying == Keying::Prefix);
+        let (key, host) = match key {
+            Key::Client(client) if by_prefix => (Key::Prefix(client.prefix()), Some(client)),
+            key => (key, None),
+        };
+        (CellKey { rule, entry, key, service }, host)
     }
 
     /// Adds a partial, or lets it wait where its entry is far behind it.
@@ -312,15 +350,9 @@ impl Shard {
         let (fed, since) = self.departed.of(&partial);
         let age = self.departed.age();
         let Partial { shard, entry, rule, service, key, bucket, count, matched, severity, .. } = partial;
+        let (key, host) = self.cell_key((rule, entry, service), key);
         // What another thread owns was sent wrongly; nobody here could answer for it.
         let Some(Some(part)) = self.parts.get_mut(usize::from(shard)) else { return };
-        let by_prefix =
-            self.plan.rules.get(usize::from(rule)).is_some_and(|rule| rule.keying == Keying::Prefix);
-        let (key, host) = match key {
-            Key::Client(client) if by_prefix => (Key::Prefix(client.prefix()), Some(client)),
-            key => (key, None),
-        };
-        let key = CellKey { rule, entry, key, service };
         let ask = self.asks.of(entry, rule, service);
         let mark = if rule == FINDING { severity as u64 } else { matched };
         let table = &mut part.tables[key.table()];
