@@ -5,6 +5,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
+use beaconfire::health::Health;
+use beaconfire::reached::{Past, Reached};
 use beaconfire::threads::{self, Answers, Crew, News, now};
 use beaconfire_config::Config;
 use beaconfire_decode::Reject;
@@ -20,7 +22,7 @@ use rdkafka::message::Message as _;
 use serde_json::{Value, json};
 
 use crate::broker::{Broker, Topic};
-use crate::traffic::{self, Format};
+use crate::traffic::{self, Crowd, Format};
 use crate::{ROUNDS, cpu, median, plan, rounded};
 
 /// A side that has not read everything by then never will.
@@ -41,14 +43,19 @@ struct Load {
 }
 
 pub(crate) fn measure(broker: &Broker) -> Value {
-    let formats = [Format::Combined, Format::NginxJson].map(|format| {
-        let load = Load::produce(broker, format);
-        (format.name().to_owned(), compare(&load))
+    let loads = [
+        ("combined", Format::Combined, Crowd::Skewed),
+        ("nginx-json", Format::NginxJson, Crowd::Skewed),
+        ("combined-even", Format::Combined, Crowd::Even),
+    ];
+    let costs = loads.map(|(name, format, crowd)| {
+        let load = Load::produce(broker, name, format, crowd);
+        (name.to_owned(), compare(name, &load))
     });
-    Value::Object(formats.into_iter().collect())
+    Value::Object(costs.into_iter().collect())
 }
 
-fn compare(load: &Load) -> Value {
+fn compare(name: &str, load: &Load) -> Value {
     let mut costs = [const { Vec::new() }; SIDES.len()];
     let mut walls = [const { Vec::new() }; SIDES.len()];
     // One round in vain, so that all pages of the broker's log are in memory.
@@ -64,7 +71,7 @@ fn compare(load: &Load) -> Value {
         }
     }
     let records = load.records;
-    println!("\n{}, {records} records of {} bytes", load.format.name(), load.bytes / records);
+    println!("\n{name}, {records} records of {} bytes", load.bytes / records);
     println!("{:<20} {:>14} {:>8} {:>8} {:>8}", "", "CPU us/record", "least", "most", "ratio");
     let ratio = |side: usize| {
         // Round by round: what the machine does meanwhile is the same for both.
@@ -93,13 +100,13 @@ fn micros(time: Duration, load: &Load) -> f64 {
 
 impl Load {
     /// Fills a topic of its own, keyed by client.
-    fn produce(broker: &Broker, format: Format) -> Self {
+    fn produce(broker: &Broker, name: &str, format: Format, crowd: Crowd) -> Self {
         let (records, partitions) = broker.load();
-        let topic = broker.topic(format.name(), partitions);
+        let topic = broker.topic(name, partitions);
         let producer = Producer::open(&topic.bootstrap).expect("a producer");
         let end = now().as_event_time();
         let mut bytes = 0;
-        for line in traffic::lines(format, records, end) {
+        for line in traffic::lines(format, crowd, records, end) {
             bytes += line.text.len() as u64;
             let partition = (line.client.wrapping_mul(0x9e37_79b1) >> 16) % partitions as u32;
             let record = Produced {
@@ -222,7 +229,8 @@ fn whole(load: &Load) {
     let running = threads::start(
         shards.collect(),
         crews.collect(),
-        Arc::new(|_| None),
+        &Past::new(&Reached::default()),
+        &Health::default(),
         move |said| report.report(&said, threads),
         move |said| news.news(said),
     )
@@ -268,6 +276,7 @@ impl Found {
     fn news(&self, news: News) {
         match news {
             News::Tally(tally) => self.tally.lock().expect("not poisoned").add(&tally),
+            News::Panicked(thread) => panic!("{thread} has panicked"),
             News::Ended(_, Err(fault)) => panic!("a worker has failed: {fault}"),
             News::Census(..) | News::Paused(..) | News::Ended(_, Ok(())) => {}
         }

@@ -24,7 +24,7 @@ use serde_json::{Map, Value, json};
 use broker::Broker;
 
 /// Rounds of each comparison.
-const ROUNDS: usize = 7;
+const ROUNDS: usize = 5;
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();

@@ -11,7 +11,7 @@ use beaconfire_model::{EntryId, Names, Record};
 use beaconfire_pipeline::{DeadLetterSink, Line, LineKnobs, WorkerKnobs};
 use serde_json::{Value, json};
 
-use crate::traffic::{self, Format};
+use crate::traffic::{self, Crowd, Format};
 use crate::{ROUNDS, cpu, median, plan, rounded};
 
 const LINES: usize = 1_000_000;
@@ -26,7 +26,7 @@ pub(crate) fn measure() -> Value {
     let dir = tempfile::tempdir().expect("a directory");
     let path = dir.path().join("access.log");
     let mut file = std::io::BufWriter::new(std::fs::File::create(&path).expect("a file"));
-    for line in traffic::lines(Format::Combined, LINES, now().as_event_time()) {
+    for line in traffic::lines(Format::Combined, Crowd::Even, LINES, now().as_event_time()) {
         writeln!(file, "{}", line.text).expect("room for the log");
     }
     file.into_inner().expect("room for the log").sync_all().expect("the log is written");
@@ -35,7 +35,7 @@ pub(crate) fn measure() -> Value {
     let least = costs.iter().copied().fold(f64::INFINITY, f64::min);
     let most = costs.iter().copied().fold(0.0, f64::max);
     let cost = median(costs);
-    println!("\nreplay, {LINES} lines, combined");
+    println!("\nreplay, {LINES} lines, combined, even crowd");
     println!("{:<20} {:>14} {:>8} {:>8}", "", "CPU us/line", "least", "most");
     println!("{:<20} {cost:>14.3} {least:>8.3} {most:>8.3}", "one shard");
     json!({"lines": LINES, "cpu_us": rounded(cost)})

@@ -1,9 +1,20 @@
-//! Access-log lines of a busy site: many clients of whom none is heavy, many pages, the usual agents and statuses, now
-//! and then a login, and one client that floods for a while. The same seed gives the same lines.
+//! Access-log lines of a busy site: many clients, many pages, the usual agents and statuses, now and then a login, and
+//! one client that floods for a while. The same seed gives the same lines.
 
 use beaconfire_model::EventTime;
 use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
+
+/// How requests fall to clients.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Crowd {
+    /// Nobody makes more than about a thousandth of all: hardly a client comes twice in a second, which is the most
+    /// work for windows.
+    Even,
+    /// A Zipf distribution with s = 1.1: a few proxies, crawlers and
+    /// offices make half of all requests.
+    Skewed,
+}
 
 /// Clients, a tenth of them with IPv6 addresses.
 const CLIENTS: u32 = 100_000;
@@ -47,12 +58,17 @@ impl Format {
 }
 
 /// `count` lines, the last of them at `end`.
-pub(crate) fn lines(format: Format, count: usize, end: EventTime) -> impl Iterator<Item = Line> {
+pub(crate) fn lines(
+    format: Format,
+    crowd: Crowd,
+    count: usize,
+    end: EventTime,
+) -> impl Iterator<Item = Line> {
     let mut random = StdRng::seed_from_u64(4);
     (0..count).map(move |number| {
         let behind = (count - number) as i64 * 1000 / RATE;
         let flood = (count / 3..count * 2 / 3).contains(&number) && random.random_ratio(1, FLOOD);
-        let client = if flood { u32::MAX } else { visitor(&mut random) };
+        let client = if flood { u32::MAX } else { visitor(crowd, &mut random) };
         // Servers log a request when it ends, so times are out of order by how long requests took.
         let took = (random.random::<f64>().powi(8) * 2_000.0) as i64;
         let at = EventTime::from_millis(end.millis() - behind - took);
@@ -60,12 +76,15 @@ pub(crate) fn lines(format: Format, count: usize, end: EventTime) -> impl Iterat
     })
 }
 
-/// Small numbers come often, but none comes for more than about a thousandth: a Zipf distribution (s = 1.1) without its
-/// first 200.
-fn visitor(random: &mut StdRng) -> u32 {
-    let rank = |share: f64| share.powf(-10.0);
-    let (first, last) = (200f64.powf(-0.1), f64::from(CLIENTS + 200).powf(-0.1));
-    let number = rank(first - random.random::<f64>() * (first - last)) - 200.0;
+/// Small numbers come often: a Zipf distribution (s = 1.1), for the even crowd without its first 200.
+fn visitor(crowd: Crowd, random: &mut StdRng) -> u32 {
+    let skipped = match crowd {
+        Crowd::Even => 200,
+        Crowd::Skewed => 1,
+    };
+    let share = |number: u32| f64::from(number).powf(-0.1);
+    let (first, last) = (share(skipped), share(skipped + CLIENTS));
+    let number = (first - random.random::<f64>() * (first - last)).powf(-10.0) - f64::from(skipped);
     (number as u32).min(CLIENTS - 1)
 }
 

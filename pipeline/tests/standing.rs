@@ -11,7 +11,8 @@ use beaconfire_model::{
     Turn, Wall,
 };
 use beaconfire_pipeline::{
-    Barrier, DeadLetterSink, Durable, Exchange, Freight, Host, Known, Registry, Tides, Worker, WorkerId, WorkerKnobs,
+    Barrier, DeadLetterSink, Durable, Exchange, Freight, Host, Known, Registry, Tides, Worker, WorkerId,
+    WorkerKnobs,
 };
 
 const SECOND: i64 = 1_000;

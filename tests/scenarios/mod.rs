@@ -11,6 +11,6 @@ mod log_moves;
 mod members;
 mod old;
 mod parts;
-mod store;
 mod receivers;
+mod store;
 mod world;
