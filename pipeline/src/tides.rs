@@ -86,6 +86,7 @@ mod tests {
                     clearance: EventTime::from_millis(*clearance),
                     caught_up: *caught_up,
                     stalled: *stalled,
+                    departed: false,
                     moved: Wall::default(),
                     disorder_millis: 0,
                 };
