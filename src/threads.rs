@@ -233,7 +233,7 @@ fn serve(
         let mut barrier = None;
         match queue.recv_timeout(Duration::from_secs(1)) {
             Ok(Freight::Parcel(parcel)) => shard.merge(*parcel, &mut signals),
-            Ok(Freight::Left(source, times)) => shard.left(source, times, &mut signals),
+            Ok(Freight::Left(source)) => shard.left(source, &mut signals),
             Ok(Freight::Fact(fact)) => signals.push(*fact),
             Ok(Freight::Barrier(passing)) => {
                 shard.flush(&mut signals);

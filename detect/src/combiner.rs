@@ -76,30 +76,24 @@ impl Combiner {
     }
 
     /// Reading of a source begins at `at`; `seed` is the largest event time before that, from which lateness is judged.
-    /// The offsets of `again`, first and last, were handed to the shards once before.
-    pub fn begin(
-        &mut self,
-        source: Source,
-        at: Offset,
-        seed: Option<EventTime>,
-        again: Option<(Offset, Offset)>,
-    ) {
+    pub fn begin(&mut self, source: Source, at: Offset, seed: Option<EventTime>) {
         let lateness = self.plan.entry(source.entry).lateness.as_millis();
-        let tide = Tide::new(source, i64::try_from(lateness).unwrap_or(i64::MAX), at, seed, again);
+        let tide = Tide::new(source, i64::try_from(lateness).unwrap_or(i64::MAX), at, seed);
         match self.find(source) {
             Some(at) => self.tides[at] = tide,
             None => self.tides.push(tide),
         }
     }
 
-    /// Folds one event in.
-    pub fn observe(&mut self, source: Source, offset: Offset, event: &Event<'_>) -> Seen {
+    /// Folds one event in. `again`: the shards held its record once before its source left, so it counts only where that
+    /// is forgotten.
+    pub fn observe(&mut self, source: Source, offset: Offset, event: &Event<'_>, again: bool) -> Seen {
         let Some(at) = self.find(source) else { return Seen::Ignored };
         self.last_tide = at;
         if self.tides[at].see(offset, event.time()) {
             return Seen::Late;
         }
-        let from = Origin { source, again: self.tides[at].is_again(offset) };
+        let from = Origin { source, again };
         match event {
             Event::Request(request) => self.request(from, request),
             Event::Runtime(event) if event.kind == RuntimeKind::Finding => {

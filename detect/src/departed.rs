@@ -38,9 +38,7 @@ pub(crate) struct Departed {
 struct Known {
     /// `None` before its first partial.
     number: Option<u16>,
-    /// How often it has left, as the process counts.
-    times: u32,
-    /// Our age behind the last of those.
+    /// Our age behind its last departure.
     since: u32,
 }
 
@@ -50,15 +48,10 @@ impl Departed {
         self.age
     }
 
-    /// A source has left for the `times`th time; whether that is news.
-    pub(crate) fn leave(&mut self, source: Source, times: u32) -> bool {
-        let known = self.known.entry(source).or_default();
-        let news = known.times < times;
-        if news {
-            self.age += 1;
-            (known.times, known.since) = (times, self.age);
-        }
-        news
+    /// A source has left: whoever reads it from now on may bring what older windows hold already.
+    pub(crate) fn leave(&mut self, source: Source) {
+        self.age += 1;
+        self.known.entry(source).or_default().since = self.age;
     }
 
     /// How windows are marked that a source alone has fed; `None` where there are none.

@@ -277,13 +277,11 @@ impl Shard {
         self.sweep();
     }
 
-    /// A source is no longer read here, for the `times`th time: it leaves the common minimum. What it fed alone is
-    /// stated as far as it is known, and forgotten; what it shared with others stays: they are real records.
-    pub fn left(&mut self, source: Source, times: u32, signals: &mut Vec<Signal>) {
+    /// A source is no longer read here: it leaves the common minimum. What it fed alone is stated as far as it is known,
+    /// and forgotten; what it shared with others stays: they are real records.
+    pub fn left(&mut self, source: Source, signals: &mut Vec<Signal>) {
         self.common.leave(source);
-        if !self.departed.leave(source, times) {
-            return;
-        }
+        self.departed.leave(source);
         self.ahead.drop_of(source);
         let Some(fed) = self.departed.fed_by(source) else { return };
         let mut gone = Vec::new();
@@ -317,14 +315,21 @@ impl Shard {
         self.read(hot, |_, _, _| true, Tell::All, signals);
     }
 
-    /// The earliest event time from which records must be read again, so that every run that may still go on is found
-    /// again after a restart: the start of its last violating window. `None` where nothing holds.
-    pub fn hold_floor(&self, entry: EntryId) -> Option<EventTime> {
-        let parts = self.parts.iter().flatten();
-        let hot = parts.flat_map(|part| part.hot.iter().map(move |key| (part, key)));
-        hot.filter(|(_, key)| key.entry == entry)
-            .filter_map(|(part, key)| part.tables[key.table()].get(key)?.hold_floor(&self.ask(key)))
-            .min()
+    /// By entry, the earliest event time from which records must be read again, so that every run that may still go on
+    /// is found again after a restart: the start of its last violating window. Entries where nothing holds have none.
+    pub fn hold_floors(&self) -> BTreeMap<EntryId, EventTime> {
+        let mut floors = BTreeMap::new();
+        for part in self.parts.iter().flatten() {
+            for key in &part.hot {
+                let cell = part.tables[key.table()].get(key);
+                let Some(floor) = cell.and_then(|cell| cell.hold_floor(&self.ask(key))) else { continue };
+                floors
+                    .entry(key.entry)
+                    .and_modify(|held: &mut EventTime| *held = floor.min(*held))
+                    .or_insert(floor);
+            }
+        }
+        floors
     }
 
     /// What the tables hold.

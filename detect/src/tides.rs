@@ -19,19 +19,11 @@ pub(crate) struct Tide {
     clearance: EventTime,
     /// Windows that begin at or before this may lack records of before `from`. `None` until the first event tells.
     covers_from: Option<EventTime>,
-    /// The offsets, first and last, that the shards held once already.
-    again: Option<(Offset, Offset)>,
 }
 
 impl Tide {
-    /// Reading begins at `at`; `seed` is the largest event time before; `again` what the shards held once already.
-    pub(crate) fn new(
-        source: Source,
-        lateness: i64,
-        at: Offset,
-        seed: Option<EventTime>,
-        again: Option<(Offset, Offset)>,
-    ) -> Self {
+    /// Reading begins at `at`; `seed` is the largest event time before.
+    pub(crate) fn new(source: Source, lateness: i64, at: Offset, seed: Option<EventTime>) -> Self {
         // Nothing lies before offset 0.
         let whole = (at.0 <= 0).then_some(EventTime::MIN);
         Self {
@@ -42,13 +34,7 @@ impl Tide {
             largest: seed,
             clearance: EventTime::MIN,
             covers_from: seed.or(whole),
-            again,
         }
-    }
-
-    /// Whether the shards held this record once already.
-    pub(crate) fn is_again(&self, offset: Offset) -> bool {
-        self.again.is_some_and(|(from, through)| (from..=through).contains(&offset))
     }
 
     /// Takes note of an event; whether it is late: older than the source's watermark.
@@ -166,22 +152,22 @@ mod tests {
 
     #[test]
     fn lateness_is_judged_by_the_source_alone_and_before_the_record_counts() {
-        let mut tide = Tide::new(source(0), 30, Offset(0), None, None);
+        let mut tide = Tide::new(source(0), 30, Offset(0), None);
         let times = [(100, false), (70, false), (69, true), (500, false), (469, true), (470, false)];
         for (offset, (time, late)) in times.into_iter().enumerate() {
             assert_eq!(tide.see(Offset(offset as i64), at(time)), late, "{time}");
         }
         assert_eq!(tide.watermark(), at(470));
         // A seed judges from the first record on.
-        assert!(Tide::new(source(0), 30, Offset(9), Some(at(100)), None).see(Offset(9), at(60)));
+        assert!(Tide::new(source(0), 30, Offset(9), Some(at(100))).see(Offset(9), at(60)));
     }
 
     #[test]
     fn the_slowest_source_holds_its_entry_back_until_it_leaves() {
         let mut common = Common::default();
-        let mut fast = Tide::new(source(0), 0, Offset(0), None, None);
+        let mut fast = Tide::new(source(0), 0, Offset(0), None);
         fast.see(Offset(0), at(900));
-        let mut slow = Tide::new(source(1), 0, Offset(0), None, None);
+        let mut slow = Tide::new(source(1), 0, Offset(0), None);
         common.reach(fast.reach());
         common.reach(slow.reach());
         assert_eq!(common.clearances()[&EntryId(0)], EventTime::MIN);
@@ -205,16 +191,13 @@ mod tests {
             tide.see(Offset(offset), at(time));
             tide
         };
-        let first = seen(Tide::new(source(0), 0, Offset(0), None, None), 9, 500);
+        let first = seen(Tide::new(source(0), 0, Offset(0), None), 9, 500);
         assert_eq!(covers(&[first]), EventTime::MIN);
         // A rewind says up to where it lacks records; a cold start in mid-log learns it from its first event.
-        assert_eq!(covers(&[Tide::new(source(0), 0, Offset(40), Some(at(400)), None)]), at(400));
-        assert_eq!(covers(&[seen(Tide::new(source(0), 0, Offset(40), None, None), 40, 700)]), at(700));
+        assert_eq!(covers(&[Tide::new(source(0), 0, Offset(40), Some(at(400)))]), at(400));
+        assert_eq!(covers(&[seen(Tide::new(source(0), 0, Offset(40), None), 40, 700)]), at(700));
         // Back again behind what is held already: nothing is lacking. Further on: there is a gap.
-        assert_eq!(
-            covers(&[first, Tide::new(source(0), 0, Offset(10), Some(at(500)), None)]),
-            EventTime::MIN
-        );
-        assert_eq!(covers(&[first, Tide::new(source(0), 0, Offset(11), Some(at(500)), None)]), at(500));
+        assert_eq!(covers(&[first, Tide::new(source(0), 0, Offset(10), Some(at(500)))]), EventTime::MIN);
+        assert_eq!(covers(&[first, Tide::new(source(0), 0, Offset(11), Some(at(500)))]), at(500));
     }
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use beaconfire_detect::{Count, Field, Plan, RuleSpec};
-use beaconfire_model::{EntryId, Event, Offset, Signal, parse_matchers};
+use beaconfire_model::{EntryId, Event, Signal, parse_matchers};
 use proptest::prelude::*;
 use support::{LATENESS, Line, Rig, T0, address, joined, plan, recount, request, rule, source};
 
@@ -52,7 +52,7 @@ fn rewind(rig: &Rig, log: &[Line], upto: usize, window: i64) -> BTreeMap<i32, (u
     let common = (0..2).map(|p| rig.combiner.watermark(source(p)).millis()).min().unwrap();
     let mut unfinished = common.saturating_sub(window + LATENESS + DRIFT);
     for shard in &rig.shards {
-        if let Some(floor) = shard.hold_floor(EntryId(0)) {
+        if let Some(floor) = shard.hold_floors().get(&EntryId(0)) {
             unfinished = unfinished.min(floor.millis());
         }
     }
@@ -219,9 +219,7 @@ fn visiting(
     let (held, seed) = rewind(&home, log, leaves, window)[&1];
     home.give_up(source(1));
     home.flush();
-    home.left(source(1), 1);
-    // The same is said twice, by whoever gave it up and by whoever gets it.
-    home.left(source(1), 1);
+    home.left(source(1), of_one(&log[..leaves]).len() as i64);
     let mut away = rig(&plan, threads);
     away.begin(source(1), held as i64, seed);
     feed(&mut away, &of_one(&log[..back])[held..], batch);
@@ -233,13 +231,11 @@ fn visiting(
     let unfinished = away
         .shards
         .iter()
-        .filter_map(|shard| shard.hold_floor(EntryId(0)))
+        .filter_map(|shard| shard.hold_floors().get(&EntryId(0)).copied())
         .fold(unfinished, |least, floor| least.min(floor.millis()));
     let times: Vec<i64> = of_one(&log[..back]).iter().map(|line| line.time).collect();
     let at = times.iter().position(|time| *time >= unfinished).unwrap_or(times.len());
-    let merged = of_one(&log[..leaves]).len() as i64;
-    let again = ((at as i64) < merged).then_some((Offset(0), Offset(merged - 1)));
-    home.begin_again(source(1), at as i64, times[..at].iter().max().copied(), again);
+    home.begin(source(1), at as i64, times[..at].iter().max().copied());
     feed(&mut home, &of_one(&log[..back])[at..], batch);
     feed(&mut home, &log[back..], batch);
     home.finish();
@@ -272,7 +268,8 @@ fn without_a_rewind_facts_are_lost() {
 fn the_hold_floor_is_the_start_of_the_last_violating_window() {
     let plan = plan(vec![client_rule(10.0)]);
     let mut rig = Rig::live(&plan);
-    let floor = |rig: &Rig| rig.shards.iter().filter_map(|shard| shard.hold_floor(EntryId(0))).min();
+    let floor =
+        |rig: &Rig| rig.shards.iter().filter_map(|shard| shard.hold_floors().get(&EntryId(0)).copied()).min();
     for second in [0, 6, 12, 18, 24, 30, 33, 36, 42, 48] {
         rig.ask(T0 + second * 1_000, "203.0.113.7");
     }

@@ -1,7 +1,9 @@
 //! What travels from workers through shards to the keeper, and back.
 
+use std::collections::BTreeMap;
+
 use beaconfire_detect::Parcel;
-use beaconfire_model::{EventTime, Offset, Signal, Source};
+use beaconfire_model::{EntryId, EventTime, Offset, Signal, Source};
 
 /// A worker, by its place in the process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -16,6 +18,18 @@ pub struct Barrier {
     pub number: u64,
     /// How far each of the worker's sources had come.
     pub sources: Vec<Mark>,
+    /// For each entry with a run in hand that could be lost: from when on records are needed to find it again. Shards
+    /// fill it in as the barrier passes; what they say is joined by minimum.
+    pub floors: BTreeMap<EntryId, EventTime>,
+}
+
+impl Barrier {
+    /// Takes over what a shard needs for its runs to be found again.
+    pub(crate) fn hold_back(&mut self, floors: BTreeMap<EntryId, EventTime>) {
+        for (entry, floor) in floors {
+            self.floors.entry(entry).and_modify(|held| *held = floor.min(*held)).or_insert(floor);
+        }
+    }
 }
 
 /// How far one source had come when the barrier was made.
@@ -47,6 +61,11 @@ impl<T> Durable<T> {
         Self(inner)
     }
 
+    /// What is durable, to look at.
+    pub fn inner(&self) -> &T {
+        &self.0
+    }
+
     /// What is durable.
     pub fn into_inner(self) -> T {
         self.0
@@ -58,8 +77,8 @@ impl<T> Durable<T> {
 pub enum Freight {
     /// Partial aggregates.
     Parcel(Box<Parcel>),
-    /// A source is no longer read by this process; and how often that has been said of it.
-    Left(Source, u32),
+    /// A source is no longer read by this process, or not from where it was left.
+    Left(Source),
     /// A fact that the worker states itself: records were lost to retention.
     Fact(Box<Signal>),
     /// Pass it on behind your signals.

@@ -124,11 +124,14 @@ impl Keeper {
             self.facts.push(Held { order: self.order, since: now, fingerprint, signal });
         }
         if let Some(barrier) = report.barrier {
-            let passing = self.passing.entry((barrier.worker, barrier.number)).or_insert_with(|| Passing {
+            let key = (barrier.worker, barrier.number);
+            let floors = barrier.floors.clone();
+            let passing = self.passing.entry(key).or_insert_with(|| Passing {
                 barrier,
                 seen: BTreeSet::new(),
                 behind: None,
             });
+            passing.barrier.hold_back(floors);
             passing.seen.insert(report.thread);
             if passing.seen.len() == self.threads {
                 passing.behind = Some(self.order);

@@ -67,7 +67,7 @@ impl Exchange for Shards {
         let shard = &mut self.shards[thread];
         match freight {
             Freight::Parcel(parcel) => shard.merge(*parcel, &mut self.signals),
-            Freight::Left(source, times) => shard.left(source, times, &mut self.signals),
+            Freight::Left(source) => shard.left(source, &mut self.signals),
             Freight::Fact(fact) => self.signals.push(*fact),
             // Nothing is committed in a line.
             Freight::Barrier(_) => {}

@@ -67,15 +67,21 @@ impl Rewind {
         self.largest
     }
 
-    /// Where to rewind to so that every record with a time of at least `unfinished` is read again, and the largest
-    /// event time before that. `next` where there is no such record.
-    pub fn point(&mut self, unfinished: EventTime, next: Offset) -> (Offset, Option<EventTime>) {
-        if self.floor.is_none_or(|floor| unfinished > floor) {
-            self.floor = Some(unfinished);
-            let second = unfinished.millis().div_euclid(1000);
+    /// Forgets what lies before `finished`: no point further back will be asked for.
+    pub fn forget_before(&mut self, finished: EventTime) {
+        if self.floor.is_none_or(|floor| finished > floor) {
+            self.floor = Some(finished);
+            let second = finished.millis().div_euclid(1000);
             self.seconds = self.seconds.split_off(&second);
         }
-        self.seconds.values().min_by_key(|(offset, _)| *offset).copied().unwrap_or((next, self.largest))
+    }
+
+    /// Where to rewind to so that every record with a time of at least `unfinished` is read again, as far as it was not
+    /// forgotten, and the largest event time before that. `next` where there is no such record.
+    pub fn point(&self, unfinished: EventTime, next: Offset) -> (Offset, Option<EventTime>) {
+        let second = unfinished.millis().div_euclid(1000);
+        let needed = self.seconds.range(second..).map(|(_, first)| *first);
+        needed.min_by_key(|(offset, _)| *offset).unwrap_or((next, self.largest))
     }
 }
 
@@ -146,6 +152,19 @@ mod tests {
         for foreign in ["", "v2;r=1", "v1", "v1;r=x;m=-;e=1", "checkpoint-17"] {
             assert_eq!(Metadata::parse(foreign), None, "{foreign}");
         }
+    }
+
+    #[test]
+    fn what_is_forgotten_bounds_how_far_back_a_point_lies() {
+        let mut rewind = Rewind::default();
+        for offset in 0..100 {
+            rewind.note(Offset(offset), at(offset * 1_000));
+        }
+        assert_eq!(rewind.point(at(40_000), Offset(100)), (Offset(40), Some(at(39_000))));
+        assert_eq!(rewind.point(at(10_000), Offset(100)), (Offset(10), Some(at(9_000))));
+        rewind.forget_before(at(30_000));
+        assert_eq!(rewind.point(at(40_000), Offset(100)), (Offset(40), Some(at(39_000))));
+        assert_eq!(rewind.point(at(10_000), Offset(100)), (Offset(30), Some(at(29_000))));
     }
 
     proptest! {

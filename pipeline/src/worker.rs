@@ -4,6 +4,10 @@
 //! reading while still polling, so that Kafka keeps it in the group. It commits only what a durable barrier covers,
 //! and only for sources whose assignment is still the one the barrier knew.
 
+mod assign;
+mod freight;
+mod standing;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::sync::Arc;
@@ -12,16 +16,16 @@ use std::time::Duration;
 use beaconfire_decode::{DecodeKnobs, Decoder, Reject};
 use beaconfire_detect::{Combiner, Plan, Seen, Watch};
 use beaconfire_model::{
-    Assignment, Committed, Earliest, EntryId, EventTime, Evidence, Kind, Latest, Log, LogFault, Names,
-    Offset, Peak, Record, Severity, Signal, Source, Start, Subject, SubjectKind, Turn, Wall,
+    Committed, EntryId, EventTime, Log, LogFault, Names, Offset, Record, Signal, Source, Turn, Wall,
 };
 
 use crate::offsets::unfinished;
-use crate::registry::{Span, StillHeld, Whereabouts};
+use crate::registry::Merged;
 use crate::{
-    Barrier, Counted, Durable, Exchange, Freight, Mark, Metadata, Registry, Rewind, SourceTally, Tally, Tide,
+    Barrier, Counted, Durable, Exchange, Freight, Mark, Metadata, Registry, Rewind, SourceTally, Tally,
     Tides, WorkerId,
 };
+use freight::{Owed, Waiting};
 
 /// Where records go that do not decode.
 pub trait DeadLetterSink {
@@ -69,13 +73,18 @@ pub struct WorkerKnobs {
     pub revoke_within: Duration,
     /// How far ahead of the log's stamp (or, without one, of our clock) a record's time may be.
     pub event_skew: Duration,
-    /// For so long a source that was given up may come back to this process before its entry goes on without it.
-    pub return_within: Duration,
     /// How far sources of one entry may drift apart in event time.
     pub drift: Duration,
+    /// How much further back than open windows the rewind point may lie for a run that goes on between nine tenths of
+    /// its threshold and the threshold: its last violation has left every open window, and without it a restart would
+    /// find nothing that goes on. A run that hovers for longer ends, after a restart, where it was last recorded.
+    pub hold_back: Duration,
     /// After so long without progress, short of its end or with a last record from long ago, a source no longer holds
     /// the others back.
     pub stall_after: Duration,
+    /// How long an entry waits for a source that was given up: another worker of the process may take it over, and
+    /// windows that close meanwhile would lack its records.
+    pub return_within: Duration,
     /// Partial aggregates held at most before reading pauses.
     pub combiner_capacity: usize,
     /// Whether commits carry a rewind point. Off only in the tests' negative control.
@@ -90,10 +99,11 @@ impl Default for WorkerKnobs {
             flush_every: Duration::from_millis(250),
             barrier_every: Duration::from_secs(2),
             revoke_within: Duration::from_secs(5),
-            return_within: Duration::from_secs(10),
             event_skew: Duration::from_secs(5),
             drift: Duration::from_secs(60),
+            hold_back: Duration::from_secs(600),
             stall_after: Duration::from_secs(30),
+            return_within: Duration::from_secs(10),
             combiner_capacity: 65_536,
             rewind: true,
             live: true,
@@ -131,21 +141,19 @@ struct Held {
     rewind: Rewind,
     /// The next offset to process.
     next: Offset,
-    /// The first offset that was merged here.
-    covers_from: Offset,
+    /// The first offset that was read here.
+    from: Offset,
     /// Committed before; commits never go back, and until `next` reaches it the source is being rewound.
     committed: Offset,
     /// Whether that has been said to Kafka since the assignment.
     said: Option<(Offset, Offset)>,
-    /// How often the shards have been told that it left.
-    departures: u32,
+    /// What the shards held from earlier assignments: what of it is read again counts only where that is forgotten.
+    merged: Merged,
     caught_up: bool,
     stalled: bool,
     moved: Wall,
     /// How far the newest event lay behind our clock, or, of a backlog, behind the log's stamp, when it came.
     delay: Duration,
-    /// While it is read to its end: when the log was last known to answer, so that silence means that nothing came.
-    heard: Wall,
     /// Where the oldest line begins that came in parts and may not be whole yet, and the largest event time before.
     parts: Option<(Offset, Option<EventTime>)>,
     tally: SourceTally,
@@ -159,14 +167,23 @@ pub struct Worker {
     decoders: Vec<Decoder>,
     combiner: Combiner,
     held: BTreeMap<Source, Held>,
-    /// Sources that were given up and may come back to this process.
-    departing: Vec<Source>,
+    /// Sources that were given up, and until when their entry waits for them.
+    left: BTreeMap<Source, Wall>,
     tides: Arc<Tides>,
     registry: Arc<Registry>,
     names: Names,
     tally: Tally,
     /// Freight that found its queue full, in order.
-    waiting: VecDeque<(usize, Freight)>,
+    waiting: VecDeque<Waiting>,
+    /// Pieces of freight so far.
+    pieces: u64,
+    /// Sources that were given up, each with the piece before which all of it is.
+    owed: Vec<Owed>,
+    /// Sources that were taken over from a worker that has freight of them left. Ours from this piece on waits for
+    /// that, or the shards would close windows over what is still to come.
+    awaited: Vec<(Source, u64)>,
+    /// When the log last said what there is: sources read to their end were at their end then.
+    polled_at: Wall,
     flushed_at: Wall,
     barrier_at: Wall,
     barriers: u64,
@@ -200,12 +217,16 @@ impl Worker {
             decoders: decode.iter().cloned().map(Decoder::new).collect(),
             combiner,
             held: BTreeMap::new(),
-            departing: Vec::new(),
+            left: BTreeMap::new(),
             tides,
             registry,
             names,
             tally: Tally::default(),
             waiting: VecDeque::new(),
+            pieces: 0,
+            owed: Vec::new(),
+            awaited: Vec::new(),
+            polled_at: Wall::default(),
             flushed_at: Wall::default(),
             barrier_at: Wall::default(),
             barriers: 0,
@@ -255,12 +276,17 @@ impl Worker {
             self.paused = held;
             self.doubt(host.now());
         }
-        match log.poll(wait) {
+        let turn = log.poll(wait);
+        let polled_at = host.now();
+        if turn.is_ok() && log.answers() {
+            self.polled_at = polled_at;
+        }
+        match turn {
             Ok(Turn::Idle) => {}
-            Ok(Turn::Records) => self.absorb(log, host.now(), dead),
+            Ok(Turn::Records) => self.absorb(log, polled_at, dead),
             Ok(Turn::Assigned(assignments)) => self.begin(log, exchange, host, assignments)?,
             Ok(Turn::Revoked { sources, lost }) => self.give_up(log, exchange, host, &sources, lost)?,
-            Ok(Turn::CaughtUp { source }) => self.caught_up(source, host.now()),
+            Ok(Turn::CaughtUp { source }) => self.caught_up(source, polled_at),
             Ok(Turn::Ended) => self.ended = true,
             // It passes; the log's own metric shows it meanwhile, and polling goes on.
             Err(LogFault::Retriable(_)) => host.nap(Duration::from_millis(50)),
@@ -320,6 +346,7 @@ impl Worker {
             held.next = Offset(record.offset.0 + 1);
             held.moved = now;
             let live = std::mem::take(&mut held.caught_up);
+            let again = held.merged.holds(record.offset);
             if record.stamped.is_some_and(|stamped| stamped > limit) {
                 self.refuse(&record, Reject::Timestamp, dead);
                 continue;
@@ -362,7 +389,7 @@ impl Worker {
                 // What comes to a source that was read to its end comes now, whatever its sender stamped it with.
                 let reference = record.stamped.filter(|_| !live).unwrap_or(now.as_event_time());
                 held.delay = reference.since(time);
-                if combiner.observe(record.source, record.offset, &event) == Seen::Late {
+                if combiner.observe(record.source, record.offset, &event, again) == Seen::Late {
                     tally.late += 1;
                     tally.count(topic, Counted::Late);
                 }
@@ -389,131 +416,19 @@ impl Worker {
         dead.reject(record, reason);
     }
 
-    /// Reading stops or goes on: what arrives meanwhile is not seen, so nobody is taken to be read to its end until the
-    /// log says so anew; and nobody has stalled who was not read.
-    fn doubt(&mut self, now: Wall) {
-        for held in self.held.values_mut() {
-            // What ends does not grow while it is not read.
-            held.caught_up &= !self.knobs.live;
-            held.moved = now;
-        }
-    }
-
-    fn caught_up(&mut self, source: Source, now: Wall) {
-        if let Some(held) = self.held.get_mut(&source) {
-            held.caught_up = true;
-            (held.moved, held.heard) = (now, now);
-        }
-    }
-
-    /// Nothing older than this will come from the source.
-    fn clearance(&self, source: Source, held: &Held) -> EventTime {
-        let own = self.combiner.watermark(source);
-        let Some(silent) = self.silence(source, held) else { return own };
-        // Not waited for any more: it has come as far as the others.
-        let common = held.stalled.then(|| self.tides.common(source.entry)).flatten();
-        own.max(silent).max(common.unwrap_or(EventTime::MIN))
-    }
-
-    /// Of a source that is read to its end: up to when its silence says that nothing will come.
-    fn silence(&self, source: Source, held: &Held) -> Option<EventTime> {
-        match (held.caught_up, self.knobs.live) {
-            (false, _) => None,
-            (true, false) => Some(EventTime::MAX),
-            (true, true) => {
-                let lateness = self.plan.entry(source.entry).lateness;
-                Some(held.heard.as_event_time().minus(held.delay).minus(lateness))
-            }
-        }
-    }
-
     /// Sends what was combined, and tells the shards how far each source reaches.
     fn flush<L: Log, X: Exchange>(&mut self, log: &mut L, exchange: &mut X, now: Wall) {
         self.flushed_at = now;
+        self.part(exchange.threads(), now);
         self.note_tides(log, now);
-        self.see_off(exchange, now);
         for fact in std::mem::take(&mut self.facts) {
-            self.waiting.push_back((0, Freight::Fact(Box::new(fact))));
+            self.put(0, Freight::Fact(Box::new(fact)));
         }
         let parcels = self.combiner.take(exchange.threads());
-        self.waiting.extend(
-            parcels
-                .into_iter()
-                .enumerate()
-                .map(|(thread, parcel)| (thread, Freight::Parcel(Box::new(parcel)))),
-        );
+        for (thread, parcel) in parcels.into_iter().enumerate() {
+            self.put(thread, Freight::Parcel(Box::new(parcel)));
+        }
         self.hand_on(exchange);
-    }
-
-    /// Tells the other workers how far our sources are, and holds back those too far ahead of their entry.
-    fn note_tides<L: Log>(&mut self, log: &mut L, now: Wall) {
-        let mut ahead = Vec::new();
-        let answers = log.answers();
-        for (source, held) in &mut self.held {
-            if answers {
-                held.heard = now;
-            }
-            // A source stands still by our own will, or with all others: neither says anything of it.
-            if self.paused || !answers {
-                held.moved = now;
-            }
-            let stands = self.knobs.live && now.since(held.moved) >= self.knobs.stall_after;
-            // At its end it only waits for the clock, as far back as its last record lay: after one of yesterday all
-            // others would wait with it until tomorrow, and nobody would be told.
-            let lateness = self.plan.entry(source.entry).lateness;
-            let lags = held.delay > lateness.saturating_add(self.knobs.drift);
-            held.stalled = stands && (!held.caught_up || lags);
-        }
-        for (source, held) in &self.held {
-            let clearance = self.clearance(*source, held);
-            let tide = Tide {
-                watermark: self.combiner.watermark(*source),
-                clearance,
-                caught_up: held.caught_up,
-                stalled: held.stalled,
-                departed: false,
-                moved: held.moved,
-                disorder_millis: held.tally.disorder_millis(),
-            };
-            self.tides.set(*source, tide);
-        }
-        for (source, held) in &self.held {
-            let Some(common) = self.tides.common(source.entry) else { continue };
-            if held.stalled {
-                // It leaves the common minimum: the others' windows close without it.
-                self.combiner.clear(*source, common);
-            } else if let Some(silent) = self.silence(*source, held) {
-                self.combiner.clear(*source, silent);
-            } else if self.combiner.watermark(*source) > common.plus(self.knobs.drift) {
-                ahead.push(*source);
-            }
-        }
-        for source in &ahead {
-            if let Some(held) = self.held.get_mut(source) {
-                // A held source stands still by our own will.
-                held.moved = now;
-            }
-        }
-        log.hold(&ahead);
-    }
-
-    /// Tells the shards of sources that have not come back.
-    fn see_off<X: Exchange>(&mut self, exchange: &X, now: Wall) {
-        for source in std::mem::take(&mut self.departing) {
-            match self.registry.whereabouts(source, now, self.knobs.return_within) {
-                Whereabouts::Here => {}
-                Whereabouts::Expected => self.departing.push(source),
-                Whereabouts::Gone(departures) => {
-                    self.tides.remove(source);
-                    self.say_left(source, departures, exchange);
-                }
-            }
-        }
-    }
-
-    fn say_left<X: Exchange>(&mut self, source: Source, departures: u32, exchange: &X) {
-        let left = |thread| (thread, Freight::Left(source, departures));
-        self.waiting.extend((0..exchange.threads()).map(left));
     }
 
     /// Sends a barrier behind what was flushed, where anything has changed since the last.
@@ -524,10 +439,10 @@ impl Worker {
         }
         let sources = self.marks();
         self.barriers += 1;
-        let barrier = Barrier { worker: self.id, number: self.barriers, sources };
+        let barrier = Barrier { worker: self.id, number: self.barriers, sources, floors: BTreeMap::new() };
         self.in_flight = Some(self.barriers);
         for thread in 0..exchange.threads() {
-            self.waiting.push_back((thread, Freight::Barrier(barrier.clone())));
+            self.put(thread, Freight::Barrier(barrier.clone()));
         }
         self.hand_on(exchange);
     }
@@ -538,15 +453,20 @@ impl Worker {
         for source in sources {
             let pending =
                 self.decoders.get(usize::from(source.entry.0)).and_then(|decoder| decoder.pending(source));
-            let floor = self.unfinished(source.entry);
-            // What the shards have stated of this source's records reaches as far as its whole entry has come here.
             let common = self.tides.common(source.entry).unwrap_or(EventTime::MIN);
+            let floor = self.unfinished(source.entry);
             let Some(held) = self.held.get(&source) else { continue };
-            let clearance = (held.next >= held.committed).then(|| self.clearance(source, held).min(common));
+            // What the shards have not closed, because another source of the entry is behind, is not known yet: its own
+            // row says how far that one is, but not where it has just gone to another process.
+            let clearance = self.clearance(source, held).min(common);
+            let clearance = (held.next >= held.committed).then_some(clearance);
             let Some(held) = self.held.get_mut(&source) else { continue };
             let next = pending.map_or(held.next, |pending| pending.min(held.next));
             let point = match floor {
-                Some(floor) if self.knobs.rewind => held.rewind.point(floor, held.next),
+                Some(floor) if self.knobs.rewind => {
+                    held.rewind.forget_before(floor.minus(self.knobs.hold_back));
+                    held.rewind.point(floor, held.next)
+                }
                 _ => (held.next, held.rewind.largest()),
             };
             // A line that came in parts is read again from its first part.
@@ -573,11 +493,18 @@ impl Worker {
                 self.in_flight = None;
             }
             let mut commits = Vec::new();
-            for mark in barrier.sources {
+            let floors = barrier.floors;
+            for mut mark in barrier.sources {
                 let Some(held) = self.held.get_mut(&mark.source).filter(|held| held.epoch == mark.epoch)
                 else {
                     continue;
                 };
+                if let Some(floor) = floors.get(&mark.source.entry).filter(|_| self.knobs.rewind) {
+                    let (rewind, seed) = held.rewind.point(*floor, mark.next);
+                    if rewind < mark.rewind {
+                        (mark.rewind, mark.seed) = (rewind, seed);
+                    }
+                }
                 held.committed = held.committed.max(mark.next);
                 if held.said == Some((held.committed, mark.rewind)) {
                     continue;
@@ -606,284 +533,5 @@ impl Worker {
             }
         }
         Ok(())
-    }
-
-    /// Puts freight that waits into its queues, each thread's in order.
-    fn hand_on<X: Exchange>(&mut self, exchange: &mut X) {
-        let mut stuck: Vec<usize> = Vec::new();
-        let mut left = VecDeque::new();
-        while let Some((thread, freight)) = self.waiting.pop_front() {
-            if stuck.contains(&thread) {
-                left.push_back((thread, freight));
-            } else if let Err(back) = exchange.send(thread, freight) {
-                stuck.push(thread);
-                left.push_back((thread, *back));
-            }
-        }
-        self.waiting = left;
-    }
-
-    /// Sources were given to us: decide where each begins.
-    fn begin<L: Log, X: Exchange, H: Host>(
-        &mut self,
-        log: &mut L,
-        exchange: &mut X,
-        host: &mut H,
-        assignments: Vec<Assignment>,
-    ) -> Result<(), WorkerFault> {
-        let now = host.now();
-        let mut starts = Vec::with_capacity(assignments.len());
-        let mut fresh = Vec::new();
-        for given in assignments {
-            let span = self.claim(given.source, host)?;
-            let (at, mut held) = self.decide(&given, now, host);
-            let again = span.and_then(|span| self.resume(&given, at, span, &mut held, exchange));
-            let at = held.next;
-            self.combiner.begin(given.source, at, held.rewind.largest(), again);
-            starts.push(Start { source: given.source, at });
-            if given.committed.is_none() {
-                fresh.push(Committed {
-                    source: given.source,
-                    next: held.committed,
-                    metadata: Metadata {
-                        rewind: at.min(held.committed),
-                        seed: held.rewind.largest(),
-                        epoch: held.epoch,
-                    }
-                    .text(),
-                });
-            }
-            self.held.insert(given.source, held);
-            let tide = Tide {
-                watermark: self.combiner.watermark(given.source),
-                clearance: self.combiner.watermark(given.source),
-                caught_up: false,
-                stalled: false,
-                departed: false,
-                moved: now,
-                disorder_millis: 0,
-            };
-            self.tides.set(given.source, tide);
-        }
-        log.start(&starts).map_err(WorkerFault::Log)?;
-        log.pause(self.paused).map_err(WorkerFault::Log)?;
-        // Where reading begins is settled at once: `latest` said again a minute later would skip that minute.
-        if !fresh.is_empty() {
-            match log.commit(&fresh) {
-                // Said again with the first barrier.
-                Ok(()) | Err(LogFault::Retriable(_)) => {}
-                Err(fault) => return Err(WorkerFault::Log(fault)),
-            }
-        }
-        // The shards hear of them before anything else of their entries closes.
-        self.flush(log, exchange, now);
-        self.barrier_at = Wall::default();
-        Ok(())
-    }
-
-    fn decide<H: Host>(&mut self, given: &Assignment, now: Wall, host: &H) -> (Offset, Held) {
-        let metadata = given.committed.as_ref().and_then(|(_, text)| Metadata::parse(text));
-        let stored = host.progress(given.source);
-        // Clocks differ; the assignment that comes later must still be the later one.
-        let before = metadata.map(|metadata| metadata.epoch).max(stored.map(|stored| stored.epoch));
-        let epoch = now.millis().max(before.map_or(0, |before| before + 1));
-        let committed = match &given.committed {
-            Some((offset, _)) => Some(*offset),
-            None => stored.map(|stored| stored.next),
-        };
-        // A partition that appears in an entry that is being read begins at its first record: nobody has read it.
-        let (mut at, mut seed) = match (committed, metadata) {
-            (Some(next), Some(metadata)) if self.knobs.rewind => (metadata.rewind.min(next), metadata.seed),
-            (Some(next), Some(metadata)) => (next, metadata.seed),
-            (Some(next), None) => (next, None),
-            (None, _) if host.read_before(given.source.entry) => (given.low, None),
-            (None, _) => (given.fresh, None),
-        };
-        if let Some(next) = committed {
-            if next < given.low {
-                self.lost(
-                    given,
-                    format!(
-                        "offsets {} to {} had left the log before they were read",
-                        next.0,
-                        given.low.0 - 1
-                    ),
-                    now,
-                );
-            } else if next > given.high {
-                self.lost(
-                    given,
-                    format!(
-                        "the log ends at {}, before the committed offset {}: it was truncated or made anew",
-                        given.high.0, next.0
-                    ),
-                    now,
-                );
-                (at, seed) = (given.high, None);
-            }
-        }
-        if at < given.low {
-            // What lies between is gone: the seed says nothing of windows that lack it.
-            (at, seed) = (given.low, None);
-        }
-        let committed = committed.unwrap_or(at).clamp(given.low, given.high.max(given.low));
-        let held = Held {
-            epoch,
-            rewind: Rewind::seeded(seed),
-            next: at,
-            covers_from: at,
-            committed,
-            said: None,
-            departures: 0,
-            caught_up: false,
-            stalled: false,
-            moved: now,
-            delay: Duration::ZERO,
-            heard: now,
-            parts: None,
-            tally: SourceTally::new(given.source),
-        };
-        (at, held)
-    }
-
-    /// Makes a source ours; what the shards hold of it.
-    fn claim<H: Host>(&self, source: Source, host: &mut H) -> Result<Option<Span>, WorkerFault> {
-        let deadline = host.now().plus(self.knobs.revoke_within * 2);
-        loop {
-            match self.registry.take(source, self.id) {
-                Ok(span) => return Ok(span),
-                Err(StillHeld) if host.now() < deadline => host.nap(Duration::from_millis(5)),
-                Err(StillHeld) => {
-                    let said = format!(
-                        "another worker of this process has not given up partition {}, which the group gave to us",
-                        source.partition
-                    );
-                    return Err(WorkerFault::Log(LogFault::Fatal(said)));
-                }
-            }
-        }
-    }
-
-    /// Goes on behind what the shards of this process hold of a source, where they hold all of it and reading would
-    /// begin within. Otherwise they forget it, as far as they can; hands out the offsets, first and last, of what they
-    /// may hold all the same.
-    fn resume<X: Exchange>(
-        &mut self,
-        given: &Assignment,
-        at: Offset,
-        span: Span,
-        held: &mut Held,
-        exchange: &X,
-    ) -> Option<(Offset, Offset)> {
-        held.departures = span.departures;
-        // A log that ends before what was read of it is another log, made anew.
-        let same = span.next <= given.high;
-        if same && span.whole && (span.covers_from..=span.next).contains(&at) && given.low <= span.next {
-            held.rewind = span.rewind;
-            held.delay = span.delay;
-            held.covers_from = span.covers_from;
-            held.next = span.next;
-            return None;
-        }
-        if span.whole {
-            held.departures += 1;
-        }
-        // Where another worker says so too, the shards heed the first.
-        self.say_left(given.source, held.departures, exchange);
-        (same && at < span.next).then_some((span.covers_from, Offset(span.next.0 - 1)))
-    }
-
-    /// States that records were lost before they could be read.
-    fn lost(&mut self, given: &Assignment, said: String, now: Wall) {
-        let topic = self.names.name(given.source.topic);
-        let at = now.as_event_time();
-        self.facts.push(Signal {
-            rule: "records-lost".into(),
-            kind: Kind::Sensor,
-            severity: Severity::Error,
-            target: Subject::new(SubjectKind::Input, &*topic),
-            subject: Subject::new(SubjectKind::Input, format!("{topic}/{}: {said}", given.source.partition)),
-            first: Earliest(at),
-            began: Earliest(at),
-            holds_until: Latest(at),
-            evidence: Evidence {
-                observed: Peak(1.0),
-                threshold: 0.0,
-                window: Duration::from_secs(1),
-                series: Vec::new(),
-            },
-            participants: Vec::new(),
-            samples: Vec::new(),
-            entry: given.source.entry,
-        });
-    }
-
-    /// Sources are to be given up. Lost ones have gone already: nothing to wait for, nothing to commit.
-    fn give_up<L: Log, X: Exchange, H: Host>(
-        &mut self,
-        log: &mut L,
-        exchange: &mut X,
-        host: &mut H,
-        sources: &[Source],
-        lost: bool,
-    ) -> Result<(), WorkerFault> {
-        if !lost && sources.iter().any(|source| self.held.contains_key(source)) {
-            self.settle(log, exchange, host, self.knobs.revoke_within)?;
-        } else {
-            let now = host.now();
-            self.flush(log, exchange, now);
-        }
-        let now = host.now();
-        for source in sources {
-            self.leave(*source, now);
-        }
-        log.release(sources).map_err(WorkerFault::Log)
-    }
-
-    /// Flushes, sends an urgent barrier and waits a bounded time for it to become durable and committed.
-    fn settle<L: Log, X: Exchange, H: Host>(
-        &mut self,
-        log: &mut L,
-        exchange: &mut X,
-        host: &mut H,
-        within: Duration,
-    ) -> Result<(), WorkerFault> {
-        let deadline = host.now().plus(within);
-        let mut sent = false;
-        loop {
-            self.hand_on(exchange);
-            self.commit_durable(log, host)?;
-            let now = host.now();
-            if !sent && self.waiting.is_empty() && self.in_flight.is_none() {
-                self.flush(log, exchange, now);
-                self.barrier(exchange, now);
-                sent = true;
-            }
-            if (sent && self.in_flight.is_none() && self.waiting.is_empty()) || now >= deadline {
-                return Ok(());
-            }
-            host.nap(Duration::from_millis(2));
-        }
-    }
-
-    /// Forgets a source, and notes what the shards hold of it.
-    fn leave(&mut self, source: Source, now: Wall) {
-        let Some(held) = self.held.remove(&source) else { return };
-        let span = Span {
-            covers_from: held.covers_from,
-            next: held.next,
-            rewind: held.rewind,
-            delay: held.delay,
-            departures: held.departures,
-            since: now,
-            whole: true,
-        };
-        self.registry.leave(source, span);
-        self.departing.push(source);
-        self.combiner.end(source);
-        if let Some(decoder) = self.decoders.get_mut(usize::from(source.entry.0)) {
-            decoder.forget(source);
-        }
-        self.tides.leave(source);
     }
 }

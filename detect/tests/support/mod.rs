@@ -137,6 +137,8 @@ pub(crate) struct Rig {
     pub(crate) shards: Vec<Shard>,
     pub(crate) signals: Vec<Signal>,
     offsets: BTreeMap<Source, i64>,
+    /// Of sources that have left: how many of their records were held before.
+    merged: BTreeMap<Source, i64>,
 }
 
 impl Rig {
@@ -151,6 +153,7 @@ impl Rig {
             shards,
             signals: Vec::new(),
             offsets: BTreeMap::new(),
+            merged: BTreeMap::new(),
         }
     }
 
@@ -178,19 +181,8 @@ impl Rig {
     }
 
     pub(crate) fn begin(&mut self, source: Source, at: i64, seed: Option<i64>) {
-        self.begin_again(source, at, seed, None);
-    }
-
-    /// Reading begins where the shards held some of it once already.
-    pub(crate) fn begin_again(
-        &mut self,
-        source: Source,
-        at: i64,
-        seed: Option<i64>,
-        again: Option<(Offset, Offset)>,
-    ) {
         self.offsets.insert(source, at);
-        self.combiner.begin(source, Offset(at), seed.map(EventTime::from_millis), again);
+        self.combiner.begin(source, Offset(at), seed.map(EventTime::from_millis));
     }
 
     /// A source is given up; it is expected back.
@@ -199,17 +191,19 @@ impl Rig {
         self.combiner.end(source);
     }
 
-    /// It did not come back.
-    pub(crate) fn left(&mut self, source: Source, times: u32) {
+    /// It did not come back. When it does, so many of its records were held once before.
+    pub(crate) fn left(&mut self, source: Source, merged: i64) {
         for shard in &mut self.shards {
-            shard.left(source, times, &mut self.signals);
+            shard.left(source, &mut self.signals);
         }
+        self.merged.insert(source, merged);
     }
 
     pub(crate) fn see(&mut self, source: Source, event: Event<'_>) -> Seen {
         let offset = self.offsets.get_mut(&source).unwrap();
         *offset += 1;
-        self.combiner.observe(source, Offset(*offset - 1), &event)
+        let again = self.merged.get(&source).is_some_and(|merged| *offset <= *merged);
+        self.combiner.observe(source, Offset(*offset - 1), &event, again)
     }
 
     pub(crate) fn ask(&mut self, time: i64, client: &str) -> Seen {

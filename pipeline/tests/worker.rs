@@ -1,0 +1,310 @@
+//! Partitions that come and go: what the shards hear of them, in which order, and what is said of lost records.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use beaconfire_decode::{DecodeKnobs, Format, Reject};
+use beaconfire_detect::{Count, EntrySpec, Field, Plan, PlanSpec, RuleSpec};
+use beaconfire_model::{
+    Assignment, Committed, EntryId, EventTime, Kind, Log, LogFault, Matchers, Names, Offset, Record,
+    Severity, Source, Start, TopicId, Turn, Wall,
+};
+use beaconfire_pipeline::{
+    Barrier, DeadLetterSink, Durable, Exchange, Freight, Host, Known, Registry, Tides, Worker, WorkerId,
+    WorkerKnobs,
+};
+
+/// 2026-01-02T03:04:00Z.
+const T0: i64 = 1_767_323_040_000;
+
+fn source(partition: i32) -> Source {
+    Source { entry: EntryId(0), topic: TopicId(0), partition }
+}
+
+/// Says what it was told to say.
+#[derive(Default)]
+struct Script {
+    turns: VecDeque<Turn>,
+    batch: Vec<(Source, i64, String)>,
+    starts: Vec<Start>,
+}
+
+impl Log for Script {
+    fn poll(&mut self, _: Duration) -> Result<Turn, LogFault> {
+        Ok(self.turns.pop_front().unwrap_or(Turn::Idle))
+    }
+    fn records(&self) -> impl Iterator<Item = Record<'_>> {
+        self.batch.iter().map(|(source, offset, text)| Record {
+            source: *source,
+            offset: Offset(*offset),
+            stamped: Some(EventTime::from_millis(T0)),
+            payload: Some(text.as_bytes()),
+        })
+    }
+    fn start(&mut self, at: &[Start]) -> Result<(), LogFault> {
+        self.starts.extend(at);
+        Ok(())
+    }
+    fn release(&mut self, _: &[Source]) -> Result<(), LogFault> {
+        Ok(())
+    }
+    fn commit(&mut self, _: &[Committed]) -> Result<(), LogFault> {
+        Ok(())
+    }
+    fn pause(&mut self, _: bool) -> Result<(), LogFault> {
+        Ok(())
+    }
+}
+
+/// One shard's queue, full where it is told to be.
+#[derive(Default)]
+struct Queue {
+    full: bool,
+    freight: Vec<Freight>,
+}
+
+impl Exchange for Queue {
+    fn threads(&self) -> usize {
+        1
+    }
+    fn send(&mut self, _: usize, freight: Freight) -> Result<(), Box<Freight>> {
+        if self.full {
+            return Err(Box::new(freight));
+        }
+        self.freight.push(freight);
+        Ok(())
+    }
+}
+
+/// A clock; nothing ever becomes durable.
+struct Clock(i64);
+
+impl Host for Clock {
+    fn now(&self) -> Wall {
+        Wall::from_millis(self.0)
+    }
+    fn nap(&mut self, within: Duration) {
+        self.0 += i64::try_from(within.as_millis()).unwrap();
+    }
+    fn progress(&self, _: Source) -> Option<Known> {
+        None
+    }
+    fn durable(&mut self) -> Vec<Durable<Barrier>> {
+        Vec::new()
+    }
+}
+
+struct NoDead;
+
+impl DeadLetterSink for NoDead {
+    fn reject(&mut self, record: &Record<'_>, reason: Reject) {
+        panic!("{record:?}: {reason:?}");
+    }
+}
+
+/// Every request is a partial under its client.
+fn rule() -> RuleSpec {
+    RuleSpec {
+        name: "requests-per-client".into(),
+        kind: Kind::Flood,
+        matchers: Matchers::default(),
+        except: Matchers::default(),
+        by: vec![Field::Client],
+        count: Count::Requests,
+        window: Duration::from_secs(60),
+        threshold: 1_000.0,
+        severity: Severity::Warning,
+        critical_above: None,
+    }
+}
+
+/// Workers of one process.
+struct Rig {
+    workers: Vec<(Worker, Script)>,
+    queue: Queue,
+    clock: Clock,
+}
+
+impl Rig {
+    fn new(workers: usize) -> Self {
+        let entry = EntrySpec { name: "edge".into(), service: None, lateness: Duration::from_secs(5) };
+        let spec = PlanSpec {
+            rules: vec![rule()],
+            lists: BTreeMap::new(),
+            services: BTreeMap::new(),
+            entries: vec![entry],
+            finding_window: Duration::from_secs(60),
+            seed: 0,
+        };
+        let plan = Arc::new(Plan::compile(spec).unwrap());
+        let names = Names::default();
+        names.topic("edge").unwrap();
+        let (tides, registry) = (Arc::<Tides>::default(), Arc::<Registry>::default());
+        let decode = [DecodeKnobs { format: Format::Combined, ..DecodeKnobs::default() }];
+        let worker = |n| {
+            let (tides, registry) = (tides.clone(), registry.clone());
+            let knobs = WorkerKnobs::default();
+            Worker::new(
+                WorkerId(n),
+                knobs,
+                plan.clone(),
+                &decode,
+                Arc::default(),
+                tides,
+                registry,
+                names.clone(),
+            )
+        };
+        let workers = (0..workers).map(|n| (worker(n), Script::default())).collect();
+        Self { workers, queue: Queue::default(), clock: Clock(T0) }
+    }
+
+    fn step(&mut self, worker: usize, turn: Turn) {
+        self.clock.0 += 300;
+        let (worker, log) = &mut self.workers[worker];
+        log.turns.push_back(turn);
+        worker.step(log, &mut self.queue, &mut self.clock, &mut NoDead, Duration::ZERO).unwrap();
+    }
+
+    fn give(&mut self, worker: usize, partition: i32, committed: Option<(i64, &str)>, low: i64) -> Offset {
+        let committed = committed.map(|(next, metadata)| (Offset(next), metadata.to_owned()));
+        let given = Assignment {
+            source: source(partition),
+            committed,
+            low: Offset(low),
+            high: Offset(100),
+            fresh: Offset(low),
+        };
+        self.step(worker, Turn::Assigned(vec![given]));
+        self.workers[worker].1.starts.last().unwrap().at
+    }
+
+    fn read(&mut self, worker: usize, partition: i32, offsets: std::ops::Range<i64>) {
+        let text = r#"203.0.113.7 - - [02/Jan/2026:03:04:00 +0000] "GET / HTTP/1.1" 200 5 "-" "-""#;
+        self.workers[worker].1.batch =
+            offsets.map(|offset| (source(partition), offset, text.to_owned())).collect();
+        self.step(worker, Turn::Records);
+    }
+
+    fn take(&mut self, worker: usize, partition: i32) {
+        self.step(worker, Turn::Revoked { sources: vec![source(partition)], lost: true });
+    }
+
+    /// What the shard heard since the last call, of reaches and of leaving.
+    fn heard(&mut self) -> Vec<String> {
+        let mut said = Vec::new();
+        for freight in self.queue.freight.drain(..) {
+            match freight {
+                Freight::Parcel(parcel) => said.extend(parcel.sources.iter().map(|reach| {
+                    format!("{} {}..={}", reach.source.partition, reach.from.0, reach.through.0)
+                })),
+                Freight::Left(source) => said.push(format!("{} left", source.partition)),
+                Freight::Fact(fact) => said.push(fact.subject.value.to_string()),
+                Freight::Barrier(_) => {}
+            }
+        }
+        said.dedup();
+        said
+    }
+}
+
+#[test]
+fn what_a_worker_takes_over_comes_behind_what_the_other_has_left_of_it() {
+    let mut rig = Rig::new(2);
+    rig.give(0, 0, None, 0);
+    rig.queue.full = true;
+    rig.read(0, 0, 0..10);
+    rig.take(0, 0);
+    assert_eq!(rig.give(1, 0, Some((0, "v1;r=0;m=-;e=1")), 0), Offset(10));
+    rig.queue.full = false;
+    rig.heard();
+    rig.read(1, 0, 10..12);
+    assert_eq!(rig.heard(), Vec::<String>::new(), "the first has not delivered yet");
+    rig.step(0, Turn::Idle);
+    rig.step(1, Turn::Idle);
+    let heard = rig.heard();
+    let at = |wanted: &str| heard.iter().position(|said| said == wanted).expect(wanted);
+    assert!(at("0 0..=9") < at("0 10..=11"), "{heard:?}");
+}
+
+#[test]
+fn the_shards_hear_that_a_source_left_when_nobody_has_taken_it_over_in_time() {
+    let mut rig = Rig::new(2);
+    rig.give(0, 0, None, 0);
+    rig.give(0, 1, None, 0);
+    rig.read(0, 0, 0..5);
+    rig.take(0, 0);
+    rig.take(0, 1);
+    rig.give(1, 0, Some((5, "v1;r=0;m=-;e=1")), 0);
+    rig.clock.0 += 9_000;
+    rig.step(0, Turn::Idle);
+    assert!(!rig.heard().iter().any(|said| said.ends_with("left")));
+    rig.clock.0 += 2_000;
+    rig.step(0, Turn::Idle);
+    let left: Vec<String> = rig.heard().into_iter().filter(|said| said.ends_with("left")).collect();
+    assert_eq!(left, ["1 left"]);
+}
+
+/// There and back again, with a hole that another process has read, and an offset before all of it: nothing that was
+/// merged is merged again, and reading does not jump over what was not.
+#[test]
+fn no_offset_is_merged_twice_however_often_a_source_comes_back() {
+    let mut rig = Rig::new(1);
+    assert_eq!(rig.give(0, 0, None, 0), Offset(0));
+    rig.read(0, 0, 0..10);
+    rig.take(0, 0);
+    assert_eq!(rig.give(0, 0, Some((20, "v1;r=20;m=-;e=1")), 0), Offset(20));
+    rig.read(0, 0, 20..30);
+    rig.take(0, 0);
+    // The hole from 10 to 19 is to be read now, and what lies around it is not.
+    assert_eq!(rig.give(0, 0, Some((30, "v1;r=5;m=-;e=2")), 0), Offset(5));
+    rig.read(0, 0, 5..35);
+    // Again the same assignment, without having lost it.
+    rig.give(0, 0, Some((35, "v1;r=5;m=-;e=3")), 0);
+    rig.read(0, 0, 35..36);
+    let counts = rig.queue.freight.iter().flat_map(|freight| match freight {
+        Freight::Parcel(parcel) => parcel.partials.iter().map(|partial| partial.count).collect(),
+        _ => Vec::new(),
+    });
+    assert_eq!(counts.sum::<u64>(), 36);
+    assert_eq!(rig.workers[0].1.starts.last().unwrap().at, Offset(35));
+}
+
+#[test]
+fn what_a_rewind_needs_and_retention_took_is_told_once() {
+    let mut rig = Rig::new(1);
+    assert_eq!(rig.give(0, 0, Some((50, "v1;r=20;m=-;e=1")), 30), Offset(30));
+    let told =
+        |rig: &mut Rig| rig.heard().into_iter().filter(|said| said.starts_with("edge/")).collect::<Vec<_>>();
+    let said = told(&mut rig);
+    assert_eq!(said.len(), 1, "{said:?}");
+    assert!(said[0].starts_with("edge/0: offsets 20 to 29 had left the log before windows"), "{said:?}");
+    assert_eq!(rig.give(0, 1, Some((50, "v1;r=20;m=-;e=1")), 60), Offset(60));
+    let said = told(&mut rig);
+    assert_eq!(said.len(), 1, "{said:?}");
+    assert!(
+        said[0].starts_with("edge/1: offsets 50 to 59 had left the log before they were read"),
+        "{said:?}"
+    );
+}
+
+/// A source that was read to its end is clear up to when the log was last asked, however long we then waited for
+/// something else: what came meanwhile has not been seen.
+#[test]
+fn waiting_to_give_up_a_source_clears_no_other() {
+    let mut rig = Rig::new(1);
+    rig.give(0, 0, None, 0);
+    rig.give(0, 1, None, 0);
+    rig.step(0, Turn::CaughtUp { source: source(0) });
+    let asked = rig.clock.0;
+    rig.queue.freight.clear();
+    rig.step(0, Turn::Revoked { sources: vec![source(1)], lost: false });
+    assert!(rig.clock.0 >= asked + 5_000, "nothing became durable");
+    let mut clearances = rig.queue.freight.iter().filter_map(|freight| match freight {
+        Freight::Parcel(parcel) => parcel.sources.iter().find(|reach| reach.source == source(0)),
+        _ => None,
+    });
+    let last = clearances.next_back().expect("it was flushed").clearance;
+    assert_eq!(last, EventTime::from_millis(asked - 5_000));
+}
