@@ -36,6 +36,7 @@ use crate::keep::{self, Keep};
 use crate::metrics::Metrics;
 use crate::outage;
 use crate::reached::{Past, Reached};
+use crate::round::Round;
 use crate::rounds::Rounds;
 use crate::sender::{Condition, House, Paces, Sender};
 use crate::threads::{self, Crew, News, STOP_WITHIN, Threads, now};
@@ -161,14 +162,16 @@ impl App {
         let news = listener(metrics.clone(), seen, names.clone(), census.clone(), failed);
         let threads = machine.start(report, &Past::new(&reached), news)?;
         let keeper = Keep {
-            keeper: Keeper::new(
-                shards,
-                policy,
-                Throttle::new(config.throttle_rules.clone(), config.guard.clone()),
-            ),
-            store: store.clone(),
-            entries,
-            names,
+            round: Round {
+                keeper: Keeper::new(
+                    shards,
+                    policy,
+                    Throttle::new(config.throttle_rules.clone(), config.guard.clone()),
+                ),
+                store: store.clone(),
+                entries,
+                names,
+            },
             metrics: metrics.clone(),
             health: health.clone(),
             bells: bells.clone(),

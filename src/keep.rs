@@ -11,9 +11,9 @@ use std::time::Duration;
 
 use beaconfire_api::DeskError;
 use beaconfire_incident::{Actor, Command, Incident, IncidentId, Status, Transition};
-use beaconfire_model::{EntryId, Names, Wall};
-use beaconfire_pipeline::{Changes, Durable, Keeper, Mark, Report, Shelf};
-use beaconfire_store::{Progress, SaveError, Store, StoreError, Write};
+use beaconfire_model::Wall;
+use beaconfire_pipeline::{Changes, Report, Shelf};
+use beaconfire_store::StoreError;
 use beaconfire_throttle::{Board, Decision, Origin};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
@@ -22,6 +22,7 @@ use crate::bells::Bells;
 use crate::health::Health;
 use crate::metrics::Metrics;
 use crate::reached::Reached;
+use crate::round::{Round, Unsaved, Written};
 use crate::threads::{Answers, now};
 
 /// Reports that may wait for the keeper; beyond, shards wait.
@@ -57,14 +58,8 @@ pub struct Order {
 
 /// What the task needs of the rest of the process.
 pub struct Keep {
-    /// The pure part.
-    pub keeper: Keeper,
-    /// Where everything is written.
-    pub store: Store,
-    /// The names of the entries of `kafka.topics`.
-    pub entries: Vec<String>,
-    /// The topics' names.
-    pub names: Names,
+    /// The keeper and its store.
+    pub round: Round,
     /// What is counted.
     pub metrics: Metrics,
     /// Whether the store takes what is written.
@@ -79,27 +74,6 @@ pub struct Keep {
     pub answers: Answers,
 }
 
-/// Why a round was not written.
-enum Unsaved {
-    Conflict,
-    Store(StoreError),
-}
-
-impl From<StoreError> for Unsaved {
-    fn from(error: StoreError) -> Self {
-        Self::Store(error)
-    }
-}
-
-impl From<SaveError> for Unsaved {
-    fn from(error: SaveError) -> Self {
-        match error {
-            SaveError::Conflict => Self::Conflict,
-            SaveError::Store(error) => Self::Store(error),
-        }
-    }
-}
-
 impl Keep {
     /// Runs until the shards have ended and what they reported is written, or the store does not take it.
     pub async fn run(mut self, mut reports: mpsc::Receiver<Report>, mut orders: mpsc::Receiver<Order>) {
@@ -112,13 +86,13 @@ impl Keep {
         loop {
             let mut ended = false;
             tokio::select! {
-                report = reports.recv(), if !self.keeper.is_full() => match report {
+                report = reports.recv(), if !self.round.keeper.is_full() => match report {
                     Some(report) => {
                         let mut next = Some(report);
                         for _ in 0..ROUND {
                             let Some(report) = next else { break };
                             self.take(report, &mut rules);
-                            next = if self.keeper.is_full() { None } else { reports.try_recv().ok() };
+                            next = if self.round.keeper.is_full() { None } else { reports.try_recv().ok() };
                         }
                         if let Some(report) = next {
                             self.take(report, &mut rules);
@@ -135,16 +109,16 @@ impl Keep {
                         self.learn().await;
                     }
                     // Where nothing waits to be written, reading is all there is to judge by.
-                    if well && !self.keeper.has_work() {
+                    if well && !self.round.keeper.has_work() {
                         self.well();
                     }
                     fresh = true;
                 }
-                () = sleep_until(retry_at), if self.health.outage().is_some() && self.keeper.has_work() => {
+                () = sleep_until(retry_at), if self.health.outage().is_some() && self.round.keeper.has_work() => {
                     fresh = true;
                 }
             }
-            if ended || (fresh && self.keeper.has_work() && Instant::now() >= retry_at) {
+            if ended || (fresh && self.round.keeper.has_work() && Instant::now() >= retry_at) {
                 fresh = false;
                 if self.round().await {
                     wait = RETRY.0;
@@ -163,7 +137,7 @@ impl Keep {
         for signal in &report.signals {
             self.metrics.signal(&signal.rule, rules);
         }
-        self.keeper.receive(report, now());
+        self.round.keeper.receive(report, now());
     }
 
     /// Folds and writes what waits; whether the store took it.
@@ -186,26 +160,17 @@ impl Keep {
     }
 
     async fn try_round(&mut self) -> Result<(), Unsaved> {
-        let fingerprints = self.keeper.fingerprints();
         let now = now();
-        let mut shelf = Shelf { clearances: self.store.clearances().await?, ..Shelf::default() };
-        if !fingerprints.is_empty() {
-            shelf.episodes = self.store.episodes(&fingerprints).await?;
-            shelf.rows = self.store.rows(&shelf.ids()).await?;
-            shelf.decisions = self.store.decisions_active(now).await?;
-        }
-        let changes = self.keeper.fold(&shelf, now);
+        let changes = self.round.fold(now).await?;
         match self.write(&changes, now).await {
             Ok(()) => {
-                for barrier in self.keeper.saved(changes) {
-                    let worker = barrier.worker;
-                    // The transaction has returned: the one place where a barrier becomes durable.
-                    self.answers.give(worker, Durable::vouch(barrier));
+                for durable in self.round.saved(changes) {
+                    self.answers.give(durable);
                 }
                 Ok(())
             }
             Err(unsaved) => {
-                self.keeper.undo(changes);
+                self.round.keeper.undo(changes);
                 Err(unsaved)
             }
         }
@@ -213,40 +178,11 @@ impl Keep {
 
     /// Writes changes in one transaction, then tells metrics, senders and the board.
     async fn write(&self, changes: &Changes, now: Wall) -> Result<(), Unsaved> {
-        let progress = self.progress(&changes.progress);
-        let write = Write {
-            folded: &changes.folded,
-            rows: &changes.rows,
-            decisions: &changes.decisions,
-            progress: &progress,
-        };
-        if write.folded.is_empty()
-            && write.rows.is_empty()
-            && write.decisions.is_empty()
-            && write.progress.is_empty()
-        {
-            return Ok(());
+        if let Some(Written { decided, progress }) = self.round.write(changes).await? {
+            self.reached.note(&progress);
+            self.tell(changes, decided, now);
         }
-        let decided = self.store.save(write).await?;
-        self.reached.note(&progress);
-        self.tell(changes, decided, now);
         Ok(())
-    }
-
-    fn progress(&self, marks: &[Mark]) -> Vec<Progress> {
-        let of = |mark: &Mark| Progress {
-            entry: self.entry(mark.source.entry).to_owned(),
-            topic: self.names.name(mark.source.topic).to_string(),
-            partition: mark.source.partition,
-            epoch: mark.epoch,
-            clearance: mark.clearance,
-            next: mark.next,
-        };
-        marks.iter().map(of).collect()
-    }
-
-    fn entry(&self, entry: EntryId) -> &str {
-        self.entries.get(usize::from(entry.0)).map_or("unknown", String::as_str)
     }
 
     fn tell(&self, changes: &Changes, decided: Vec<Decision>, now: Wall) {
@@ -302,28 +238,16 @@ impl Keep {
     }
 
     async fn try_time(&mut self) -> Result<(), Unsaved> {
-        let unresolved = self.store.unresolved().await?;
-        if unresolved.is_empty() {
-            return Ok(());
-        }
         let now = now();
-        let mut shelf = Shelf { clearances: self.store.clearances().await?, ..Shelf::default() };
-        // Most seconds change nothing: the rows are read only where one does.
-        let moved = self.keeper.fold_time(&unresolved, &shelf, now).folded;
-        if moved.is_empty() {
-            return Ok(());
+        match self.round.fold_time(now).await? {
+            Some(changes) => self.write(&changes, now).await,
+            None => Ok(()),
         }
-        let ids: Vec<IncidentId> = moved.iter().map(|folded| folded.incident.id.clone()).collect();
-        shelf.rows = self.store.rows(&ids).await?;
-        let moving: Vec<Incident> =
-            unresolved.into_iter().filter(|incident| ids.contains(&incident.id)).collect();
-        let changes = self.keeper.fold_time(&moving, &shelf, now);
-        self.write(&changes, now).await
     }
 
     /// Reads how far sources have come, also those of other processes.
     async fn learn(&self) {
-        match self.store.progress().await {
+        match self.round.store.progress().await {
             Ok(progress) => self.reached.note(&progress),
             Err(error) => self.ill(&error),
         }
@@ -356,10 +280,12 @@ impl Keep {
         actor: &Actor,
         command: &Command,
     ) -> Result<Result<Incident, DeskError>, Unsaved> {
-        let Some(incident) = self.store.incident(id).await? else { return Ok(Err(DeskError::NotFound)) };
+        let Some(incident) = self.round.store.incident(id).await? else {
+            return Ok(Err(DeskError::NotFound));
+        };
         if *command == Command::Reopen && incident.status == Status::Resolved {
             let fingerprint = incident.fingerprint.clone();
-            let known = self.store.episodes(std::slice::from_ref(&fingerprint)).await?;
+            let known = self.round.store.episodes(std::slice::from_ref(&fingerprint)).await?;
             let later = known
                 .get(&fingerprint)
                 .and_then(|(episodes, _)| episodes.iter().find(|other| other.episode > incident.episode));
@@ -368,13 +294,14 @@ impl Keep {
                 return Ok(Err(DeskError::Refused(said)));
             }
         }
-        let shelf = Shelf { rows: self.store.rows(std::slice::from_ref(id)).await?, ..Shelf::default() };
+        let shelf =
+            Shelf { rows: self.round.store.rows(std::slice::from_ref(id)).await?, ..Shelf::default() };
         let now = now();
-        match self.keeper.fold_command(&incident, actor, command.clone(), &shelf, now) {
+        match self.round.keeper.fold_command(&incident, actor, command.clone(), &shelf, now) {
             Err(refused) => Ok(Err(DeskError::Refused(refused.0))),
             Ok(changes) => {
                 self.write(&changes, now).await?;
-                Ok(self.store.incident(id).await?.ok_or(DeskError::NotFound))
+                Ok(self.round.store.incident(id).await?.ok_or(DeskError::NotFound))
             }
         }
     }

@@ -13,7 +13,7 @@ use beaconfire_detect::{Census, Shard};
 use beaconfire_model::{EntryId, Log, Source, Wall};
 use beaconfire_pipeline::{
     Barrier, DeadLetterSink, Durable, Exchange, Freight, Host, Known, Report, Tally, Worker, WorkerFault,
-    WorkerId,
+    WorkerId, serve,
 };
 
 use crate::health::Health;
@@ -122,10 +122,10 @@ pub struct Answers(Arc<BTreeMap<WorkerId, Sender<Durable<Barrier>>>>);
 
 impl Answers {
     /// Tells the worker that its barrier is durable.
-    pub fn give(&self, worker: WorkerId, barrier: Durable<Barrier>) {
-        if let Some(answer) = self.0.get(&worker) {
+    pub fn give(&self, durable: Durable<Barrier>) {
+        if let Some(answer) = self.0.get(&durable.inner().worker) {
             // A worker that has ended needs no answer.
-            let _ = answer.send(barrier);
+            let _ = answer.send(durable);
         }
     }
 }
@@ -165,7 +165,7 @@ where
             .name(format!("shard-{thread}"))
             .spawn(move || {
                 let _alarm = Alarm(format!("shard-{thread}"), news.clone());
-                serve(thread, shard, &receive, &report, &news);
+                tend(thread, shard, &receive, &report, &news);
             })
             .context("starting a shard's thread")?;
         shard_threads.push(spawned);
@@ -218,7 +218,7 @@ impl Threads {
 }
 
 /// A shard's thread.
-fn serve(
+fn tend(
     thread: usize,
     mut shard: Shard,
     queue: &Receiver<Freight>,
@@ -229,21 +229,14 @@ fn serve(
     news(News::Census(thread, shard.census()));
     let mut told = Instant::now();
     loop {
-        let mut signals = Vec::new();
-        let mut barrier = None;
         match queue.recv_timeout(Duration::from_secs(1)) {
-            Ok(Freight::Parcel(parcel)) => shard.merge(*parcel, &mut signals),
-            Ok(Freight::Left(source)) => shard.left(source, &mut signals),
-            Ok(Freight::Fact(fact)) => signals.push(*fact),
-            Ok(Freight::Barrier(passing)) => {
-                shard.flush(&mut signals);
-                barrier = Some(passing);
+            Ok(freight) => {
+                if let Some(said) = serve(thread, &mut shard, freight) {
+                    report(said);
+                }
             }
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => return,
-        }
-        if !signals.is_empty() || barrier.is_some() {
-            report(Report { thread, signals, barrier });
         }
         if told.elapsed() >= Duration::from_secs(1) {
             told = Instant::now();

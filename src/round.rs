@@ -1,0 +1,129 @@
+//! One round of the keeper over the store: what waits is folded into the rows as they stand and written in one
+//! transaction. The service's task ([`crate::keep`]) decides when, and tells the rest of the process; the tests'
+//! simulation takes the same steps one by one, so that it can come between any two of them.
+
+use beaconfire_incident::{Incident, IncidentId};
+use beaconfire_model::{EntryId, Names, Wall};
+use beaconfire_pipeline::{Barrier, Changes, Durable, Keeper, Mark, Shelf};
+use beaconfire_store::{Progress, SaveError, Store, StoreError, Write};
+use beaconfire_throttle::Decision;
+
+/// The keeper and its store.
+pub struct Round {
+    /// The pure part.
+    pub keeper: Keeper,
+    /// Where everything is written.
+    pub store: Store,
+    /// The names of the entries of `kafka.topics`.
+    pub entries: Vec<String>,
+    /// The topics' names.
+    pub names: Names,
+}
+
+/// What came of a transaction.
+#[derive(Debug, Default)]
+pub struct Written {
+    /// The decisions as they are stored, in the order in which they were wanted.
+    pub decided: Vec<Decision>,
+    /// How far sources have come.
+    pub progress: Vec<Progress>,
+}
+
+/// Why a round was not written.
+#[derive(Debug)]
+pub enum Unsaved {
+    /// Another process was faster: read and fold again.
+    Conflict,
+    /// The store failed.
+    Store(StoreError),
+}
+
+impl From<StoreError> for Unsaved {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+impl From<SaveError> for Unsaved {
+    fn from(error: SaveError) -> Self {
+        match error {
+            SaveError::Conflict => Self::Conflict,
+            SaveError::Store(error) => Self::Store(error),
+        }
+    }
+}
+
+impl Round {
+    /// Folds what waits into the rows as they stand. Give the changes to [`write`](Self::write), then to
+    /// [`saved`](Self::saved), or back with [`Keeper::undo`].
+    pub async fn fold(&mut self, now: Wall) -> Result<Changes, StoreError> {
+        let fingerprints = self.keeper.fingerprints();
+        let mut shelf = Shelf { clearances: self.store.clearances().await?, ..Shelf::default() };
+        if !fingerprints.is_empty() {
+            shelf.episodes = self.store.episodes(&fingerprints).await?;
+            shelf.rows = self.store.rows(&shelf.ids()).await?;
+            shelf.decisions = self.store.decisions_active(now).await?;
+        }
+        Ok(self.keeper.fold(&shelf, now))
+    }
+
+    /// Folds the passing of time: incidents resolve, acknowledgements run out. `None` where nothing changes.
+    pub async fn fold_time(&mut self, now: Wall) -> Result<Option<Changes>, StoreError> {
+        let unresolved = self.store.unresolved().await?;
+        if unresolved.is_empty() {
+            return Ok(None);
+        }
+        let mut shelf = Shelf { clearances: self.store.clearances().await?, ..Shelf::default() };
+        // Most seconds change nothing: the rows are read only where one does.
+        let moved = self.keeper.fold_time(&unresolved, &shelf, now).folded;
+        if moved.is_empty() {
+            return Ok(None);
+        }
+        let ids: Vec<IncidentId> = moved.iter().map(|folded| folded.incident.id.clone()).collect();
+        shelf.rows = self.store.rows(&ids).await?;
+        let moving: Vec<Incident> =
+            unresolved.into_iter().filter(|incident| ids.contains(&incident.id)).collect();
+        Ok(Some(self.keeper.fold_time(&moving, &shelf, now)))
+    }
+
+    /// Writes changes in one transaction; none where there is nothing to write.
+    pub async fn write(&self, changes: &Changes) -> Result<Option<Written>, Unsaved> {
+        let progress = self.progress(&changes.progress);
+        let write = Write {
+            folded: &changes.folded,
+            rows: &changes.rows,
+            decisions: &changes.decisions,
+            progress: &progress,
+        };
+        if write.folded.is_empty()
+            && write.rows.is_empty()
+            && write.decisions.is_empty()
+            && write.progress.is_empty()
+        {
+            return Ok(None);
+        }
+        let decided = self.store.save(write).await?;
+        Ok(Some(Written { decided, progress }))
+    }
+
+    /// The changes are written: hands out the barriers to answer. The one place where a barrier becomes durable.
+    pub fn saved(&mut self, changes: Changes) -> Vec<Durable<Barrier>> {
+        self.keeper.saved(changes).into_iter().map(Durable::vouch).collect()
+    }
+
+    fn progress(&self, marks: &[Mark]) -> Vec<Progress> {
+        let of = |mark: &Mark| Progress {
+            entry: self.entry(mark.source.entry).to_owned(),
+            topic: self.names.name(mark.source.topic).to_string(),
+            partition: mark.source.partition,
+            epoch: mark.epoch,
+            clearance: mark.clearance,
+            next: mark.next,
+        };
+        marks.iter().map(of).collect()
+    }
+
+    fn entry(&self, entry: EntryId) -> &str {
+        self.entries.get(usize::from(entry.0)).map_or("unknown", String::as_str)
+    }
+}
