@@ -7,4 +7,6 @@ mod harness;
 mod interleavings;
 #[allow(dead_code, unreachable_pub, reason = "parts of scenarios; each uses some")]
 mod scenarios;
+#[allow(unreachable_pub, reason = "parts of a simulation")]
+mod sim;
 mod tidy;

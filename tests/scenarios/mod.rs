@@ -3,7 +3,7 @@
 
 mod attacks;
 mod broker;
-mod history;
+pub mod history;
 mod hostile;
 mod kills;
 pub mod log;
