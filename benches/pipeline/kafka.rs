@@ -269,7 +269,7 @@ impl Found {
         if *count == shards {
             // Nothing is kept here, so nothing can be lost.
             let durable = Durable::vouch(barrier.clone());
-            self.answers.wait().give(barrier.worker, durable);
+            self.answers.wait().give(durable);
         }
     }
 

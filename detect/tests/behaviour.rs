@@ -264,7 +264,7 @@ fn late_is_against_the_own_source_only() {
     assert_eq!(rig.ask(T0 + 70_000, CLIENT), Seen::Counted);
     assert_eq!(rig.ask(T0 + 69_999, CLIENT), Seen::Late);
     assert_eq!(rig.see(source(1), Event::Request(request(T0, CLIENT))), Seen::Late);
-    let stranger = rig.combiner.observe(source(9), Offset(0), &Event::Request(request(T0, CLIENT)));
+    let stranger = rig.combiner.observe(source(9), Offset(0), &Event::Request(request(T0, CLIENT)), false);
     assert_eq!(stranger, Seen::Ignored);
 }
 

@@ -391,7 +391,12 @@ impl Log for SimLog {
     }
 
     fn pause(&mut self, held: bool) -> Result<(), LogFault> {
-        self.broker.borrow_mut().members.get_mut(&self.me).expect("alive").paused = held;
+        let mut broker = self.broker.borrow_mut();
+        let member = broker.members.get_mut(&self.me).expect("alive");
+        if member.paused && !held {
+            member.reading.values_mut().for_each(|reading| reading.end_said = false);
+        }
+        member.paused = held;
         Ok(())
     }
 

@@ -10,9 +10,9 @@ use beaconfire::round::{Round, Unsaved};
 use beaconfire_decode::Reject;
 use beaconfire_detect::{Plan, Shard, ShardKnobs, Watch};
 use beaconfire_incident::{Actor, Command};
-use beaconfire_model::{Names, Offset, Record, Source, Wall};
+use beaconfire_model::{Names, Record, Source, Wall};
 use beaconfire_pipeline::{
-    Barrier, DeadLetterSink, Durable, Exchange, Freight, Host, Keeper, Registry, Report, Shelf, Tides,
+    Barrier, DeadLetterSink, Durable, Exchange, Freight, Host, Keeper, Known, Registry, Report, Shelf, Tides,
     Worker, WorkerId, serve,
 };
 use beaconfire_throttle::Throttle;
@@ -35,7 +35,7 @@ pub struct Engine {
     reports: VecDeque<Report>,
     round: Round,
     answers: BTreeMap<WorkerId, VecDeque<Durable<Barrier>>>,
-    progress: BTreeMap<i32, Offset>,
+    progress: BTreeMap<i32, Known>,
     /// Nothing is served before this: an operating system that has other things to do.
     asleep_until: i64,
     /// The store fails until then.
@@ -103,7 +103,7 @@ impl Host for Ends {
         }
     }
 
-    fn progress(&self, source: Source) -> Option<Offset> {
+    fn progress(&self, source: Source) -> Option<Known> {
         self.engine.borrow().progress.get(&source.partition).copied()
     }
 
@@ -145,7 +145,10 @@ impl Process {
                 names: names.clone(),
             },
             answers: (0..workers).map(|worker| (WorkerId(worker), VecDeque::new())).collect(),
-            progress: progress.into_iter().map(|source| (source.partition, source.next)).collect(),
+            progress: progress
+                .into_iter()
+                .map(|source| (source.partition, Known { next: source.next, epoch: source.epoch }))
+                .collect(),
             asleep_until: 0,
             away_until: 0,
             time_at: 0,
@@ -277,7 +280,8 @@ impl Engine {
                 }
                 Ok(written) => {
                     for progress in written.map(|written| written.progress).into_iter().flatten() {
-                        self.progress.insert(progress.partition, progress.next);
+                        let known = Known { next: progress.next, epoch: progress.epoch };
+                        self.progress.insert(progress.partition, known);
                     }
                     for durable in self.round.saved(changes) {
                         let worker = durable.inner().worker;
