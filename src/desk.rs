@@ -177,7 +177,7 @@ impl Office {
             changed: at,
         };
         let stored = self.store.add_decision(&decision).await.map_err(unavailable)?;
-        self.board.put(stored.clone());
+        self.board.put(stored.clone(), now());
         Ok(stored)
     }
 
@@ -190,7 +190,7 @@ impl Office {
         let lifted = self.store.delete_decision(&pick, now()).await.map_err(unavailable)?;
         tracing::info!(actor = %actor.0, decisions = lifted.len(), "throttle decisions were taken back");
         for decision in &lifted {
-            self.board.put(decision.clone());
+            self.board.put(decision.clone(), now());
         }
         Ok(lifted)
     }

@@ -210,6 +210,8 @@ impl Keep {
         for row in &changes.rows {
             self.bells.ring(&row.key);
         }
+        // The commit may have taken seconds: bouncers hear of it from now on.
+        let learned = crate::threads::now();
         for (wanted, decision) in changes.decisions.iter().zip(decided) {
             // A decision that lasts longer was active already: that one was answered.
             if decision.created == wanted.created {
@@ -217,7 +219,7 @@ impl Keep {
                 let labels = [decision.key.action.name(), decision.key.mode.name(), origin];
                 self.metrics.decisions.with_label_values(&labels).inc();
             }
-            self.board.put(decision);
+            self.board.put(decision, learned);
         }
         for refusal in &changes.refused {
             self.metrics.decisions_refused.with_label_values(&[refusal.name()]).inc();

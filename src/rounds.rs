@@ -92,10 +92,14 @@ impl Rounds {
         }
         self.backlog(at).await?;
         if round.is_multiple_of(WHOLE_EVERY) {
-            self.board.replace_all(self.store.decisions_active(at).await?, at);
+            let asked = now();
+            let active = self.store.decisions_active(asked).await?;
+            self.board.replace_all(active, asked, now());
         } else {
-            for decision in self.store.decisions_changed_since(decisions_since).await? {
-                self.board.put(decision);
+            let changed = self.store.decisions_changed_since(decisions_since).await?;
+            let learned = now();
+            for decision in changed {
+                self.board.put(decision, learned);
             }
         }
         if round % SWEEP_EVERY == 60 {

@@ -25,13 +25,13 @@ fn table(desk: &Fake) {
         decision(3, "2001:db8:1:2::/64", Action::Ban, Mode::Enforce, HOUR),
         decision(4, "192.0.2.1", Action::Ban, Mode::DryRun, HOUR),
     ] {
-        desk.board.put(held);
+        desk.board.put(held, now());
     }
 }
 
 /// One that has less than a second to run: told as `0s` it would never end.
 fn nearly_over(desk: &Fake) {
-    desk.board.put(decision(5, "192.0.2.2", Action::Ban, Mode::Enforce, Duration::from_millis(900)));
+    desk.board.put(decision(5, "192.0.2.2", Action::Ban, Mode::Enforce, Duration::from_millis(900)), now());
 }
 
 fn values(list: &Value) -> Vec<&str> {
@@ -146,16 +146,16 @@ async fn a_stream_tells_each_change_once_and_deletes_first() {
     // One is taken back, one comes, one gets a longer expiry: that one must be deleted and new at once.
     let mut lifted = decision(1, "203.0.113.7", Action::Ban, Mode::Enforce, HOUR);
     (lifted.deleted, lifted.changed) = (Some(now()), now());
-    desk.board.put(lifted);
+    desk.board.put(lifted, now());
     let mut fresh = decision(6, "203.0.113.99", Action::Ban, Mode::Enforce, HOUR);
     (fresh.created, fresh.changed) = (now(), now());
-    desk.board.put(fresh);
+    desk.board.put(fresh, now());
     let mut longer = decision(3, "2001:db8:1:2::/64", Action::Ban, Mode::Enforce, 9 * HOUR);
     longer.changed = now();
-    desk.board.put(longer);
+    desk.board.put(longer, now());
     let mut dry = decision(7, "192.0.2.77", Action::Ban, Mode::DryRun, HOUR);
     (dry.deleted, dry.changed) = (Some(now()), now());
-    desk.board.put(dry);
+    desk.board.put(dry, now());
 
     let said = pull(&router, "/v1/decisions/stream").await;
     let json = said.json();

@@ -153,7 +153,10 @@ async fn the_ledger_adds_up() {
 #[tokio::test]
 async fn decisions_by_hand_and_their_end() {
     let desk = Fake::full();
-    desk.board.put(decision(1, "203.0.113.7", Action::Ban, Mode::DryRun, Duration::from_secs(600)));
+    desk.board.put(
+        decision(1, "203.0.113.7", Action::Ban, Mode::DryRun, Duration::from_secs(600)),
+        crate::fake::now(),
+    );
     let router = open(&desk);
     let item = &get(&router, "/api/v1/decisions", &[]).await.json()["items"][0];
     assert_eq!((&item["value"], &item["mode"]), (&"203.0.113.7".into(), &"dry_run".into()));

@@ -3,6 +3,10 @@
 //! Enforcers see only decisions in earnest, one for each (network, action): the longest. A dry run never leaves
 //! through [`enforced`](Board::enforced), [`matching`](Board::matching), [`within`](Board::within) or
 //! [`changes`](Board::changes).
+//!
+//! A decision gets here later than it was made: after the store's commit, or from another process by way of the
+//! store. So each entry keeps when this board learned of its last change, and a poll hears of what was changed or
+//! learned since the poll before.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -44,18 +48,27 @@ pub struct Board {
 #[derive(Debug, Clone)]
 struct Entry {
     decision: Decision,
+    /// When this board heard of the last change of it.
+    learned: Wall,
     /// What enforcers held before with another expiry, taken back meanwhile or not.
     replaced: Option<Decision>,
 }
 
+impl Entry {
+    /// When enforcers could first hear of it as it stands.
+    fn news(&self) -> Wall {
+        self.decision.changed.max(self.learned)
+    }
+}
+
 impl Board {
-    /// Puts in a decision as the store has it (active, deleted or expired). Of several with one key the board keeps
-    /// the one that is not taken back and ends last.
-    pub fn put(&self, decision: Decision) {
-        let at = decision.changed;
+    /// Puts in a decision as the store has it (active, deleted or expired), learned of at `now`: the moment of the
+    /// call, not that of the write behind it. Of several with one key the board keeps the one that is not taken back
+    /// and ends last.
+    pub fn put(&self, decision: Decision, now: Wall) {
         match self.entries.entry(decision.key.clone()) {
             dashmap::Entry::Vacant(vacant) => {
-                vacant.insert(Entry { decision, replaced: None });
+                vacant.insert(Entry { decision, learned: now, replaced: None });
             }
             dashmap::Entry::Occupied(mut occupied) => {
                 let held = occupied.get_mut();
@@ -63,28 +76,34 @@ impl Board {
                 if held.decision.id != decision.id && order(&decision) <= order(&held.decision) {
                     return;
                 }
+                if held.decision == decision {
+                    // Read again: no news.
+                    return;
+                }
                 if (held.decision.id, held.decision.expires) != (decision.id, decision.expires) {
                     held.replaced = Some(held.decision.clone());
                 }
                 held.decision = decision;
+                held.learned = now;
             }
         }
         if self.entries.len() > HELD_MAX {
-            self.sweep(at);
+            self.sweep(now);
         }
     }
 
-    /// Takes over all that the store has; what is active here and unknown there counts as taken back.
-    pub fn replace_all(&self, decisions: impl IntoIterator<Item = Decision>, now: Wall) {
-        let held =
-            self.active(now).into_iter().map(|decision| ((decision.key.clone(), decision.id), decision));
+    /// Takes over all that the store had when it was asked, at `asked`. What was active here by then and is unknown
+    /// there counts as taken back; what came here meanwhile may not have been there yet, and stays.
+    pub fn replace_all(&self, decisions: impl IntoIterator<Item = Decision>, asked: Wall, now: Wall) {
+        let held = self.entries.iter().filter(|entry| entry.decision.active(asked) && entry.learned < asked);
+        let held = held.map(|entry| ((entry.key().clone(), entry.decision.id), entry.decision.clone()));
         let mut unknown: BTreeMap<(DecisionKey, i64), Decision> = held.collect();
         for decision in decisions {
             unknown.remove(&(decision.key.clone(), decision.id));
-            self.put(decision);
+            self.put(decision, now);
         }
         for decision in unknown.into_values() {
-            self.put(Decision { deleted: Some(now), changed: now, ..decision });
+            self.put(Decision { deleted: Some(now), changed: now, ..decision }, now);
         }
         self.sweep(now);
     }
@@ -123,19 +142,19 @@ impl Board {
     }
 
     /// What enforcers that asked last at `since` should change now. Let `since` reach back a little behind the last
-    /// poll: what another process wrote, or the store was slow to show, would fall between two polls otherwise, and
-    /// enforcers take repeats as they are. With a `since` before everything, all that is held and all that ended.
+    /// poll: what was put here while that was answered would fall between two polls otherwise, and enforcers take
+    /// repeats as they are. With a `since` before everything, all that is held and all that ended.
     pub fn changes(&self, since: Wall, now: Wall) -> Change {
         let mut change = Change::default();
         for entry in self.entries.iter().filter(|entry| entry.key().mode == Mode::Enforce) {
             let decision = &entry.decision;
             if is_enforced(decision, now) {
-                if decision.changed >= since {
+                if entry.news() >= since {
                     change.new.push(decision.clone());
                     // What was held until then goes out with the same answer, expired meanwhile or not.
                     change.deleted.extend(entry.replaced.clone().filter(|held| held.expires >= since));
                 }
-            } else if !decision.active(now) && (ended(decision) >= since || decision.changed >= since) {
+            } else if !decision.active(now) && (ended(decision) >= since || entry.news() >= since) {
                 change.deleted.push(decision.clone());
             }
         }
