@@ -22,7 +22,7 @@ use beaconfire_pipeline::{
     DeadLetterSink, Keeper, Policy, Registry as Spans, Tides, Worker, WorkerFault, WorkerId, WorkerKnobs,
 };
 use beaconfire_store::{SaveError, Store, Write};
-use beaconfire_throttle::{Board, Throttle};
+use beaconfire_throttle::Throttle;
 use beaconfire_view::Privacy;
 use prometheus::Registry;
 use tokio::sync::{mpsc, watch};
@@ -37,7 +37,7 @@ use crate::metrics::Metrics;
 use crate::outage;
 use crate::reached::{Past, Reached};
 use crate::round::Round;
-use crate::rounds::Rounds;
+use crate::rounds::{self, Rounds};
 use crate::sender::{Condition, House, Paces, Sender};
 use crate::threads::{self, Crew, News, STOP_WITHIN, Threads, now};
 
@@ -87,8 +87,7 @@ impl App {
         let entries: Vec<String> = config.plan.entries.iter().map(|entry| entry.name.clone()).collect();
         let reached = Reached::new(names.clone(), entries.clone());
         prepare(&store, &config, &entries, &reached).await?;
-        let board = Arc::new(Board::default());
-        board.replace_all(store.decisions_active(started).await?, started);
+        let board = Arc::new(rounds::board(&store, started).await.context("reading the decisions")?);
 
         let house = Arc::new(House {
             installation: store.installation().to_owned(),

@@ -27,6 +27,17 @@ const WHOLE_EVERY: u64 = 300;
 /// After so many rounds what is older than the retention is deleted; the first time a minute after the start.
 const SWEEP_EVERY: u64 = 600;
 
+/// The board as the store has it at the start: what is active, and what ended within the time that a board remembers,
+/// so that a bouncer that last asked the process before us hears what was taken back meanwhile.
+pub async fn board(store: &Store, started: Wall) -> Result<Board, StoreError> {
+    let board = Board::default();
+    for decision in store.decisions_changed_since(started.minus(Board::REMEMBERED)).await? {
+        board.put(decision, started);
+    }
+    board.replace_all(store.decisions_active(started).await?, started, started);
+    Ok(board)
+}
+
 /// The task.
 pub struct Rounds {
     store: Store,
@@ -135,5 +146,47 @@ impl Rounds {
             self.metrics.oldest_pending.with_label_values(&[&**receiver, &**integration]).set(age);
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use beaconfire_store::{Pick, StoreKnobs};
+    use beaconfire_throttle::{Action, Decision, DecisionKey, Mode, Origin};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn what_was_taken_back_before_a_restart_is_still_told_after_it() {
+        let directory = tempfile::tempdir().unwrap();
+        let url = format!("sqlite:{}/store.db", directory.path().display());
+        let knobs = StoreKnobs { url, retention: Duration::from_secs(86_400) };
+        let store = Store::open(&knobs).await.unwrap();
+        let (made, hour) = (now(), Duration::from_secs(3_600));
+        for network in ["203.0.113.7/32", "203.0.113.8/32"] {
+            let decision = Decision {
+                id: 0,
+                key: DecisionKey {
+                    network: network.parse().unwrap(),
+                    action: Action::Ban,
+                    mode: Mode::Enforce,
+                },
+                scenario: "requests-per-client".into(),
+                origin: Origin::Rule,
+                incident: None,
+                reason: String::new(),
+                created: made,
+                expires: made.plus(hour),
+                deleted: None,
+                changed: made,
+            };
+            store.add_decision(&decision).await.unwrap();
+        }
+        store.delete_decision(&Pick::Id(1), made.plus(Duration::from_secs(1))).await.unwrap();
+
+        let started = made.plus(Duration::from_secs(60));
+        let change = board(&store, started).await.unwrap().changes(Wall::from_millis(i64::MIN), started);
+        let ids = |decisions: &[Decision]| decisions.iter().map(|one| one.id).collect::<Vec<_>>();
+        assert_eq!((ids(&change.new), ids(&change.deleted)), (vec![2], vec![1]));
     }
 }

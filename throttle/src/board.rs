@@ -19,9 +19,6 @@ use ipnet::IpNet;
 use crate::guard::canonical;
 use crate::{Action, Decision, DecisionKey, Mode};
 
-/// How long an ended decision is remembered, so that an enforcer that was away hears that it ended.
-const REMEMBERED: Duration = Duration::from_secs(24 * 3_600);
-
 /// Decisions held at most, active and ended.
 const HELD_MAX: usize = 100_000;
 
@@ -62,6 +59,9 @@ impl Entry {
 }
 
 impl Board {
+    /// How long an ended decision is remembered, so that an enforcer that was away hears that it ended.
+    pub const REMEMBERED: Duration = Duration::from_secs(24 * 3_600);
+
     /// Puts in a decision as the store has it (active, deleted or expired), learned of at `now`: the moment of the
     /// call, not that of the write behind it. Of several with one key the board keeps the one that is not taken back
     /// and ends last.
@@ -179,7 +179,7 @@ impl Board {
     /// are counted in [`forgotten`](Self::forgotten) too.
     pub fn sweep(&self, now: Wall) -> usize {
         let before = self.entries.len();
-        self.entries.retain(|_, entry| now.since(ended(&entry.decision)) <= REMEMBERED);
+        self.entries.retain(|_, entry| now.since(ended(&entry.decision)) <= Self::REMEMBERED);
         let excess = self.entries.len().saturating_sub(HELD_MAX);
         if excess > 0 {
             // A tenth more than needed goes, so that a full board is not swept for every new decision.
