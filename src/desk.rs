@@ -33,6 +33,9 @@ const TOUCH_EVERY: Duration = Duration::from_secs(60);
 /// The minute of `throttle.budget.per_minute`.
 const MINUTE: Duration = Duration::from_secs(60);
 
+/// For how long rules leave alone what somebody took back.
+const ALLOWED_FOR: Duration = Duration::from_secs(3_600);
+
 /// What was read of each topic since the process began.
 #[derive(Debug, Clone, Default)]
 pub struct Seen(Arc<RwLock<SeenSoFar>>);
@@ -181,14 +184,21 @@ impl Office {
         Ok(stored)
     }
 
-    async fn take_back(&self, actor: Actor, which: Lift) -> Result<Vec<Decision>, DeskError> {
+    async fn take_back(&self, actor: Actor, which: Lift, allow: bool) -> Result<Vec<Decision>, DeskError> {
+        let at = now();
         let pick = match which {
             Lift::Id(id) => Pick::Id(id),
             Lift::Network(network) => Pick::Network(network),
             Lift::All => Pick::All,
         };
-        let lifted = self.store.delete_decision(&pick, now()).await.map_err(unavailable)?;
-        tracing::info!(actor = %actor.0, decisions = lifted.len(), "throttle decisions were taken back");
+        let allow_until = allow.then(|| at.plus(ALLOWED_FOR));
+        let lifted = self.store.delete_decision(&pick, allow_until, at).await.map_err(unavailable)?;
+        tracing::info!(
+            actor = %actor.0,
+            decisions = lifted.len(),
+            allowed = allow,
+            "throttle decisions were taken back"
+        );
         for decision in &lifted {
             self.board.put(decision.clone(), now());
         }
@@ -334,8 +344,8 @@ impl Desk for Office {
         Box::pin(self.make(actor, wanted))
     }
 
-    fn lift(&self, actor: Actor, which: Lift) -> Answer<'_, Vec<Decision>> {
-        Box::pin(self.take_back(actor, which))
+    fn lift(&self, actor: Actor, which: Lift, allow: bool) -> Answer<'_, Vec<Decision>> {
+        Box::pin(self.take_back(actor, which, allow))
     }
 
     fn board(&self) -> &Board {

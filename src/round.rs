@@ -63,6 +63,7 @@ impl Round {
             shelf.episodes = self.store.episodes(&fingerprints).await?;
             shelf.rows = self.store.rows(&shelf.ids()).await?;
             shelf.decisions = self.store.decisions_active(now).await?;
+            shelf.allows = self.store.allows(now).await?;
         }
         Ok(self.keeper.fold(&shelf, now))
     }

@@ -182,7 +182,7 @@ mod tests {
             };
             store.add_decision(&decision).await.unwrap();
         }
-        store.delete_decision(&Pick::Id(1), made.plus(Duration::from_secs(1))).await.unwrap();
+        store.delete_decision(&Pick::Id(1), None, made.plus(Duration::from_secs(1))).await.unwrap();
 
         let started = made.plus(Duration::from_secs(60));
         let change = board(&store, started).await.unwrap().changes(Wall::from_millis(i64::MIN), started);

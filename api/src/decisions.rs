@@ -65,14 +65,23 @@ pub(crate) async fn add(
     Ok((StatusCode::CREATED, shapes::decision(&decision)).into_response())
 }
 
-/// `DELETE /api/v1/decisions?id=N`, `?value=203.0.113.7`, or `?all=true`; answers with what was active.
+/// `DELETE /api/v1/decisions?id=N`, `?value=203.0.113.7`, or `?all=true`; answers with what was active. Rules leave
+/// those networks alone for an hour, unless `allow=false`.
 pub(crate) async fn lift(
     State(app): State<App>,
     Extension(caller): Extension<Caller>,
     mut parameters: Parameters,
 ) -> Result<Response, Problem> {
     let (id, value, all) = (parameters.take("id"), parameters.take("value"), parameters.take("all"));
-    parameters.done("id, value and all")?;
+    let allow = parameters.take("allow");
+    parameters.done("id, value, all and allow")?;
+    let allow = match allow.as_deref() {
+        None | Some("true") => true,
+        Some("false") => false,
+        Some(other) => {
+            return Err(Problem::bad_request(format!("allow {other:?} is neither true nor false")));
+        }
+    };
     let which = match (id, value, all.as_deref()) {
         (Some(id), None, None) => {
             Lift::Id(id.parse().map_err(|_| Problem::bad_request(format!("id {id:?} is not a number")))?)
@@ -81,7 +90,7 @@ pub(crate) async fn lift(
         (None, None, Some("true")) => Lift::All,
         _ => return Err(Problem::bad_request("say which: id=N, value=ADDRESS or all=true")),
     };
-    let lifted = app.desk.lift(caller.actor(), which).await?;
+    let lifted = app.desk.lift(caller.actor(), which, allow).await?;
     Ok(shapes::list(lifted.iter().map(shapes::decision), None))
 }
 

@@ -39,8 +39,9 @@ pub trait Desk: Send + Sync + 'static {
     /// Decides by hand, under the guard; [`DeskError::Refused`] says what the guard has against it.
     fn decide(&self, actor: Actor, wanted: NewDecision) -> Answer<'_, Decision>;
 
-    /// Takes decisions back; answers with those that were active.
-    fn lift(&self, actor: Actor, which: Lift) -> Answer<'_, Vec<Decision>>;
+    /// Takes decisions back; answers with those that were active. With `allow`, rules leave their networks alone for
+    /// an hour: what is still going on would be decided again in the next second.
+    fn lift(&self, actor: Actor, which: Lift, allow: bool) -> Answer<'_, Vec<Decision>>;
 
     /// The table that bouncers read.
     fn board(&self) -> &Board;

@@ -34,7 +34,7 @@ pub(crate) struct Fake {
     pub(crate) pulls: Mutex<Vec<Pull>>,
     pub(crate) queries: Mutex<Vec<IncidentQuery>>,
     pub(crate) commands: Mutex<Vec<(IncidentId, Actor, Command)>>,
-    pub(crate) lifted: Mutex<Vec<Lift>>,
+    pub(crate) lifted: Mutex<Vec<(Lift, bool)>>,
     pub(crate) wanted: Mutex<Vec<(Actor, NewDecision)>>,
     pub(crate) next_cursor: Mutex<Option<String>>,
     pub(crate) last_record: Mutex<Option<Wall>>,
@@ -151,8 +151,8 @@ impl Desk for Fake {
         self.answer(Ok(made))
     }
 
-    fn lift(&self, _: Actor, which: Lift) -> Answer<'_, Vec<Decision>> {
-        self.lifted.lock().unwrap().push(which);
+    fn lift(&self, _: Actor, which: Lift, allow: bool) -> Answer<'_, Vec<Decision>> {
+        self.lifted.lock().unwrap().push((which, allow));
         self.answer(Ok(Vec::new()))
     }
 

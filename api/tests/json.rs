@@ -182,16 +182,19 @@ async fn decisions_by_hand_and_their_end() {
         let said = ask(&router, Method::POST, "/api/v1/decisions", &json, bad).await;
         assert_eq!(said.status, StatusCode::BAD_REQUEST, "{bad}");
     }
-    for (query, lift) in [
-        ("id=7", Lift::Id(7)),
-        ("value=203.0.113.7", Lift::Network("203.0.113.7/32".parse().unwrap())),
-        ("value=198.51.100.77/24", Lift::Network("198.51.100.0/24".parse().unwrap())),
-        ("all=true", Lift::All),
+    for (query, lift, allow) in [
+        ("id=7", Lift::Id(7), true),
+        ("id=7&allow=false", Lift::Id(7), false),
+        ("value=203.0.113.7&allow=true", Lift::Network("203.0.113.7/32".parse().unwrap()), true),
+        ("value=198.51.100.77/24", Lift::Network("198.51.100.0/24".parse().unwrap()), true),
+        ("all=true", Lift::All, true),
     ] {
         let said = ask(&router, Method::DELETE, &format!("/api/v1/decisions?{query}"), &[], "").await;
         assert_eq!(said.body, r#"{"items":[],"next_cursor":null}"#);
-        assert_eq!(desk.lifted.lock().unwrap().pop(), Some(lift), "{query}");
+        assert_eq!(desk.lifted.lock().unwrap().pop(), Some((lift, allow)), "{query}");
     }
+    let said = ask(&router, Method::DELETE, "/api/v1/decisions?id=7&allow=perhaps", &[], "").await;
+    assert_eq!(said.status, StatusCode::BAD_REQUEST, "{}", said.body);
 }
 
 #[tokio::test]

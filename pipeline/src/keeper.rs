@@ -15,7 +15,7 @@ use beaconfire_incident::{
 };
 use beaconfire_model::{EventTime, Signal, Wall};
 use beaconfire_outbox::{Receivers, Route, Row, desire};
-use beaconfire_throttle::{Decision, Refusal, Throttle, Verdict};
+use beaconfire_throttle::{Allows, Decision, Refusal, Standing, Throttle, Verdict};
 
 use crate::{Barrier, Mark, Report, WorkerId};
 
@@ -49,6 +49,8 @@ pub struct Shelf {
     pub clearances: BTreeMap<String, EventTime>,
     /// Decisions that are active now.
     pub decisions: Vec<Decision>,
+    /// What rules leave alone for a while.
+    pub allows: Allows,
 }
 
 /// One transaction's worth.
@@ -248,7 +250,8 @@ impl Keeper {
             ));
         }
         let active: Vec<Decision> = shelf.decisions.iter().chain(&changes.decisions).cloned().collect();
-        for verdict in self.throttle.consider(&folded, &active, now) {
+        let standing = Standing { now, active: &active, allows: &shelf.allows };
+        for verdict in self.throttle.consider(&folded, standing) {
             match verdict {
                 Verdict::Decide(decision) => changes.decisions.push(decision),
                 Verdict::Refuse(_, refusal) => changes.refused.push(refusal),

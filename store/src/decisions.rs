@@ -1,5 +1,7 @@
 //! Throttle decisions: at most one is active for each key, never extended, only replaced by a longer one.
 
+use std::collections::BTreeSet;
+
 use beaconfire_incident::IncidentId;
 use beaconfire_model::Wall;
 use beaconfire_throttle::{Action, Decision, DecisionKey, Mode, Origin};
@@ -8,7 +10,7 @@ use sqlx::any::AnyRow;
 use sqlx::{Any, Transaction};
 
 use crate::sql::Fields;
-use crate::{Store, StoreError};
+use crate::{Store, StoreError, allowed};
 
 /// Decisions handed out at once: as many as a board holds.
 const HANDED_MAX: i64 = 100_000;
@@ -61,8 +63,15 @@ impl Store {
         Ok(stored)
     }
 
-    /// Takes decisions back, and answers with those that were active, as they now stand, by number.
-    pub async fn delete_decision(&self, pick: &Pick, now: Wall) -> Result<Vec<Decision>, StoreError> {
+    /// Takes decisions back, and answers with those that were active, as they now stand, by number. Where
+    /// `allow_until` is given, rules leave their networks alone until then, and a network that was named also where
+    /// nothing was active on it: a rule may be about to decide.
+    pub async fn delete_decision(
+        &self,
+        pick: &Pick,
+        allow_until: Option<Wall>,
+        now: Wall,
+    ) -> Result<Vec<Decision>, StoreError> {
         let (id, network) = match pick {
             Pick::Id(id) => (Some(*id), None),
             Pick::Network(network) => (None, Some(network.to_string())),
@@ -77,6 +86,16 @@ impl Store {
         let mut taken = rows.iter().map(read).collect::<Result<Vec<_>, _>>()?;
         for decision in &mut taken {
             take_back(&mut tx, decision, now).await?;
+        }
+        if let Some(until) = allow_until {
+            let named = match pick {
+                Pick::Network(network) => Some(*network),
+                Pick::Id(_) | Pick::All => None,
+            };
+            let networks = taken.iter().map(|decision| decision.key.network).chain(named);
+            for network in networks.collect::<BTreeSet<_>>() {
+                allowed::put(&mut tx, network, until).await?;
+            }
         }
         tx.commit().await?;
         Ok(taken)

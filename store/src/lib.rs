@@ -8,6 +8,7 @@
 //!
 //! The SQL is portable (no dialect of one database); in this version the only database is SQLite.
 
+mod allowed;
 mod claim;
 mod decisions;
 mod deliveries;

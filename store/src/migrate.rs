@@ -7,7 +7,8 @@ use crate::StoreError;
 use crate::sql::Fields;
 
 /// All steps, in order; a step that was released is never edited.
-const STEPS: [&str; 1] = [include_str!("../migrations/0001_first.sql")];
+const STEPS: [&str; 2] =
+    [include_str!("../migrations/0001_first.sql"), include_str!("../migrations/0002_allowed.sql")];
 
 /// What was made with the store and stays with it.
 #[derive(Debug, Clone)]

@@ -10,7 +10,7 @@ use sqlx::{Any, Transaction};
 
 use crate::doc::Doc;
 use crate::sql::{rank, whole};
-use crate::{Progress, SaveError, Store, decisions, outbox, progress};
+use crate::{Progress, SaveError, Store, allowed, decisions, outbox, progress};
 
 /// One transaction's worth.
 #[derive(Debug, Clone, Copy, Default)]
@@ -31,7 +31,7 @@ impl Store {
     /// order given). A decision for which a longer one of the same key is active makes none: that one is answered.
     ///
     /// [`SaveError::Conflict`] where a row has another version than the one it was read with, or exists where none
-    /// was read: read again, fold again, save again.
+    /// was read, or a rule's decision is on a network that somebody has allowed meanwhile: read again, fold again, save again.
     pub async fn save(&self, write: Write<'_>) -> Result<Vec<Decision>, SaveError> {
         let mut tx = self.begin().await?;
         for folded in write.folded {
@@ -45,6 +45,7 @@ impl Store {
         for row in write.rows {
             outbox::save(&mut tx, row).await?;
         }
+        allowed::check(&mut tx, write.decisions).await?;
         let mut decided = Vec::with_capacity(write.decisions.len());
         for decision in write.decisions {
             decided.push(decisions::put(&mut tx, decision).await?);

@@ -42,7 +42,7 @@ impl Store {
     }
 
     /// Deletes what ended longer ago than the retention: resolved incidents with all that hangs on them, expired or
-    /// deleted decisions. Numbers of episodes stay, and the ledger keeps the account of the deleted rows: what was
+    /// deleted decisions, and what is no longer allowed. Numbers of episodes stay, and the ledger keeps the account of the deleted rows: what was
     /// never told by then counts as suppressed, too old.
     pub async fn sweep(&self, now: Wall) -> Result<Swept, StoreError> {
         let before = now.minus(self.retention).millis();
@@ -61,6 +61,10 @@ impl Store {
                 swept.incidents += u64::from(self.sweep_incident(&row.text("id")?, before).await?);
             }
         }
+        sqlx::query("DELETE FROM allowed WHERE until_ms <= $1")
+            .bind(now.millis())
+            .execute(&self.writer)
+            .await?;
         loop {
             let done = sqlx::query(
                 "DELETE FROM decision WHERE id IN (SELECT id FROM decision WHERE changed < $1 \

@@ -87,11 +87,14 @@ pub enum Refusal {
     MinuteBudget,
     /// More active decisions than `throttle.budget.active`.
     ActiveBudget,
+    /// Somebody took a decision on the network back a short while ago.
+    Allowed,
 }
 
 impl Refusal {
     /// All reasons.
-    pub const ALL: [Self; 4] = [Self::Never, Self::TooWide, Self::MinuteBudget, Self::ActiveBudget];
+    pub const ALL: [Self; 5] =
+        [Self::Never, Self::TooWide, Self::MinuteBudget, Self::ActiveBudget, Self::Allowed];
 
     /// The name in logs and metrics.
     pub const fn name(self) -> &'static str {
@@ -100,6 +103,7 @@ impl Refusal {
             Self::TooWide => "too_wide",
             Self::MinuteBudget => "minute_budget",
             Self::ActiveBudget => "active_budget",
+            Self::Allowed => "allowed",
         }
     }
 }

@@ -10,7 +10,7 @@ use beaconfire_model::{Subject, SubjectKind, Untrusted, Wall};
 use ipnet::IpNet;
 
 use crate::guard::canonical;
-use crate::{Action, Decision, DecisionKey, Guard, Mode, Origin, Refusal};
+use crate::{Action, Allows, Decision, DecisionKey, Guard, Mode, Origin, Refusal};
 
 /// The minute of `throttle.budget.per_minute`: a sliding one.
 const MINUTE: Duration = Duration::from_secs(60);
@@ -24,6 +24,17 @@ pub struct RuleThrottle {
     pub duration: Duration,
     /// Dry run or in earnest.
     pub mode: Mode,
+}
+
+/// What stands at the moment of a fold.
+#[derive(Debug, Clone, Copy)]
+pub struct Standing<'a> {
+    /// The moment.
+    pub now: Wall,
+    /// What is active, including what earlier folds of the same transaction decided.
+    pub active: &'a [Decision],
+    /// What rules leave alone for a while.
+    pub allows: &'a Allows,
 }
 
 /// What came of considering one subject.
@@ -51,16 +62,16 @@ impl Throttle {
         Self { rules, guard, made: BTreeMap::new() }
     }
 
-    /// The decisions that a fold's signals ask for. `active` is what is active now, including what earlier folds of
-    /// the same transaction decided.
+    /// The decisions that a fold's signals ask for.
     ///
     /// Every (rule, subject) that the fold brings is considered, where the rule has a `throttle` and the subject is a
     /// client or a prefix. Nothing is decided for an incident that was found too late, or that is resolved, unless it
     /// was found and resolved by this same fold (a backlog was read): what a replay states again bans nobody anew. Who
-    /// goes on gets the next decision once no more than half of the time is left. Dry runs and decisions in earnest have
+    /// goes on gets the next decision once no more than half of the time is left; what somebody took back is left alone
+    /// for as long as it is allowed. Dry runs and decisions in earnest have
     /// budgets of their own: trying a rule out takes nothing from those at work.
-    pub fn consider(&mut self, folded: &Folded, active: &[Decision], now: Wall) -> Vec<Verdict> {
-        let incident = &folded.incident;
+    pub fn consider(&mut self, folded: &Folded, standing: Standing<'_>) -> Vec<Verdict> {
+        let (incident, now) = (&folded.incident, standing.now);
         let is_news = folded.transitions.iter().any(|transition| {
             matches!(transition, Transition::Opened | Transition::Reopened | Transition::Joined { .. })
         });
@@ -75,7 +86,7 @@ impl Throttle {
         rows.sort_by(|a, b| (a.first, &a.rule, &a.subject).cmp(&(b.first, &b.rule, &b.subject)));
         for row in rows {
             let Some(throttle) = self.rules.get(&row.rule) else { continue };
-            match self.consider_row(incident, row, throttle, active, &decided, now) {
+            match self.consider_row(incident, row, throttle, standing, &decided) {
                 Ok(Some(decision)) => {
                     self.made.insert(decision.key.clone(), now);
                     decided.push(decision.clone());
@@ -104,10 +115,10 @@ impl Throttle {
         incident: &Incident,
         row: &SignalRow,
         throttle: &RuleThrottle,
-        active: &[Decision],
+        standing: Standing<'_>,
         decided: &[Decision],
-        now: Wall,
     ) -> Result<Option<Decision>, Refusal> {
+        let Standing { now, active, allows } = standing;
         let Some(network) = network(&row.subject) else { return Ok(None) };
         // A rewind states again what ended long ago: who has stopped for as long as it would last is left alone.
         if incident.holds_until.since(row.holds_until) > throttle.duration {
@@ -118,6 +129,9 @@ impl Throttle {
         let lasts = |decision: &Decision| decision.expires.since(now) > throttle.duration / 2;
         if held().any(|decision| decision.key == key && lasts(decision)) {
             return Ok(None);
+        }
+        if allows.covers(network, now) {
+            return Err(Refusal::Allowed);
         }
         // What replaces an active decision of the same key adds none, and what was made this minute was counted.
         let others = held().filter(|decision| decision.key.mode == key.mode && decision.key != key);

@@ -1,7 +1,7 @@
 //! Decisions and keys.
 
 use beaconfire_model::Wall;
-use beaconfire_store::{Pick, StoreError, Write};
+use beaconfire_store::{Pick, SaveError, StoreError, Write};
 use beaconfire_throttle::{Action, Decision, DecisionKey, Mode, Origin};
 use sha2::{Digest, Sha256};
 
@@ -65,11 +65,58 @@ async fn decisions_are_taken_back_by_number_by_network_or_all() {
         (Pick::All, vec![3, 4]),
         (Pick::All, vec![]),
     ] {
-        let answered = store.delete_decision(&pick, wall(50)).await.unwrap();
+        let answered = store.delete_decision(&pick, None, wall(50)).await.unwrap();
         assert_eq!(ids(&answered), taken, "{pick:?}");
         assert!(answered.iter().all(|decision| decision.deleted == Some(wall(50))), "{pick:?}");
     }
     assert!(store.decisions_active(wall(50)).await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn what_is_taken_back_is_allowed_and_no_rule_decides_on_it_meanwhile() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path()).await;
+    let rule = |network: &str, at: i64| Decision {
+        origin: Origin::Rule,
+        created: wall(at),
+        changed: wall(at),
+        ..decision(network, 9_000)
+    };
+    let save = async |decision: Decision| {
+        store.save(Write { decisions: &[decision], ..Write::default() }).await.map(|decided| decided.len())
+    };
+    for network in ["203.0.113.1/32", "203.0.113.2/32", "203.0.113.3/32"] {
+        assert_eq!(save(rule(network, 0)).await.unwrap(), 1);
+    }
+    // Named without a decision, by number, and all that is left; the first stays without being allowed.
+    let named = Pick::Network("198.51.100.0/24".parse().unwrap());
+    for (pick, until) in [
+        (Pick::Id(1), None),
+        (Pick::Id(2), Some(wall(100))),
+        (named, Some(wall(100))),
+        (Pick::All, Some(wall(60))),
+    ] {
+        store.delete_decision(&pick, until, wall(50)).await.unwrap();
+    }
+    let allows = store.allows(wall(50)).await.unwrap();
+    for (network, allowed) in [
+        ("203.0.113.1/32", false),
+        ("203.0.113.2/32", true),
+        ("203.0.113.3/32", true),
+        ("198.51.100.7/32", true),
+    ] {
+        assert_eq!(allows.covers(network.parse().unwrap(), wall(50)), allowed, "{network}");
+        // Decided before that was known: the fold has to read again.
+        let saved = save(rule(network, 50)).await;
+        assert_eq!(matches!(saved, Err(SaveError::Conflict)), allowed, "{network}: {saved:?}");
+    }
+    assert_eq!(save(rule("203.0.113.3/32", 60)).await.unwrap(), 1, "no longer allowed");
+    assert_eq!(
+        store.add_decision(&decision("203.0.113.2/32", 9_000)).await.unwrap().key.network.to_string(),
+        "203.0.113.2/32"
+    );
+    store.sweep(wall(100)).await.unwrap();
+    assert_eq!(store.allows(wall(50)).await.unwrap(), Default::default(), "swept");
 }
 
 #[tokio::test]

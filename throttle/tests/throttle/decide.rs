@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use beaconfire_incident::{Context, Folded, Knobs, Status, fold_signals};
 use beaconfire_model::{
-    Earliest, EntryId, EventTime, Evidence, Kind, Latest, Peak, Severity, Signal, Subject, SubjectKind,
+    Earliest, EntryId, EventTime, Evidence, Kind, Latest, Peak, Severity, Signal, Subject, SubjectKind, Wall,
 };
 use beaconfire_throttle::{
-    Action, Decision, Guard, Mode, Never, Refusal, RuleThrottle, Scope, Throttle, Verdict,
+    Action, Allows, Decision, Guard, Mode, Never, Refusal, RuleThrottle, Scope, Standing, Throttle, Verdict,
 };
 
 use crate::support::{decision, net, wall};
@@ -59,6 +59,17 @@ fn folded(facts: &[(&str, SubjectKind, &str)], second: i64) -> Folded {
     folded.remove(0)
 }
 
+trait At {
+    /// What a fold comes to where nothing is allowed.
+    fn at(&mut self, folded: &Folded, active: &[Decision], now: Wall) -> Vec<Verdict>;
+}
+
+impl At for Throttle {
+    fn at(&mut self, folded: &Folded, active: &[Decision], now: Wall) -> Vec<Verdict> {
+        self.consider(folded, Standing { now, active, allows: &Allows::default() })
+    }
+}
+
 fn shown(verdicts: &[Verdict]) -> Vec<String> {
     let show = |verdict: &Verdict| match verdict {
         Verdict::Decide(decision) => format!(
@@ -75,7 +86,7 @@ fn shown(verdicts: &[Verdict]) -> Vec<String> {
 
 #[track_caller]
 fn check(facts: &[(&str, SubjectKind, &str)], expected: &[&str]) {
-    let verdicts = throttle(Guard::default()).consider(&folded(facts, 0), &[], wall(0));
+    let verdicts = throttle(Guard::default()).at(&folded(facts, 0), &[], wall(0));
     assert_eq!(shown(&verdicts), expected);
 }
 
@@ -107,14 +118,14 @@ fn the_protected_are_refused_and_said_so_once() {
 #[test]
 fn two_rules_of_one_client_make_one_decision_unless_the_second_is_much_longer() {
     let fold = folded(&[("rate", Client, "203.0.113.7"), ("burst", Client, "203.0.113.7")], 0);
-    let verdicts = throttle(Guard::default()).consider(&fold, &[], wall(0));
+    let verdicts = throttle(Guard::default()).at(&fold, &[], wall(0));
     assert_eq!(shown(&verdicts), ["ban enforce 203.0.113.7 for 3600 s"], "burst sorts first");
     let fold = folded(&[("rate", Client, "203.0.113.7")], 0);
     let hour = [decision(1, "203.0.113.7", Mode::Enforce, 0, 3_600)];
-    assert_eq!(throttle(Guard::default()).consider(&fold, &hour, wall(0)), []);
+    assert_eq!(throttle(Guard::default()).at(&fold, &hour, wall(0)), []);
     let fold = folded(&[("burst", Client, "203.0.113.7")], 0);
     let minutes = [decision(1, "203.0.113.7", Mode::Enforce, 0, 600)];
-    assert_eq!(throttle(Guard::default()).consider(&fold, &minutes, wall(0)).len(), 1);
+    assert_eq!(throttle(Guard::default()).at(&fold, &minutes, wall(0)).len(), 1);
 }
 
 #[test]
@@ -122,15 +133,38 @@ fn who_goes_on_gets_the_next_decision_when_half_of_the_time_is_gone() {
     let held = [decision(1, "203.0.113.7", Mode::Enforce, 0, 600)];
     for (second, decided) in [(0, 0), (299, 0), (300, 1), (600, 1)] {
         let fold = folded(&[("rate", Client, "203.0.113.7")], second);
-        let verdicts = throttle(Guard::default()).consider(&fold, &held, wall(second));
+        let verdicts = throttle(Guard::default()).at(&fold, &held, wall(second));
         assert_eq!(verdicts.len(), decided, "at {second} s");
     }
-    // A dry run and a decision that was taken back do not stand in the way.
+    // A dry run does not stand in the way, and nor does a decision that was taken back without allowing the address.
     let mut lifted = held[0].clone();
     lifted.deleted = Some(wall(1));
     let dry = decision(2, "203.0.113.7", Mode::DryRun, 0, 600);
     let fold = folded(&[("rate", Client, "203.0.113.7")], 2);
-    assert_eq!(throttle(Guard::default()).consider(&fold, &[lifted, dry], wall(2)).len(), 1);
+    assert_eq!(throttle(Guard::default()).at(&fold, &[lifted, dry], wall(2)).len(), 1);
+}
+
+#[test]
+fn what_somebody_took_back_is_left_alone_while_it_is_allowed() {
+    for (allowed, decided, verdict) in [
+        ("203.0.113.7", 3_599, "allowed 203.0.113.7"),
+        ("203.0.113.7", 3_600, "ban enforce 203.0.113.7 for 600 s"),
+        ("203.0.113.0/24", 0, "allowed 203.0.113.7"),
+        ("203.0.113.8", 0, "ban enforce 203.0.113.7 for 600 s"),
+    ] {
+        let allows = Allows::new([(net(allowed), wall(3_600)), (net(allowed), wall(60))]);
+        let standing = Standing { now: wall(decided), active: &[], allows: &allows };
+        let fold = folded(&[("rate", Client, "203.0.113.7")], decided);
+        assert_eq!(shown(&throttle(Guard::default()).consider(&fold, standing)), [verdict], "{allowed}");
+    }
+    // A network around what is allowed would block it too.
+    let allows = Allows::new([(net("203.0.113.7"), wall(3_600))]);
+    for (prefix, expected) in [("203.0.113.0/24", true), ("203.0.112.0/24", false), ("0.0.0.0/0", true)] {
+        assert_eq!(allows.covers(net(prefix), wall(0)), expected, "{prefix}");
+    }
+    let allows = Allows::new([(net("2001:db8:1:2::/64"), wall(3_600))]);
+    assert!(allows.covers(net("2001:db8:1::/48"), wall(0)) && allows.covers(net("2001:db8:1:2::9"), wall(0)));
+    assert!(!allows.covers(net("2001:db8:1:3::/64"), wall(0)) && !allows.covers(net("203.0.113.7"), wall(0)));
 }
 
 #[test]
@@ -139,13 +173,13 @@ fn nothing_is_decided_for_what_is_over_or_too_old() {
     let mut over = folded(&facts, 0);
     over.incident.status = Status::Resolved;
     // Found and over in one fold of a backlog: it was an attack of the last hour.
-    assert_eq!(throttle(Guard::default()).consider(&over, &[], wall(0)).len(), 1);
+    assert_eq!(throttle(Guard::default()).at(&over, &[], wall(0)).len(), 1);
     // Stated again by a replay.
     over.transitions.clear();
-    assert_eq!(throttle(Guard::default()).consider(&over, &[], wall(0)), []);
+    assert_eq!(throttle(Guard::default()).at(&over, &[], wall(0)), []);
     let mut stale = folded(&facts, 0);
     stale.incident.stale = true;
-    assert_eq!(throttle(Guard::default()).consider(&stale, &[], wall(0)), []);
+    assert_eq!(throttle(Guard::default()).at(&stale, &[], wall(0)), []);
 }
 
 #[test]
@@ -153,7 +187,7 @@ fn who_stopped_long_before_the_rest_is_left_alone() {
     for (later, decided) in [(600, 1), (601, 0)] {
         let mut fold = folded(&[("rate", Client, "203.0.113.7")], 0);
         fold.incident.holds_until = wall(later).as_event_time();
-        assert_eq!(throttle(Guard::default()).consider(&fold, &[], wall(later)).len(), decided);
+        assert_eq!(throttle(Guard::default()).at(&fold, &[], wall(later)).len(), decided);
     }
 }
 
@@ -161,7 +195,7 @@ fn who_stopped_long_before_the_rest_is_left_alone() {
 fn the_minute_budget_slides_and_a_repeated_fold_does_not_pay_twice() {
     let mut throttle = throttle(Guard { per_minute: 2, ..Guard::default() });
     let mut decided = |client: &str, second| {
-        let verdicts = throttle.consider(&folded(&[("rate", Client, client)], second), &[], wall(second));
+        let verdicts = throttle.at(&folded(&[("rate", Client, client)], second), &[], wall(second));
         shown(&verdicts).concat()
     };
     assert!(decided("203.0.113.1", 0).starts_with("ban"));
@@ -179,7 +213,7 @@ fn the_active_budget_counts_each_key_once_and_each_mode_apart() {
         |mode| vec![decision(1, "203.0.113.1", mode, 0, 600), decision(2, "203.0.113.2", mode, 0, 600)];
     let consider = |client: &str, active: &[Decision], second| {
         let fold = folded(&[("rate", Client, client)], second);
-        shown(&throttle(guard.clone()).consider(&fold, active, wall(second))).concat()
+        shown(&throttle(guard.clone()).at(&fold, active, wall(second))).concat()
     };
     assert_eq!(consider("203.0.113.3", &active(Mode::Enforce), 0), "active_budget 203.0.113.3");
     assert!(consider("203.0.113.3", &active(Mode::DryRun), 0).starts_with("ban"));
@@ -191,7 +225,7 @@ fn the_active_budget_counts_each_key_once_and_each_mode_apart() {
 fn a_decision_says_why() {
     let never = Never::new([net("198.51.100.0/24")]);
     let fold = folded(&[("rate", Client, "203.0.113.7"), ("rate", Client, "198.51.100.7")], 0);
-    let verdicts = throttle(Guard { never, ..Guard::default() }).consider(&fold, &[], wall(0));
+    let verdicts = throttle(Guard { never, ..Guard::default() }).at(&fold, &[], wall(0));
     let refused = |verdict: &Verdict| matches!(verdict, Verdict::Refuse(_, Refusal::Never));
     assert!(verdicts.iter().any(refused));
     let Some(Verdict::Decide(decision)) = verdicts.iter().find(|verdict| !refused(verdict)) else {
