@@ -303,6 +303,7 @@ pub(crate) fn small(kind: Kind, severity: Severity, target: Subject, minutes_ago
         participants_total: participants.len() as u64,
         participants_estimated: false,
         stale: false,
+        untold: Default::default(),
     };
     let opened = TimelineEntry {
         at: incident.opened_at,

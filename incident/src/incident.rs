@@ -92,6 +92,18 @@ pub struct Incident {
     pub participants_estimated: bool,
     /// It was older than `incidents.max_age` when it was found: stored, and told to nobody.
     pub stale: bool,
+    /// What facts older than `incidents.max_age` brought into it while it was open: recorded, and told by the first
+    /// fresh fact of the kind.
+    pub untold: Untold,
+}
+
+/// What is recorded of an incident and was told to nobody.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Untold {
+    /// The severity it had before it rose untold.
+    pub rose_from: Option<Severity>,
+    /// Rules that joined untold.
+    pub rules: BTreeSet<Arc<str>>,
 }
 
 /// Somebody is on it.
@@ -185,6 +197,18 @@ impl Transition {
     /// Whether every receiver is to be told (again).
     pub const fn tells(&self) -> bool {
         !matches!(self, Self::Grew)
+    }
+
+    /// Whether people are to look (again).
+    pub const fn disturbs(&self) -> bool {
+        match self {
+            Self::Opened
+            | Self::Reopened
+            | Self::Escalated { .. }
+            | Self::Joined { .. }
+            | Self::Unacknowledged => true,
+            Self::Grew | Self::Acknowledged { .. } | Self::Resolved { .. } => false,
+        }
     }
 
     /// The name in timelines.

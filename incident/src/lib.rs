@@ -17,6 +17,6 @@ pub use fingerprint::{Fingerprint, IncidentId};
 pub use fold::{Folded, fold_signals, fold_time};
 pub use incident::{
     Acknowledgement, Context, Dossier, Incident, Knobs, ParticipantRow, RatePoint, RulePeak, SampleRow,
-    ServiceFacts, SignalRow, Status, TimelineEntry, Transition,
+    ServiceFacts, SignalRow, Status, TimelineEntry, Transition, Untold,
 };
 pub use title::title;

@@ -15,7 +15,7 @@ use beaconfire_model::{
 
 use crate::{
     Context, Fingerprint, Folded, Incident, IncidentId, Knobs, ParticipantRow, RatePoint, RulePeak,
-    SampleRow, SignalRow, Status, TimelineEntry, Transition, title,
+    SampleRow, SignalRow, Status, TimelineEntry, Transition, Untold, title,
 };
 
 /// Rules kept in an incident: the first so many by name, which is the same set in whatever order they come.
@@ -118,6 +118,7 @@ impl Work {
             participants_total: 0,
             participants_estimated: false,
             stale,
+            untold: Untold::default(),
         });
         work.before = None;
         work.transitions.push(Transition::Opened);
@@ -157,15 +158,29 @@ impl Work {
             self.incident.stale = false;
             self.news(1, (!reopens).then_some(Transition::Opened));
         }
+        // What was found too late moves the record, and the revision with it, and disturbs nobody.
+        let hushed = !fresh && !self.incident.stale && !quiet;
         if signal.severity > self.incident.severity {
             let from = std::mem::replace(&mut self.incident.severity, signal.severity);
-            if !quiet {
+            if hushed {
+                self.incident.revision += steps(from, signal.severity);
+                let untold = &mut self.incident.untold.rose_from;
+                *untold = Some(untold.map_or(from, |held| held.min(from)));
+            } else if !quiet {
                 self.news(steps(from, signal.severity), Some(Transition::Escalated { from }));
             }
         }
         if self.join_rule(signal, span) && !quiet {
             let first = self.incident.rules.len() == 1;
-            self.news(1, (!first).then(|| Transition::Joined { rule: signal.rule.clone() }));
+            if hushed {
+                self.incident.revision += 1;
+                self.incident.untold.rules.insert(signal.rule.clone());
+            } else {
+                self.news(1, (!first).then(|| Transition::Joined { rule: signal.rule.clone() }));
+            }
+        }
+        if fresh && !quiet {
+            self.tell_untold(signal);
         }
         let incident = &mut self.incident;
         incident.started_at = incident.started_at.min(span.began);
@@ -175,6 +190,16 @@ impl Work {
             incident.entries.insert(entry.clone());
         }
         self.join_rows(signal, span);
+    }
+
+    /// Tells what old facts brought in, now that a fresh one says the same.
+    fn tell_untold(&mut self, signal: &Signal) {
+        if let Some(from) = self.incident.untold.rose_from.filter(|from| *from < signal.severity) {
+            self.news(0, Some(Transition::Escalated { from }));
+        }
+        if self.incident.untold.rules.remove(&signal.rule) {
+            self.news(0, Some(Transition::Joined { rule: signal.rule.clone() }));
+        }
     }
 
     /// Takes note of a fact that belongs to no episode, this one being closest: its rows are kept, and a rule that is
@@ -337,6 +362,10 @@ impl Work {
 
     /// What is to be written, with the timeline's lines in `actor`'s name.
     pub(crate) fn close(mut self, now: Wall, actor: &str) -> Folded {
+        if self.transitions.iter().any(Transition::disturbs) {
+            // Whoever is disturbed is shown the incident whole.
+            self.incident.untold = Untold::default();
+        }
         if self.before.as_ref() != Some(&self.incident) {
             self.incident.changed_at = now;
         }

@@ -32,7 +32,7 @@ pub fn desire(
     if !transitions.iter().any(Transition::tells) {
         return Vec::new();
     }
-    let disturbs = transitions.iter().any(disturbs);
+    let disturbs = transitions.iter().any(Transition::disturbs);
     let desired = Told { revision: incident.revision, status: incident.status, severity: incident.severity };
     let mut wanted = orphaned(rows.iter().cloned(), receivers);
     for row in rows.iter().filter(|row| integration(receivers, &row.key).is_some()) {
@@ -75,18 +75,6 @@ pub fn orphaned(rows: impl IntoIterator<Item = Row>, receivers: &Receivers) -> V
 
 fn integration<'a>(receivers: &'a Receivers, key: &RowKey) -> Option<&'a Integration> {
     receivers.get(&key.receiver)?.iter().find(|integration| integration.name == key.integration)
-}
-
-/// Whether people are to look (again).
-fn disturbs(transition: &Transition) -> bool {
-    match transition {
-        Transition::Opened
-        | Transition::Reopened
-        | Transition::Escalated { .. }
-        | Transition::Joined { .. }
-        | Transition::Unacknowledged => true,
-        Transition::Grew | Transition::Acknowledged { .. } | Transition::Resolved { .. } => false,
-    }
 }
 
 /// A new row.

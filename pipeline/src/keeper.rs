@@ -250,7 +250,8 @@ impl Keeper {
             ));
         }
         let active: Vec<Decision> = shelf.decisions.iter().chain(&changes.decisions).cloned().collect();
-        let standing = Standing { now, active: &active, allows: &shelf.allows };
+        let max_age = self.policy.knobs.max_age;
+        let standing = Standing { now, active: &active, allows: &shelf.allows, max_age };
         for verdict in self.throttle.consider(&folded, standing) {
             match verdict {
                 Verdict::Decide(decision) => changes.decisions.push(decision),

@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use beaconfire_incident::{Acknowledgement, Incident, RulePeak};
+use beaconfire_incident::{Acknowledgement, Incident, RulePeak, Untold};
 use beaconfire_model::{EventTime, Labels, Severity, Subject, SubjectKind, Wall};
 use serde::{Deserialize, Serialize};
 
@@ -24,6 +24,10 @@ pub(crate) struct Doc {
     acknowledged: Option<Ack>,
     closed_through: Option<i64>,
     revision: u32,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    rose_from: Option<String>,
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    untold_rules: BTreeSet<String>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -61,6 +65,8 @@ impl Doc {
             }),
             closed_through: incident.closed_through.map(EventTime::millis),
             revision: incident.revision,
+            rose_from: incident.untold.rose_from.map(|severity| severity.name().to_owned()),
+            untold_rules: incident.untold.rules.iter().map(|rule| rule.to_string()).collect(),
         }
     }
 
@@ -90,6 +96,11 @@ impl Doc {
         });
         incident.closed_through = self.closed_through.map(EventTime::from_millis);
         incident.revision = self.revision;
+        let severity = |name: String| Severity::parse(&name).ok_or_else(corrupt);
+        incident.untold = Untold {
+            rose_from: self.rose_from.map(severity).transpose()?,
+            rules: self.untold_rules.into_iter().map(Into::into).collect(),
+        };
         Ok(())
     }
 }

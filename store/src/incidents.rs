@@ -175,6 +175,7 @@ pub(crate) fn read(row: &AnyRow) -> Result<Incident, StoreError> {
         participants_total: row.count("participants_total")?,
         participants_estimated: row.flag("participants_estimated")?,
         stale: row.flag("stale")?,
+        untold: Default::default(),
     };
     Doc::parse(&row.text("doc")?)?.fill(&mut incident)?;
     Ok(incident)

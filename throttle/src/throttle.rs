@@ -35,6 +35,8 @@ pub struct Standing<'a> {
     pub active: &'a [Decision],
     /// What rules leave alone for a while.
     pub allows: &'a Allows,
+    /// `incidents.max_age`: what is older throttles nobody.
+    pub max_age: Duration,
 }
 
 /// What came of considering one subject.
@@ -65,7 +67,7 @@ impl Throttle {
     /// The decisions that a fold's signals ask for.
     ///
     /// Every (rule, subject) that the fold brings is considered, where the rule has a `throttle` and the subject is a
-    /// client or a prefix. Nothing is decided for an incident that was found too late, or that is resolved, unless it
+    /// client or a prefix. Nothing is decided for an incident or a fact that was found too late, nor for an incident that is resolved, unless it
     /// was found and resolved by this same fold (a backlog was read): what a replay states again bans nobody anew. Who
     /// goes on gets the next decision once no more than half of the time is left; what somebody took back is left alone
     /// for as long as it is allowed. Dry runs and decisions in earnest have
@@ -118,8 +120,12 @@ impl Throttle {
         standing: Standing<'_>,
         decided: &[Decision],
     ) -> Result<Option<Decision>, Refusal> {
-        let Standing { now, active, allows } = standing;
+        let Standing { now, active, allows, max_age } = standing;
         let Some(network) = network(&row.subject) else { return Ok(None) };
+        // A fact of a lagging input or a backfill, in an incident that goes on without it.
+        if now.as_event_time().since(row.holds_until) > max_age {
+            return Ok(None);
+        }
         // A rewind states again what ended long ago: who has stopped for as long as it would last is left alone.
         if incident.holds_until.since(row.holds_until) > throttle.duration {
             return Ok(None);

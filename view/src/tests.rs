@@ -76,6 +76,7 @@ fn dossier(status: Status) -> Dossier {
             participants_total: 1,
             participants_estimated: false,
             stale: false,
+            untold: Default::default(),
         },
         signals: vec![SignalRow {
             rule,

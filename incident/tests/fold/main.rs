@@ -307,6 +307,23 @@ fn fresh_news_of_a_stale_incident_opens_it() {
     );
 }
 
+/// An input that lags by hours, in an incident that another keeps open.
+#[test]
+fn what_an_old_fact_brings_is_told_by_the_first_fresh_one() {
+    let old = "rate 1 0..5000
+               burst 2 10..60 900 critical";
+    check(old, "1 opened, 1 grew", "1 open critical 0..5000 x900");
+    // Fresh news of what was told already is none of it; nor is the old fact again.
+    let others = format!("{old}\nrate 1 0..5001\nagain");
+    check(&others, "1 opened, 1 grew, 1 grew", "1 open critical 0..5001 x900");
+    let told = format!("{old}\nack ann\nburst 2 10..5100 900 critical\nagain");
+    check(&told, "1 opened, 1 grew, 1 acknowledged, 1 escalated, 1 joined", "1 open critical 0..5100 x900");
+    // The revision counts what is recorded, however it was told.
+    let fresh = play("rate 1 0..5000\nburst 2 10..5100 900 critical");
+    let hushed = play(&format!("{old}\nburst 2 10..5100 900 critical"));
+    assert_eq!(hushed.episodes[0].revision, fresh.episodes[0].revision);
+}
+
 #[test]
 fn stale_news_does_not_reopen() {
     check(

@@ -155,9 +155,16 @@ impl Book {
     }
 }
 
-/// What is promised to be the same however facts were batched.
+/// What is promised to be the same however facts were batched. When we looked and what was told by then is not.
 pub(crate) fn recorded(incident: &Incident) -> Incident {
-    Incident { version: 0, opened_at: wall(0), changed_at: wall(0), resolved_at: None, ..incident.clone() }
+    Incident {
+        version: 0,
+        opened_at: wall(0),
+        changed_at: wall(0),
+        resolved_at: None,
+        untold: Default::default(),
+        ..incident.clone()
+    }
 }
 
 /// The rule's name as the store and the fold share it.

@@ -105,6 +105,7 @@ impl Case {
             participants_total: 1_234,
             participants_estimated: false,
             stale: false,
+            untold: Default::default(),
         };
         Self {
             dossier: Dossier {

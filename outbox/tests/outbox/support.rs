@@ -65,6 +65,7 @@ pub(crate) fn incident() -> Incident {
         participants_total: 1,
         participants_estimated: false,
         stale: false,
+        untold: Default::default(),
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use beaconfire_incident::{
     Fingerprint, Folded, Incident, IncidentId, ParticipantRow, RatePoint, RulePeak, SampleRow, SignalRow,
-    Status, TimelineEntry,
+    Status, TimelineEntry, Untold,
 };
 use beaconfire_model::{
     Client, Earliest, EventTime, Kind, Labels, Latest, Offset, Participant, Peak, Severity, Specimen,
@@ -78,6 +78,7 @@ pub(crate) fn incident(service: &str, episode: u32) -> Incident {
         participants_total: 0,
         participants_estimated: false,
         stale: false,
+        untold: Untold { rose_from: Some(Severity::Warning), rules: ["flood".into()].into() },
     }
 }
 

@@ -13,6 +13,8 @@ use beaconfire_throttle::{
 
 use crate::support::{decision, net, wall};
 
+const HOUR: Duration = Duration::from_secs(3_600);
+
 fn throttle(guard: Guard) -> Throttle {
     let minutes = |n: u64| Duration::from_secs(60 * n);
     let rule = |action, duration, mode| RuleThrottle { action, duration, mode };
@@ -66,7 +68,7 @@ trait At {
 
 impl At for Throttle {
     fn at(&mut self, folded: &Folded, active: &[Decision], now: Wall) -> Vec<Verdict> {
-        self.consider(folded, Standing { now, active, allows: &Allows::default() })
+        self.consider(folded, Standing { now, active, allows: &Allows::default(), max_age: HOUR })
     }
 }
 
@@ -153,7 +155,7 @@ fn what_somebody_took_back_is_left_alone_while_it_is_allowed() {
         ("203.0.113.8", 0, "ban enforce 203.0.113.7 for 600 s"),
     ] {
         let allows = Allows::new([(net(allowed), wall(3_600)), (net(allowed), wall(60))]);
-        let standing = Standing { now: wall(decided), active: &[], allows: &allows };
+        let standing = Standing { now: wall(decided), active: &[], allows: &allows, max_age: HOUR };
         let fold = folded(&[("rate", Client, "203.0.113.7")], decided);
         assert_eq!(shown(&throttle(Guard::default()).consider(&fold, standing)), [verdict], "{allowed}");
     }
@@ -180,6 +182,17 @@ fn nothing_is_decided_for_what_is_over_or_too_old() {
     let mut stale = folded(&facts, 0);
     stale.incident.stale = true;
     assert_eq!(throttle(Guard::default()).at(&stale, &[], wall(0)), []);
+}
+
+/// An input that lags by hours feeds an incident that another one keeps open.
+#[test]
+fn an_old_fact_of_an_open_incident_throttles_nobody() {
+    for (later, decided) in [(3_600, 1), (3_601, 0)] {
+        let mut fold = folded(&[("burst", Client, "203.0.113.7")], 0);
+        assert!(!fold.incident.stale);
+        fold.incident.holds_until = wall(later - 3_600).as_event_time();
+        assert_eq!(throttle(Guard::default()).at(&fold, &[], wall(later)).len(), decided, "{later}");
+    }
 }
 
 #[test]
