@@ -6,6 +6,7 @@
 //! that one. Spans never overlap (a fact that reaches into the episode before is cut there), so folding the same
 //! facts again finds the same places, however far the spans have grown meanwhile.
 
+use std::collections::BTreeSet;
 use std::ops::Range;
 use std::time::Duration;
 
@@ -41,8 +42,8 @@ pub struct Folded {
 ///
 /// `episodes` are the latest episodes of the fingerprint, oldest first; `last_episode` the highest number it ever
 /// had (kept beyond retention). Facts that would begin a new episode while `clear_through` (the clearance of the
-/// entries that feed the newest episode) has not passed its end come back in the second list: hold on to them, and
-/// fold them again later, at last with [`EventTime::MAX`].
+/// entries that feed the newest episode) has not passed its end are named in the second set, by their places in
+/// `signals`: hold on to them, and fold them again later, at last with [`EventTime::MAX`].
 ///
 /// - A fact of an open episode joins it; worse severity and new rules tell everybody again, and take back an
 ///   acknowledgement.
@@ -59,17 +60,19 @@ pub struct Folded {
 pub fn fold_signals(
     episodes: &[Incident],
     last_episode: u32,
-    mut signals: Vec<Signal>,
+    signals: &[Signal],
     clear_through: EventTime,
     now: Wall,
     context: &Context,
     knobs: &Knobs,
-) -> (Vec<Folded>, Vec<Signal>) {
-    signals.sort_by(|a, b| (a.first, &a.rule, &a.subject).cmp(&(b.first, &b.rule, &b.subject)));
+) -> (Vec<Folded>, BTreeSet<usize>) {
+    let mut ordered: Vec<(usize, &Signal)> = signals.iter().enumerate().collect();
+    ordered.sort_by(|(_, a), (_, b)| (a.first, &a.rule, &a.subject).cmp(&(b.first, &b.rule, &b.subject)));
     let stored = episodes.iter().map(|incident| incident.episode).max().unwrap_or(0);
     let work = episodes.iter().cloned().map(Work::on).collect();
     let mut desk = Desk { work, last_episode: stored.max(last_episode), now, context, knobs };
-    let waiting = signals.into_iter().filter(|signal| !desk.take(signal, clear_through)).collect();
+    ordered.retain(|(_, signal)| !desk.take(signal, clear_through));
+    let waiting = ordered.into_iter().map(|(place, _)| place).collect();
     let touched = desk.work.into_iter().filter(Work::is_touched);
     (touched.map(|work| work.finish(now, context)).collect(), waiting)
 }

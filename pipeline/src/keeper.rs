@@ -170,23 +170,24 @@ impl Keeper {
             let (patient, impatient): (Vec<_>, Vec<_>) =
                 held.into_iter().partition(|held| now.since(held.since) < WAIT_MAX);
             let newest = episodes.last();
-            let clear = newest.map_or(EventTime::MAX, |incident| clearance(incident, &shelf.clearances));
+            let clear = newest.map_or(EventTime::MAX, |incident| self.clearance(incident, shelf));
             // Without a fact that has waited its full time, those that must wait do; with one, all of this
             // fingerprint go, in order.
             let clear = if impatient.is_empty() { clear } else { EventTime::MAX };
-            let signals = patient.iter().chain(&impatient).map(|held| held.signal.clone()).collect();
+            let signals: Vec<Signal> =
+                patient.iter().chain(&impatient).map(|held| held.signal.clone()).collect();
             let (folded, waiting) = fold_signals(
                 &episodes,
                 last_episode,
-                signals,
+                &signals,
                 clear,
                 now,
                 &self.policy.context,
                 &self.policy.knobs,
             );
             changes.impatient += impatient.len() as u64;
-            for held in patient.into_iter().chain(impatient) {
-                if waiting.contains(&held.signal) {
+            for (place, held) in patient.into_iter().chain(impatient).enumerate() {
+                if waiting.contains(&place) {
                     self.facts.push(held);
                 } else {
                     changes.taken.push(held);
@@ -211,7 +212,7 @@ impl Keeper {
     pub fn fold_time(&mut self, unresolved: &[Incident], shelf: &Shelf, now: Wall) -> Changes {
         let mut changes = Changes::default();
         for incident in unresolved {
-            let clear = clearance(incident, &shelf.clearances);
+            let clear = self.clearance(incident, shelf);
             if let Some(folded) = fold_time(incident, clear, now, &self.policy.knobs) {
                 self.consequences(folded, shelf, now, &mut changes);
             }
@@ -275,20 +276,19 @@ impl Keeper {
         self.facts.sort_by_key(|held| held.order);
     }
 
+    /// The time up to which everything that could concern an incident is known: the minimum over the entries that fed
+    /// it. An entry without a clearance (never read to where it was) holds back; one that is no longer configured does
+    /// not, since nothing will come from it.
+    fn clearance(&self, incident: &Incident, shelf: &Shelf) -> EventTime {
+        let configured = incident.entries.iter().filter(|entry| self.policy.context.entries.contains(entry));
+        let of = |entry: &String| shelf.clearances.get(entry).copied().unwrap_or(EventTime::MIN);
+        configured.map(of).min().unwrap_or(EventTime::MAX)
+    }
+
     /// What the configuration says.
     pub fn policy(&self) -> &Arc<Policy> {
         &self.policy
     }
-}
-
-/// The time up to which everything that could concern an incident is known: the minimum over the entries that fed it.
-/// An entry without a clearance (never read to where it was) holds back.
-fn clearance(incident: &Incident, clearances: &BTreeMap<String, EventTime>) -> EventTime {
-    let mut least = EventTime::MAX;
-    for entry in &incident.entries {
-        least = least.min(clearances.get(entry).copied().unwrap_or(EventTime::MIN));
-    }
-    least
 }
 
 impl Shelf {

@@ -6,7 +6,7 @@
 mod properties;
 mod support;
 
-use beaconfire_incident::{Actor, Command, ServiceFacts, Status, fold_command, title};
+use beaconfire_incident::{Actor, Command, ServiceFacts, Status, fold_command, fold_signals, title};
 use beaconfire_model::{EventTime, Labels};
 use support::{Book, event, name, parse, wall};
 
@@ -61,6 +61,16 @@ fn one_flood_by_many_is_one_incident() {
         "1 opened",
         "1 open warning 0..70 x900",
     );
+}
+
+#[test]
+fn facts_that_wait_are_named_by_their_places() {
+    let book = play("rate 1 0..60");
+    let facts = ["rate 9 900..960", "rate 2 10..50", "rate 9 900..960"].map(parse);
+    let clear = event(100);
+    let (folded, waiting) =
+        fold_signals(&book.episodes, 1, &facts, clear, wall(960), &book.context, &book.knobs);
+    assert_eq!((folded.len(), waiting.into_iter().collect::<Vec<_>>()), (1, vec![0, 2]));
 }
 
 #[test]

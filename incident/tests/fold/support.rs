@@ -92,11 +92,11 @@ impl Book {
     /// Folds facts; gives back those that wait.
     pub(crate) fn facts(&mut self, facts: Vec<Signal>, clear: EventTime, now: Wall) -> Vec<Signal> {
         let (folded, waiting) =
-            fold_signals(&self.episodes, self.last_episode, facts, clear, now, &self.context, &self.knobs);
+            fold_signals(&self.episodes, self.last_episode, &facts, clear, now, &self.context, &self.knobs);
         for folded in folded {
             self.save(folded);
         }
-        waiting
+        waiting.into_iter().map(|place| facts[place].clone()).collect()
     }
 
     pub(crate) fn time(&mut self, clear: EventTime, now: Wall) {

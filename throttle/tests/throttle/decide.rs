@@ -30,34 +30,30 @@ fn throttle(guard: Guard) -> Throttle {
 /// What a fold makes of these (rule, kind, subject), all seen at this second.
 fn folded(facts: &[(&str, SubjectKind, &str)], second: i64) -> Folded {
     let at = wall(second).as_event_time();
-    let signals = facts.iter().map(|(rule, kind, value)| Signal {
-        rule: (*rule).into(),
-        kind: Kind::Flood,
-        severity: Severity::Warning,
-        target: Subject::service("shop"),
-        subject: Subject::new(*kind, value),
-        first: Earliest(at),
-        began: Earliest(at),
-        holds_until: Latest(at),
-        evidence: Evidence {
-            observed: Peak(4_120.0),
-            threshold: 600.0,
-            window: Duration::from_secs(60),
-            series: Vec::new(),
-        },
-        participants: Vec::new(),
-        samples: Vec::new(),
-        entry: EntryId(0),
-    });
-    let (mut folded, _) = fold_signals(
-        &[],
-        0,
-        signals.collect(),
-        EventTime::MAX,
-        wall(second),
-        &Context::default(),
-        &Knobs::default(),
-    );
+    let signals: Vec<Signal> = facts
+        .iter()
+        .map(|(rule, kind, value)| Signal {
+            rule: (*rule).into(),
+            kind: Kind::Flood,
+            severity: Severity::Warning,
+            target: Subject::service("shop"),
+            subject: Subject::new(*kind, value),
+            first: Earliest(at),
+            began: Earliest(at),
+            holds_until: Latest(at),
+            evidence: Evidence {
+                observed: Peak(4_120.0),
+                threshold: 600.0,
+                window: Duration::from_secs(60),
+                series: Vec::new(),
+            },
+            participants: Vec::new(),
+            samples: Vec::new(),
+            entry: EntryId(0),
+        })
+        .collect();
+    let (mut folded, _) =
+        fold_signals(&[], 0, &signals, EventTime::MAX, wall(second), &Context::default(), &Knobs::default());
     folded.remove(0)
 }
 

@@ -1,0 +1,81 @@
+//! What the keeper waits for before it resolves, and what it does not.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use beaconfire_incident::{Context, Incident, Knobs, Status};
+use beaconfire_model::{
+    Client, Earliest, EntryId, EventTime, Evidence, Kind, Latest, Peak, Severity, Signal, Subject, Wall,
+};
+use beaconfire_outbox::{Receivers, Route};
+use beaconfire_pipeline::{Keeper, Policy, Report, Shelf};
+use beaconfire_throttle::{Guard, Throttle};
+
+fn keeper(entries: &[&str]) -> Keeper {
+    let policy = Policy {
+        context: Context {
+            entries: entries.iter().map(|&name| name.to_owned()).collect(),
+            ..Context::default()
+        },
+        knobs: Knobs::default(),
+        route: Route::default(),
+        receivers: Receivers::new(),
+    };
+    Keeper::new(1, Arc::new(policy), Throttle::new(BTreeMap::new(), Guard::default()))
+}
+
+fn event(second: i64) -> EventTime {
+    EventTime::from_millis(1_700_000_000_000 + second * 1_000)
+}
+
+fn wall(second: i64) -> Wall {
+    Wall::from_millis(event(second).millis())
+}
+
+/// A flood on `shop` from second 0 to 60, stated by each of these entries.
+fn incident(entries: &[&str]) -> Incident {
+    let mut keeper = keeper(entries);
+    let fact = |entry| Signal {
+        rule: "rate".into(),
+        kind: Kind::Flood,
+        severity: Severity::Warning,
+        target: Subject::service("shop"),
+        subject: Subject::client(Client::of([203, 0, 113, 7].into())),
+        first: Earliest(event(0)),
+        began: Earliest(event(0)),
+        holds_until: Latest(event(60)),
+        evidence: Evidence {
+            observed: Peak(700.0),
+            threshold: 600.0,
+            window: Duration::from_secs(60),
+            series: Vec::new(),
+        },
+        participants: Vec::new(),
+        samples: Vec::new(),
+        entry: EntryId(entry),
+    };
+    let signals = (0..entries.len()).map(|entry| fact(entry as u16)).collect();
+    keeper.receive(Report { thread: 0, signals, barrier: None }, wall(60));
+    keeper.fold(&Shelf::default(), wall(60)).folded.remove(0).incident
+}
+
+#[track_caller]
+fn check(fed_by: &[&str], configured: &[&str], cleared: &[(&str, i64)], resolved: bool) {
+    let clearances = cleared.iter().map(|(name, at)| ((*name).to_owned(), event(*at))).collect();
+    let shelf = Shelf { clearances, ..Shelf::default() };
+    let changes = keeper(configured).fold_time(&[incident(fed_by)], &shelf, wall(10_000));
+    let over = changes.folded.iter().any(|folded| folded.incident.status == Status::Resolved);
+    assert_eq!(over, resolved, "fed by {fed_by:?}, configured {configured:?}, cleared {cleared:?}");
+}
+
+#[test]
+fn an_incident_waits_for_every_entry_that_fed_it_and_is_still_configured() {
+    check(&["edge", "cdn"], &["edge", "cdn"], &[("edge", 9_000), ("cdn", 9_000)], true);
+    check(&["edge", "cdn"], &["edge", "cdn"], &[("edge", 9_000), ("cdn", 100)], false);
+    check(&["edge", "cdn"], &["edge", "cdn"], &[("edge", 9_000)], false);
+    // Its progress was forgotten with its entry, and nothing will come from it.
+    check(&["edge", "cdn"], &["edge"], &[("edge", 9_000)], true);
+    check(&["edge", "cdn"], &["edge"], &[("edge", 100)], false);
+    check(&["cdn"], &["edge"], &[], true);
+}
