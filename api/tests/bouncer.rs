@@ -25,7 +25,8 @@ fn table(desk: &Fake) {
         decision(3, "2001:db8:1:2::/64", Action::Ban, Mode::Enforce, HOUR),
         decision(4, "192.0.2.1", Action::Ban, Mode::DryRun, HOUR),
     ] {
-        desk.board.put(held, now());
+        let learned = held.changed;
+        desk.board.put(held, learned);
     }
 }
 
@@ -70,9 +71,13 @@ async fn bare_answers_are_crowdsecs() {
         (Method::GET, "/health", &[][..], 200, r#"{"status":"up"}"#),
         (Method::POST, "/health", &[][..], 405, ""),
     ] {
-        let said = ask(&router, method.clone(), path, headers, "").await;
+        let sent = if method == Method::POST { "{}" } else { "" };
+        let said = ask(&router, method.clone(), path, headers, sent).await;
         assert_eq!((said.status.as_u16(), &*said.body), (status, body), "{method} {path}");
     }
+    let said = ask(&router, Method::POST, "/v1/usage-metrics", &[&key], "{\"remediation").await;
+    assert_eq!(said.status, StatusCode::BAD_REQUEST);
+    assert!(said.json()["message"].as_str().unwrap().contains("no JSON"), "{}", said.body);
     let said = pull(&router, "/v1/decisions?ip=notanip").await;
     assert_eq!(said.status, StatusCode::BAD_REQUEST);
     assert!(said.json()["message"].as_str().unwrap().contains("notanip"));

@@ -2,7 +2,8 @@
 
 use std::net::IpAddr;
 
-use beaconfire_throttle::{Decision, Scope};
+use beaconfire_model::Wall;
+use beaconfire_throttle::{Board, Decision, Scope};
 use ipnet::IpNet;
 
 /// A request's parameters, read. What we do not know is ignored: bouncers send a good deal that is for others.
@@ -47,6 +48,16 @@ impl Filter {
             filter.scopes.get_or_insert_with(|| vec!["ip".to_owned(), "range".to_owned()]);
         }
         Ok(filter)
+    }
+
+    /// The decisions of the board that can pass. Bouncers ask for one address with each request they let in: that is
+    /// looked up, however many decisions there are.
+    pub(super) fn of(&self, board: &Board, now: Wall) -> Vec<Decision> {
+        match self.network {
+            Some(asked) if self.contains => board.matching(asked, now),
+            Some(asked) => board.within(asked, now),
+            None => board.enforced(now),
+        }
     }
 
     pub(super) fn passes(&self, decision: &Decision) -> bool {

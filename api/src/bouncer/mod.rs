@@ -75,7 +75,7 @@ pub(crate) async fn decisions(
         Ok(filter) => filter,
         Err(said) => return message(StatusCode::BAD_REQUEST, &said),
     };
-    let found = sendable(app.desk.board().active(started), &filter, started);
+    let found = sendable(filter.of(app.desk.board(), started), &filter, started);
     note_pull(&app, &bouncer, started).await;
     json(Body::from(if found.is_empty() { "null".to_owned() } else { wire::array(&found, started) }))
 }
@@ -111,10 +111,13 @@ pub(crate) async fn stream(
     json(Body::new(OnceRead::new(text, move || readers.readers.pulled(reader, started))))
 }
 
-/// `POST /v1/usage-metrics`: taken and let go; the bouncer wants its 201.
+/// `POST /v1/usage-metrics`: JSON is taken and let go; the bouncer wants its 201.
 pub(crate) async fn usage_metrics(body: Result<Bytes, BytesRejection>) -> Response {
     match body {
-        Ok(_) => StatusCode::CREATED.into_response(),
+        Ok(body) => match serde_json::from_slice::<serde::de::IgnoredAny>(&body) {
+            Ok(_) => StatusCode::CREATED.into_response(),
+            Err(error) => message(StatusCode::BAD_REQUEST, &format!("the body is no JSON: {error}")),
+        },
         Err(rejection) => message(rejection.status(), "the body could not be read"),
     }
 }
