@@ -66,7 +66,18 @@ pub(crate) fn throttle_rules(judge: &mut Judge<'_>, raw: &Raw) -> BTreeMap<Arc<s
             let said = format!("the rule `{}` enforces although `throttle.mode` is dry_run", rule.name.value);
             judge.warn(own.place, said, "take `mode` out of the rule unless that is meant");
         }
-        if !rule.by.iter().any(|field| matches!(field.as_str(), "client" | "prefix")) {
+        // Whoever is counted by two fields is named by the first.
+        let is_address = |field: &str| matches!(field, "client" | "prefix");
+        let place = rule.by.iter().position(|field| is_address(field.as_str()));
+        if place != Some(0) {
+            let mend = match place {
+                Some(at) => format!(
+                    "write `by: [{}, {}]`: who is throttled stands first",
+                    rule.by[at].as_str(),
+                    rule.by[0].as_str()
+                ),
+                None => "take `throttle` out, or count by client or prefix".to_owned(),
+            };
             judge.error(
                 throttle.place,
                 format!(
@@ -74,7 +85,7 @@ pub(crate) fn throttle_rules(judge: &mut Judge<'_>, raw: &Raw) -> BTreeMap<Arc<s
                     rule.name.value,
                     by(rule)
                 ),
-                "take `throttle` out, or count by client or prefix",
+                &mend,
             );
         }
         if let Some(action) = action {

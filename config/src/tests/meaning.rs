@@ -156,6 +156,7 @@ fn rules_are_refused_where_they_could_not_work() {
         (&[("throttle", "{action: ban, for: 2d}")], "`throttle.for` is out of range"),
         (&[("throttle", "{action: ban}")], "`for` is missing"),
         (&[("throttle", "{action: ban, for: 1m}"), ("by", "[service]")], "no address to throttle"),
+        (&[("throttle", "{action: ban, for: 1m}"), ("by", "[host, client]")], "write `by: [client, host]`"),
     ] {
         refused(&rule(changes), said);
     }
