@@ -88,3 +88,22 @@ fn unsafe_code_stands_in_one_module() {
     }
     assert!(files > 100, "only {files} files were read");
 }
+
+#[test]
+fn what_only_sqlite_understands_stands_in_one_file() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("store/src");
+    let mut files = 0;
+    for entry in std::fs::read_dir(&folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() || path.ends_with("sqlite.rs") {
+            continue;
+        }
+        files += 1;
+        let text = std::fs::read_to_string(&path).unwrap();
+        let code = text.split("#[cfg(test)]").next().unwrap_or_default().to_ascii_uppercase();
+        for word in ["PRAGMA", "BEGIN IMMEDIATE", "INSERT OR ", "AUTOINCREMENT", "STRFTIME", "GLOB "] {
+            assert!(!code.contains(word), "{} says {word}", path.display());
+        }
+    }
+    assert!(files > 10, "only {files} files were read");
+}

@@ -24,6 +24,7 @@ mod outbox;
 mod progress;
 mod save;
 mod sql;
+mod sqlite;
 mod store;
 mod sweep;
 

@@ -7,7 +7,7 @@ use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
 use sqlx::{Any, AnyPool, Transaction};
 
 use crate::migrate::{Identity, migrate};
-use crate::{StoreError, file};
+use crate::{StoreError, file, sqlite};
 
 /// Connections that read at the same time.
 const READERS: u32 = 4;
@@ -18,10 +18,6 @@ const TURN_MAX: Duration = Duration::from_secs(15);
 /// How often opening is tried while other processes open the same new file: changing to WAL fails at once where
 /// another connection is in the way, without regard to the busy timeout.
 const OPEN_TRIES: u32 = 20;
-
-/// For every connection: wait 5 s for a lock; a commit is on the disk when it returns; children go with their parent.
-const SETTINGS: &str = "PRAGMA busy_timeout = 5000; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; \
-     PRAGMA foreign_keys = ON; PRAGMA journal_size_limit = 67108864;";
 
 /// Where incidents are kept, and for how long.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -63,12 +59,11 @@ impl Store {
     async fn try_open(url: &str, retention: Duration) -> Result<Self, StoreError> {
         sqlx::any::install_default_drivers();
         let options: AnyConnectOptions = url.parse()?;
-        let writer = pool(1, SETTINGS).connect_with(options.clone()).await?;
-        let mut tx = writer.begin_with("BEGIN IMMEDIATE").await?;
+        let writer = pool(1, sqlite::WRITER).connect_with(options.clone()).await?;
+        let mut tx = writer.begin_with(sqlite::BEGIN).await?;
         let identity = Arc::new(migrate(&mut tx).await?);
         tx.commit().await?;
-        let reading = "PRAGMA busy_timeout = 5000; PRAGMA query_only = ON;";
-        let readers = pool(READERS, reading).connect_with(options).await?;
+        let readers = pool(READERS, sqlite::READER).connect_with(options).await?;
         Ok(Self { writer, readers, retention, identity })
     }
 
@@ -94,15 +89,14 @@ impl Store {
         self.writer.close().await;
     }
 
-    /// A transaction that holds the write lock from its beginning: one that takes it later may find that what it
-    /// has read is stale, and fails without waiting.
+    /// A transaction that nobody else's write can come into.
     pub(crate) async fn begin(&self) -> Result<Transaction<'static, Any>, StoreError> {
-        match self.writer.begin_with("BEGIN IMMEDIATE").await {
+        match self.writer.begin_with(sqlite::BEGIN).await {
             // SQLite ends some failed transactions by itself (a full disk, an error of the disk). The driver's own
             // rollback then fails, and it takes the connection to be within a transaction for ever: another one helps.
             Err(sqlx::Error::InvalidSavePointStatement) => {
                 self.writer.acquire().await?.close().await?;
-                Ok(self.writer.begin_with("BEGIN IMMEDIATE").await?)
+                Ok(self.writer.begin_with(sqlite::BEGIN).await?)
             }
             begun => Ok(begun?),
         }
