@@ -37,7 +37,6 @@ pub(crate) struct Shared {
     pub(crate) readers: Readers,
     pub(crate) metrics: Metrics,
     external: Uri,
-    on_loopback: bool,
     requests: Semaphore,
 }
 
@@ -54,7 +53,6 @@ impl App {
     pub(crate) fn new(desk: Arc<dyn Desk>, knobs: HttpKnobs) -> Result<Self, ServeError> {
         crate::check_exposure(&knobs).map_err(ServeError::Exposed)?;
         let external = external(&knobs).map_err(ServeError::Exposed)?;
-        let on_loopback = is_loopback(split_listen(&knobs.listen).map_err(ServeError::Exposed)?.0);
         let metrics = Metrics::register(desk.registry()).map_err(ServeError::Metrics)?;
         Ok(Self(Arc::new(Shared {
             gate: Gate::new(&knobs),
@@ -63,7 +61,6 @@ impl App {
             readers: Readers::default(),
             metrics,
             external,
-            on_loopback,
             requests: Semaphore::new(REQUESTS_MAX),
         })))
     }
@@ -75,14 +72,29 @@ pub(crate) fn now() -> Wall {
     Wall::from_millis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
 }
 
+/// Whether a listener is for this machine only: who gets through to it then names us as we are called here.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct OnLoopback(bool);
+
+impl OnLoopback {
+    /// Of a listen address.
+    pub(crate) fn of(listen: &str) -> Result<Self, ServeError> {
+        Ok(Self(is_loopback(split_listen(listen).map_err(ServeError::Exposed)?.0)))
+    }
+}
+
 /// The outermost layer.
-pub(crate) async fn edge(State(app): State<App>, request: Request, next: Next) -> Response {
+pub(crate) async fn edge(
+    State((app, here)): State<(App, OnLoopback)>,
+    request: Request,
+    next: Next,
+) -> Response {
     let path = request.uri().path();
     let for_machines = path.starts_with("/api/") || path.starts_with("/v1/");
     let in_browser = !for_machines && accepts_html(request.headers());
     let may_cache = path.starts_with("/assets/");
 
-    let response = match admit(&app, &request) {
+    let response = match admit(&app, here, &request) {
         Ok(()) => within_limits(&app, request, next).await,
         Err(problem) => problem.into_response(),
     };
@@ -124,9 +136,9 @@ async fn within_limits(app: &App, request: Request, next: Next) -> Response {
     }
 }
 
-fn admit(app: &App, request: &Request) -> Result<(), Problem> {
+fn admit(app: &App, OnLoopback(on_loopback): OnLoopback, request: &Request) -> Result<(), Problem> {
     let host = host(request);
-    if app.on_loopback && host.is_some_and(|host| !is_ours(app, host)) {
+    if on_loopback && host.is_some_and(|host| !is_ours(app, host)) {
         // A stranger's page whose name was pointed at 127.0.0.1 (DNS rebinding) would speak to us as its own server.
         let detail = "this Host is not one of ours; `http.external_url` names the one people use";
         return Err(Problem::new(StatusCode::MISDIRECTED_REQUEST, detail));

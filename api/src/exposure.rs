@@ -12,17 +12,28 @@ pub fn check_exposure(knobs: &HttpKnobs) -> Result<(), String> {
     let (host, _) = split_listen(&knobs.listen)?;
     let url = external(knobs)?;
     let url_host = url.host().unwrap_or_default();
+    let metrics = match &knobs.metrics_listen {
+        Some(listen) => {
+            let split = split_listen(listen);
+            Some(split.map_err(|said| said.replace("http.listen", "http.metrics_listen"))?.0)
+        }
+        None => None,
+    };
     if !knobs.asks_login() {
         let open = "without `http.tokens` or `http.basic_auth_users` anybody who reaches it could act";
         if !is_loopback(host) {
             return Err(format!("`http.listen` ({}) is not a loopback address, and {open}", knobs.listen));
         }
+        if metrics.is_some_and(|host| !is_loopback(host)) {
+            let listen = knobs.metrics_listen.as_deref().unwrap_or_default();
+            return Err(format!(
+                "`http.metrics_listen` ({listen}) is not a loopback address, and without `http.tokens` or \
+                 `http.basic_auth_users` anybody who reaches it could read"
+            ));
+        }
         if !is_loopback(url_host) {
             return Err(format!("`http.external_url` ({}) is not loopback, and {open}", knobs.external_url));
         }
-    }
-    if let Some(listen) = &knobs.metrics_listen {
-        split_listen(listen).map_err(|said| said.replace("http.listen", "http.metrics_listen"))?;
     }
     for (at, token) in knobs.tokens.iter().enumerate() {
         if token.name.is_empty() || token.name.contains(':') {
@@ -125,6 +136,24 @@ mod tests {
         ] {
             assert_eq!(check(listen, url, false).is_ok(), open, "{listen} {url} open");
             assert_eq!(check(listen, url, true).is_ok(), with_login, "{listen} {url} with a login");
+        }
+    }
+
+    #[test]
+    fn the_listener_for_metrics_is_no_way_round_the_login() {
+        let token = Token { name: "ops".into(), role: Role::Viewer, secret: Secret::new("0123456789abcdef") };
+        for (listen, open, with_login) in [
+            ("127.0.0.1:9100", true, true),
+            ("0.0.0.0:9100", false, true),
+            (":9100", false, true),
+            ("127.0.0.1", false, false),
+        ] {
+            let open_to_all = HttpKnobs { metrics_listen: Some(listen.into()), ..HttpKnobs::default() };
+            let guarded = HttpKnobs { tokens: vec![token.clone()], ..open_to_all.clone() };
+            let said = check_exposure(&open_to_all);
+            assert_eq!(said.is_ok(), open, "{listen} open");
+            assert!(said.err().is_none_or(|said| said.starts_with("`http.metrics_listen`")), "{listen}");
+            assert_eq!(check_exposure(&guarded).is_ok(), with_login, "{listen} with a login");
         }
     }
 

@@ -12,7 +12,7 @@ pub struct HttpKnobs {
     pub listen: String,
     /// The URL under which people reach the console: it goes into links, and its host is one we answer to.
     pub external_url: String,
-    /// A second address that serves `/metrics`, `/healthz` and `/readyz` only, without login.
+    /// A second address that serves `/metrics`, `/healthz` and `/readyz` only, to the same logins.
     pub metrics_listen: Option<String>,
     /// Machines, and people with less than an admin's rights. A browser logs in with the token's name as user and its
     /// secret as password.

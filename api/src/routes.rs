@@ -8,7 +8,7 @@ use axum::routing::{MethodRouter, delete, get, post};
 use axum::{Router, http::Uri};
 use tower_http::catch_panic::CatchPanicLayer;
 
-use crate::edge::{App, edge};
+use crate::edge::{App, OnLoopback, edge};
 use crate::problem::Problem;
 use crate::{Role, bouncer, console, decisions, incidents, status};
 
@@ -88,31 +88,28 @@ pub const ROUTES: &[Route] = &[
 ];
 
 /// The surface on `http.listen`.
-pub(crate) fn router(app: App) -> Router {
+pub(crate) fn router(app: App, here: OnLoopback) -> Router {
+    serving(ROUTES.iter(), app, here)
+}
+
+/// The surface on `http.metrics_listen`: three routes, with the same logins.
+pub(crate) fn metrics_router(app: App, here: OnLoopback) -> Router {
+    let paths = ["/metrics", "/healthz", "/readyz"];
+    serving(ROUTES.iter().filter(|route| paths.contains(&route.path)), app, here)
+}
+
+fn serving<'a>(routes: impl Iterator<Item = &'a Route>, app: App, here: OnLoopback) -> Router {
     let mut router = Router::new();
-    for route in ROUTES {
+    for route in routes {
         let guard = from_fn_with_state((app.clone(), route.access), admit);
         router = router.route(route.path, (route.handler)().route_layer(guard));
     }
-    finish(router, app)
-}
-
-/// The surface on `http.metrics_listen`: three routes, no login.
-pub(crate) fn metrics_router(app: App) -> Router {
-    let router = Router::new()
-        .route("/metrics", get(status::metrics))
-        .route("/healthz", get(status::healthz))
-        .route("/readyz", get(status::readyz));
-    finish(router, app)
-}
-
-fn finish(router: Router<App>, app: App) -> Router {
     router
         .fallback(unknown_path)
         .method_not_allowed_fallback(wrong_method)
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .layer(CatchPanicLayer::custom(panicked))
-        .layer(from_fn_with_state(app.clone(), edge))
+        .layer(from_fn_with_state((app.clone(), here), edge))
         .with_state(app)
 }
 

@@ -13,7 +13,7 @@ use rustls::crypto::ring;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
-use crate::edge::App;
+use crate::edge::{App, OnLoopback};
 use crate::exposure::split_listen;
 use crate::{Desk, HttpKnobs, TlsKnobs, routes};
 
@@ -69,7 +69,8 @@ struct Listening {
 /// The whole surface of `http.listen` without a socket: for tests, and for who brings a server of his own (bouncers are
 /// then told apart by [`ConnectInfo`](axum::extract::ConnectInfo), where that server gives it).
 pub fn router(knobs: HttpKnobs, desk: Arc<dyn Desk>) -> Result<Router, ServeError> {
-    Ok(routes::router(App::new(desk, knobs)?))
+    let here = OnLoopback::of(&knobs.listen)?;
+    Ok(routes::router(App::new(desk, knobs)?, here))
 }
 
 impl Server {
@@ -77,11 +78,12 @@ impl Server {
     pub fn bind(knobs: HttpKnobs, desk: Arc<dyn Desk>) -> Result<Self, ServeError> {
         let app = App::new(desk, knobs.clone())?;
         let tls = knobs.tls.as_ref().map(tls_config).transpose()?;
-        let main =
-            Listening { socket: bind(&knobs.listen)?, router: routes::router(app.clone()), tls: tls.clone() };
+        let router = routes::router(app.clone(), OnLoopback::of(&knobs.listen)?);
+        let main = Listening { socket: bind(&knobs.listen)?, router, tls: tls.clone() };
         let metrics = match &knobs.metrics_listen {
             Some(listen) => {
-                Some(Listening { socket: bind(listen)?, router: routes::metrics_router(app), tls })
+                let router = routes::metrics_router(app, OnLoopback::of(listen)?);
+                Some(Listening { socket: bind(listen)?, router, tls })
             }
             None => None,
         };
@@ -93,7 +95,7 @@ impl Server {
         self.main.socket.local_addr()
     }
 
-    /// Where `/metrics` is served without login, if anywhere.
+    /// Where only `/metrics`, `/healthz` and `/readyz` are served, if anywhere.
     pub fn metrics_addr(&self) -> Option<SocketAddr> {
         self.metrics.as_ref().and_then(|metrics| metrics.socket.local_addr().ok())
     }

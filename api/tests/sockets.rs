@@ -3,21 +3,25 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use beaconfire_api::{Desk, HttpKnobs, ServeError, Server, TlsKnobs};
+use beaconfire_api::{Desk, HttpKnobs, Role, ServeError, Server, TlsKnobs};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 
 use crate::fake::Fake;
-use crate::harness::with_tokens;
+use crate::harness::{secret, with_tokens};
 
 fn desk() -> Arc<dyn Desk> {
     Fake::full()
 }
 
 async fn request(address: std::net::SocketAddr, path: &str) -> String {
+    send(address, &address.to_string(), path, "x-nothing: 1").await
+}
+
+async fn send(address: std::net::SocketAddr, host: &str, path: &str, header: &str) -> String {
     let mut stream = TcpStream::connect(address).await.unwrap();
-    let text = format!("GET {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n");
+    let text = format!("GET {path} HTTP/1.1\r\nhost: {host}\r\n{header}\r\nconnection: close\r\n\r\n");
     stream.write_all(text.as_bytes()).await.unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).await.unwrap();
@@ -38,7 +42,10 @@ async fn serves_until_told_to_stop() {
 
     assert!(request(main, "/healthz").await.starts_with("HTTP/1.1 200"));
     assert!(request(main, "/metrics").await.starts_with("HTTP/1.1 401"));
-    assert!(request(metrics, "/metrics").await.starts_with("HTTP/1.1 200"));
+    assert!(request(metrics, "/metrics").await.starts_with("HTTP/1.1 401"));
+    let login = format!("authorization: Bearer {}", secret(Role::Viewer));
+    assert!(send(metrics, "prometheus.example", "/metrics", &login).await.starts_with("HTTP/1.1 421"));
+    assert!(send(metrics, "127.0.0.1", "/metrics", &login).await.starts_with("HTTP/1.1 200"));
     assert!(request(metrics, "/readyz").await.starts_with("HTTP/1.1 200"));
     for path in ["/", "/api/v1/incidents", "/v1/decisions", "/api/v1/ledger"] {
         assert!(request(metrics, path).await.starts_with("HTTP/1.1 404"), "{path}");
@@ -49,6 +56,22 @@ async fn serves_until_told_to_stop() {
     stop.send(()).unwrap();
     tokio::time::timeout(Duration::from_secs(8), serving).await.expect("it stops").unwrap().unwrap();
     assert!(TcpStream::connect(main).await.is_err());
+}
+
+/// The console stays on loopback, and Prometheus comes from elsewhere by whatever name it has for us.
+#[tokio::test]
+async fn each_listener_knows_its_own_hosts() {
+    let knobs =
+        HttpKnobs { listen: "127.0.0.1:0".into(), metrics_listen: Some("0.0.0.0:0".into()), ..with_tokens() };
+    let server = Server::bind(knobs, desk()).unwrap();
+    let (main, metrics) = (server.local_addr().unwrap(), server.metrics_addr().unwrap());
+    let metrics = std::net::SocketAddr::from(([127, 0, 0, 1], metrics.port()));
+    tokio::spawn(server.serve(std::future::pending()));
+    let login = format!("authorization: Bearer {}", secret(Role::Viewer));
+    for (address, status) in [(main, "421"), (metrics, "200")] {
+        let said = send(address, "beaconfire.monitoring.svc:9100", "/metrics", &login).await;
+        assert!(said.starts_with(&format!("HTTP/1.1 {status}")), "{said}");
+    }
 }
 
 #[tokio::test]
