@@ -51,7 +51,9 @@ async fn act(what: &What, store: &Store, out: &mut impl Write) -> Result<(), Fau
             }
             let key = match store.key_add(name, now()).await {
                 Err(error @ StoreError::KeyExists(_)) => {
-                    return Err(Fault::Usage(format!("error: {error}; revoked names cannot be used again")));
+                    return Err(Fault::Usage(format!(
+                        "error: {error}; revoke it first, or take another name"
+                    )));
                 }
                 made => made.context("making a key")?,
             };

@@ -145,7 +145,8 @@ impl View<'_> {
                 @match incident.status {
                     Status::Open => { (button("acknowledge", "primary", "Acknowledge")) (button("resolve", "", "Resolve")) }
                     Status::Acknowledged => { (button("resolve", "primary", "Resolve")) (button("reopen", "", "Take back acknowledgement")) }
-                    Status::Resolved => { (button("reopen", "", "Reopen")) }
+                    // What stopped by itself opens by itself: only what somebody closed can be taken up by hand.
+                    Status::Resolved => { @if incident.resolved_by.is_some() { (button("reopen", "", "Reopen")) } }
                 }
                 @if !self.noting { a.button href="?note#note" { "Add a note" } }
             }
