@@ -1,6 +1,6 @@
 //! `/api/v1/incidents`: lists, one with its evidence, and what people do to it.
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::Response;
 use axum::{Extension, response::IntoResponse};
 use beaconfire_incident::{Command, IncidentId, Status};
@@ -9,7 +9,7 @@ use serde::Deserialize;
 
 use crate::IncidentQuery;
 use crate::auth::Caller;
-use crate::body::{Json, Parameters};
+use crate::body::{Json, Parameters, Segment};
 use crate::edge::App;
 use crate::problem::Problem;
 use crate::shapes;
@@ -34,23 +34,23 @@ pub(crate) async fn list(State(app): State<App>, mut parameters: Parameters) -> 
 }
 
 /// `GET /api/v1/incidents/{id}`.
-pub(crate) async fn one(State(app): State<App>, Path(id): Path<String>) -> Result<Response, Problem> {
+pub(crate) async fn one(State(app): State<App>, Segment(id): Segment) -> Result<Response, Problem> {
     let case = app.desk.case(incident_id(&id)?).await?;
     Ok(shapes::case(&case).into_response())
 }
 
 /// `POST /api/v1/incidents/{id}/acknowledge`.
-pub(crate) async fn acknowledge(app: State<App>, caller: Extension<Caller>, id: Path<String>) -> Answered {
+pub(crate) async fn acknowledge(app: State<App>, caller: Extension<Caller>, id: Segment) -> Answered {
     command(app, caller, id, Command::Acknowledge).await
 }
 
 /// `POST /api/v1/incidents/{id}/resolve`.
-pub(crate) async fn resolve(app: State<App>, caller: Extension<Caller>, id: Path<String>) -> Answered {
+pub(crate) async fn resolve(app: State<App>, caller: Extension<Caller>, id: Segment) -> Answered {
     command(app, caller, id, Command::Resolve).await
 }
 
 /// `POST /api/v1/incidents/{id}/reopen`.
-pub(crate) async fn reopen(app: State<App>, caller: Extension<Caller>, id: Path<String>) -> Answered {
+pub(crate) async fn reopen(app: State<App>, caller: Extension<Caller>, id: Segment) -> Answered {
     command(app, caller, id, Command::Reopen).await
 }
 
@@ -65,7 +65,7 @@ pub(crate) struct Note {
 pub(crate) async fn note(
     app: State<App>,
     caller: Extension<Caller>,
-    id: Path<String>,
+    id: Segment,
     Json(note): Json<Note>,
 ) -> Answered {
     command(app, caller, id, Command::Note(note_text(&note.text)?)).await
@@ -77,7 +77,7 @@ type Answered = Result<Response, Problem>;
 async fn command(
     State(app): State<App>,
     Extension(caller): Extension<Caller>,
-    Path(id): Path<String>,
+    Segment(id): Segment,
     command: Command,
 ) -> Answered {
     let incident = app.desk.command(incident_id(&id)?, caller.actor(), command).await?;

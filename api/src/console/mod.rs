@@ -11,7 +11,7 @@ use std::sync::LazyLock;
 
 use axum::Extension;
 use axum::body::Body;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{Html, IntoResponse, Redirect, Response};
 use beaconfire_incident::{Command, Status};
@@ -20,7 +20,7 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 use serde::Deserialize;
 
 use crate::auth::{Caller, sha256};
-use crate::body::{Fields, Parameters};
+use crate::body::{Fields, Parameters, Segment};
 use crate::edge::{App, now};
 use crate::incidents::{incident_id, note_text};
 use crate::problem::Problem;
@@ -70,7 +70,7 @@ pub(crate) async fn list(State(app): State<App>, Extension(caller): Extension<Ca
 pub(crate) async fn incident(
     State(app): State<App>,
     Extension(caller): Extension<Caller>,
-    Path(id): Path<String>,
+    Segment(id): Segment,
     mut parameters: Parameters,
 ) -> Result<Response, Problem> {
     let id = incident_id(&id)?;
@@ -86,17 +86,17 @@ pub(crate) async fn incident(
 }
 
 /// `POST /incidents/{id}/acknowledge`.
-pub(crate) async fn acknowledge(app: State<App>, caller: Extension<Caller>, id: Path<String>) -> Answered {
+pub(crate) async fn acknowledge(app: State<App>, caller: Extension<Caller>, id: Segment) -> Answered {
     command(app, caller, id, Command::Acknowledge).await
 }
 
 /// `POST /incidents/{id}/resolve`.
-pub(crate) async fn resolve(app: State<App>, caller: Extension<Caller>, id: Path<String>) -> Answered {
+pub(crate) async fn resolve(app: State<App>, caller: Extension<Caller>, id: Segment) -> Answered {
     command(app, caller, id, Command::Resolve).await
 }
 
 /// `POST /incidents/{id}/reopen`.
-pub(crate) async fn reopen(app: State<App>, caller: Extension<Caller>, id: Path<String>) -> Answered {
+pub(crate) async fn reopen(app: State<App>, caller: Extension<Caller>, id: Segment) -> Answered {
     command(app, caller, id, Command::Reopen).await
 }
 
@@ -110,7 +110,7 @@ pub(crate) struct NoteForm {
 pub(crate) async fn note(
     app: State<App>,
     caller: Extension<Caller>,
-    id: Path<String>,
+    id: Segment,
     Fields(form): Fields<NoteForm>,
 ) -> Answered {
     command(app, caller, id, Command::Note(note_text(&form.text)?)).await
@@ -122,7 +122,7 @@ type Answered = Result<Redirect, Problem>;
 async fn command(
     State(app): State<App>,
     Extension(caller): Extension<Caller>,
-    Path(id): Path<String>,
+    Segment(id): Segment,
     command: Command,
 ) -> Answered {
     let incident = app.desk.command(incident_id(&id)?, caller.actor(), command).await?;
@@ -130,7 +130,7 @@ async fn command(
 }
 
 /// `GET /assets/{name}`.
-pub(crate) async fn asset(Path(name): Path<String>) -> Result<Response, Problem> {
+pub(crate) async fn asset(Segment(name): Segment) -> Result<Response, Problem> {
     if name != *STYLE_NAME {
         return Err(Problem::not_found());
     }
