@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use axum::http::{Method, StatusCode};
 use beaconfire_api::Case;
-use beaconfire_incident::{Command, RulePeak};
+use beaconfire_incident::{Command, RulePeak, Status};
 use beaconfire_model::{Kind, Severity, Subject, SubjectKind, Untrusted};
 use beaconfire_outbox::Fate;
 
@@ -229,5 +229,22 @@ async fn the_style_may_be_kept_and_nothing_else() {
     assert_eq!((missing.status, missing.header("cache-control")), (StatusCode::NOT_FOUND, "no-store"));
     for name in ["x-content-type-options", "referrer-policy", "cross-origin-opener-policy"] {
         assert!(!page.header(name).is_empty(), "{name}");
+    }
+}
+
+/// What stopped by itself opens by itself; taking it up by hand would be refused.
+#[tokio::test]
+async fn only_what_somebody_closed_can_be_reopened() {
+    for (by, offered) in [(None, false), (Some("ann"), true)] {
+        let desk = Fake::full();
+        let id = {
+            let mut cases = desk.cases.lock().unwrap();
+            let incident = &mut cases[0].dossier.incident;
+            incident.status = Status::Resolved;
+            incident.resolved_by = by.map(str::to_owned);
+            incident.id.clone()
+        };
+        let page = get(&open(&desk), &format!("/incidents/{id}"), &[BROWSER]).await.body;
+        assert_eq!(page.contains(&format!("/incidents/{id}/reopen")), offered, "closed by {by:?}");
     }
 }
