@@ -9,6 +9,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use beaconfire_model::Untrusted;
 use beaconfire_throttle::{Action, Mode};
+use beaconfire_view::DecisionJson;
 use ipnet::IpNet;
 use serde::Deserialize;
 
@@ -16,7 +17,8 @@ use crate::auth::Caller;
 use crate::body::{Json, Parameters};
 use crate::edge::App;
 use crate::problem::Problem;
-use crate::{DecisionQuery, Lift, NewDecision, shapes};
+use crate::shapes::{self, Shape};
+use crate::{DecisionQuery, Lift, NewDecision};
 
 /// The longest that a decision by hand may run: nothing is for ever.
 const SECONDS_MAX: u64 = 30 * 86_400;
@@ -26,7 +28,7 @@ pub(crate) async fn list(State(app): State<App>, mut parameters: Parameters) -> 
     let query = DecisionQuery { limit: parameters.limit()?, cursor: parameters.take("cursor") };
     parameters.done("limit and cursor")?;
     let page = app.desk.decisions(query).await?;
-    Ok(shapes::list(page.items.iter().map(shapes::decision), page.next_cursor))
+    Ok(shapes::list(page.items.iter().map(DecisionJson::stored), page.next_cursor))
 }
 
 /// A decision by hand.
@@ -62,7 +64,7 @@ pub(crate) async fn add(
         reason: Untrusted::new(&wanted.reason, 500).clean().to_owned(),
     };
     let decision = app.desk.decide(caller.actor(), decision).await?;
-    Ok((StatusCode::CREATED, shapes::decision(&decision)).into_response())
+    Ok((StatusCode::CREATED, Shape(DecisionJson::stored(&decision))).into_response())
 }
 
 /// `DELETE /api/v1/decisions?id=N`, `?value=203.0.113.7`, or `?all=true`; answers with what was active. Rules leave
@@ -91,7 +93,7 @@ pub(crate) async fn lift(
         _ => return Err(Problem::bad_request("say which: id=N, value=ADDRESS or all=true")),
     };
     let lifted = app.desk.lift(caller.actor(), which, allow).await?;
-    Ok(shapes::list(lifted.iter().map(shapes::decision), None))
+    Ok(shapes::list(lifted.iter().map(DecisionJson::stored), None))
 }
 
 fn network(text: &str) -> Result<IpNet, Problem> {

@@ -126,8 +126,8 @@ pub struct DecisionQuery {
 /// One incident with all that hangs on it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Case {
-    /// The incident, its signals, participants, timeline, samples (`privacy.query` applied: what is in here is shown)
-    /// and chart.
+    /// The incident, its signals, participants, timeline, samples and chart; `privacy.query` applied to all of it:
+    /// what is in here is shown.
     pub dossier: Dossier,
     /// What each receiver should know and has been told.
     pub rows: Vec<Row>,
@@ -213,7 +213,8 @@ pub struct SourceFacts {
     pub topic: String,
     /// The partition.
     pub partition: i32,
-    /// Records seen of each format, most first.
+    /// Records seen of each format, most first. They are counted by topic: its first partition here has them, and
+    /// those of `rejected` and `late`, and the others have none.
     pub formats: Vec<(String, u64)>,
     /// Records rejected, by reason, most first.
     pub rejected: Vec<(String, u64)>,
@@ -223,6 +224,8 @@ pub struct SourceFacts {
     pub watermark: Option<EventTime>,
     /// The lateness that is configured.
     pub lateness: Duration,
+    /// The lateness that would have covered 99.9 % of its records, rounded up to a power of two of milliseconds.
+    pub disorder: Duration,
     /// Records behind the end of the partition; `None` while unknown.
     pub lag_records: Option<u64>,
 }
@@ -267,8 +270,9 @@ pub struct StatusFacts {
     pub receivers: Vec<ReceiverFacts>,
     /// When the configuration was loaded.
     pub config_loaded: Wall,
-    /// Rules that are not exact with the group's members and topics as they are, and why.
-    pub inexact_rules: Vec<(String, String)>,
+    /// Rules that are not exact with the group's members and topics as they are, and why; `None` while that is not
+    /// known.
+    pub inexact_rules: Option<Vec<(String, String)>>,
     /// The mode of throttling where a rule does not say otherwise.
     pub throttle_mode: Mode,
 }

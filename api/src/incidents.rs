@@ -5,6 +5,7 @@ use axum::response::Response;
 use axum::{Extension, response::IntoResponse};
 use beaconfire_incident::{Command, IncidentId, Status};
 use beaconfire_model::{EventTime, Kind, Untrusted};
+use beaconfire_view::IncidentItemJson;
 use serde::Deserialize;
 
 use crate::IncidentQuery;
@@ -12,7 +13,7 @@ use crate::auth::Caller;
 use crate::body::{Json, Parameters, Segment};
 use crate::edge::App;
 use crate::problem::Problem;
-use crate::shapes;
+use crate::shapes::{self, Shape};
 
 /// The longest note, in bytes.
 const NOTE_BYTES_MAX: usize = 2000;
@@ -30,13 +31,13 @@ pub(crate) async fn list(State(app): State<App>, mut parameters: Parameters) -> 
     };
     parameters.done("status, kind, service, since, limit and cursor")?;
     let page = app.desk.incidents(query).await?;
-    Ok(shapes::list(page.items.iter().map(shapes::incident), page.next_cursor))
+    Ok(shapes::list(page.items.iter().map(IncidentItemJson::of), page.next_cursor))
 }
 
 /// `GET /api/v1/incidents/{id}`.
 pub(crate) async fn one(State(app): State<App>, Segment(id): Segment) -> Result<Response, Problem> {
     let case = app.desk.case(incident_id(&id)?).await?;
-    Ok(shapes::case(&case).into_response())
+    Ok(Shape(shapes::case(&case)).into_response())
 }
 
 /// `POST /api/v1/incidents/{id}/acknowledge`.
@@ -81,7 +82,7 @@ async fn command(
     command: Command,
 ) -> Answered {
     let incident = app.desk.command(incident_id(&id)?, caller.actor(), command).await?;
-    Ok(shapes::incident(&incident).into_response())
+    Ok(Shape(IncidentItemJson::of(&incident)).into_response())
 }
 
 /// The id of an incident: 32 hex digits, or there is none of that name.

@@ -1,5 +1,7 @@
-//! From what the desk knows to the public JSON shapes.
+//! From what the desk knows to the public JSON shapes, which `view` owns: the webhook, the CLI and `replay` print the
+//! same.
 
+<<<<<<< HEAD
 use std::collections::BTreeMap;
 use std::fmt::Display;
 
@@ -10,20 +12,41 @@ use beaconfire_model::{Untrusted, Wall};
 use beaconfire_outbox::{Fate, LedgerLine, Row};
 use beaconfire_throttle::{Decision, Origin};
 use serde_json::{Value, json};
+=======
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use beaconfire_model::{EventTime, Wall};
+use beaconfire_view::{
+    DecisionJson, DeliveryJson, FormatCountJson, IncidentDetailJson, InexactRuleJson, ListJson,
+    OutboxRowJson, Privacy, ReceiverStateJson, RejectCountJson, SourceJson, StatusJson,
+};
+use serde::Serialize;
+>>>>>>> 0a7a44a (Print the API's shapes by view, as the webhook and replay do)
 
+use crate::problem::Problem;
 use crate::{Case, DeliveryFacts, ReceiverFacts, SourceFacts, StatusFacts};
 
 /// A JSON document.
-pub(crate) struct Shape(Value);
+pub(crate) struct Shape<T>(pub(crate) T);
 
-impl IntoResponse for Shape {
+impl<T: Serialize> IntoResponse for Shape<T> {
     fn into_response(self) -> Response {
-        let kind = HeaderValue::from_static("application/json");
-        ([(header::CONTENT_TYPE, kind)], self.0.to_string()).into_response()
+        match serde_json::to_vec(&self.0) {
+            Ok(text) => {
+                let kind = HeaderValue::from_static("application/json");
+                ([(header::CONTENT_TYPE, kind)], text).into_response()
+            }
+            Err(error) => {
+                tracing::error!(%error, "an answer cannot be printed");
+                Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "the answer cannot be printed; see the log")
+                    .into_response()
+            }
+        }
     }
 }
 
 /// `{"items":[…],"next_cursor":…}`.
+<<<<<<< HEAD
 pub(crate) fn list(items: impl Iterator<Item = Shape>, next_cursor: Option<String>) -> Response {
     let items: Vec<Value> = items.map(|shape| shape.0).collect();
     Shape(json!({ "items": items, "next_cursor": next_cursor })).into_response()
@@ -146,52 +169,76 @@ pub(crate) fn ledger(line: &LedgerLine) -> Shape {
         "in_digest": line.in_digest, "suppressed": line.suppressed, "dead": line.dead,
         "pending": line.pending, "messages": line.messages,
     }))
+=======
+pub(crate) fn list<T: Serialize>(items: impl Iterator<Item = T>, next_cursor: Option<String>) -> Response {
+    Shape(ListJson { items: items.collect(), next_cursor }).into_response()
+}
+
+/// An incident with its evidence, what was done, and what happened.
+pub(crate) fn case(case: &Case) -> IncidentDetailJson {
+    IncidentDetailJson {
+        notifications: case.rows.iter().map(OutboxRowJson::of).collect(),
+        deliveries: case.deliveries.iter().map(delivery).collect(),
+        decisions: case.decisions.iter().map(DecisionJson::stored).collect(),
+        runbook_url: case.runbook.clone(),
+        // The desk has applied `privacy.query` already, for the console too.
+        ..IncidentDetailJson::of(&case.dossier, Privacy::Keep)
+    }
+>>>>>>> 0a7a44a (Print the API's shapes by view, as the webhook and replay do)
 }
 
 /// A partition that feeds us.
-pub(crate) fn source(source: &SourceFacts) -> Shape {
-    let counts = |list: &[(String, u64)], name: &str| {
-        each(list, |(what, records)| {
-            let mut count = json!({ "records": records });
-            count[name] = json!(what);
-            count
-        })
-    };
-    Shape(json!({
-        "entry": source.entry, "topic": source.topic, "partition": source.partition,
-        "formats": counts(&source.formats, "format"), "rejected": counts(&source.rejected, "reason"),
-        "late": source.late, "watermark": source.watermark.map(text),
-        "lateness_seconds": source.lateness.as_secs_f64(), "lag_records": source.lag_records,
-    }))
+pub(crate) fn source(source: &SourceFacts) -> SourceJson {
+    let format =
+        |(format, records): &(String, u64)| FormatCountJson { format: format.clone(), records: *records };
+    let reject =
+        |(reason, records): &(String, u64)| RejectCountJson { reason: reason.clone(), records: *records };
+    SourceJson {
+        entry: source.entry.clone(),
+        topic: source.topic.clone(),
+        partition: source.partition,
+        formats: source.formats.iter().map(format).collect(),
+        rejected: source.rejected.iter().map(reject).collect(),
+        late: source.late,
+        watermark: source.watermark.map(|at: EventTime| at.to_string()),
+        lateness_seconds: source.lateness.as_secs_f64(),
+        disorder_seconds: source.disorder.as_secs_f64(),
+        lag_records: source.lag_records,
+    }
 }
 
 /// How we are.
-pub(crate) fn status(status: &StatusFacts, now: Wall) -> Shape {
-    Shape(json!({
-        "version": status.version,
-        "revision": status.revision,
-        "installation": status.installation,
-        "now": text(now),
-        "started_at": text(status.started),
-        "last_record_at": status.last_record.map(text),
-        "kafka_up": status.kafka_up,
-        "lag_records": status.lag_records,
-        "store_up": status.store_up,
-        "receivers": each(&status.receivers, receiver),
-        "config_loaded_at": text(status.config_loaded),
-        "inexact_rules": each(&status.inexact_rules, |(rule, why)| json!({ "rule": rule, "why": why })),
-        "throttle_mode": status.throttle_mode.name(),
-    }))
+pub(crate) fn status(status: &StatusFacts, now: Wall) -> StatusJson {
+    let inexact = |(rule, why): &(String, String)| InexactRuleJson { rule: rule.clone(), why: why.clone() };
+    StatusJson {
+        version: status.version.clone(),
+        revision: status.revision.clone(),
+        installation: status.installation.clone(),
+        now: now.to_string(),
+        started_at: status.started.to_string(),
+        last_record_at: status.last_record.map(|at| at.to_string()),
+        kafka_up: status.kafka_up,
+        lag_records: status.lag_records,
+        store_up: status.store_up,
+        receivers: status.receivers.iter().map(receiver).collect(),
+        config_loaded_at: status.config_loaded.to_string(),
+        inexact_rules: status.inexact_rules.as_ref().map(|rules| rules.iter().map(inexact).collect()),
+        throttle_mode: status.throttle_mode.name().to_owned(),
+    }
 }
 
-fn receiver(facts: &ReceiverFacts) -> Value {
-    json!({
-        "receiver": &*facts.receiver, "integration": &*facts.integration, "pending": facts.pending,
-        "oldest_pending_at": facts.oldest_pending.map(text), "paused_until": facts.paused_until.map(text),
-        "last_error": facts.last_error,
-    })
+fn receiver(facts: &ReceiverFacts) -> ReceiverStateJson {
+    ReceiverStateJson {
+        receiver: facts.receiver.to_string(),
+        integration: facts.integration.to_string(),
+        pending: facts.pending,
+        oldest_pending_at: facts.oldest_pending.map(|at| at.to_string()),
+        paused_until: facts.paused_until.map(|at| at.to_string()),
+        last_error: facts.last_error.clone(),
+    }
 }
 
+<<<<<<< HEAD
 fn row(row: &Row) -> Value {
     let (fate, reason) = match &row.fate {
         Fate::Pending => ("pending", None),
@@ -230,4 +277,15 @@ fn legible(text: &str, max: usize) -> String {
 
 fn text(value: impl Display) -> String {
     value.to_string()
+=======
+fn delivery(facts: &DeliveryFacts) -> DeliveryJson {
+    DeliveryJson {
+        at: facts.at.to_string(),
+        receiver: facts.receiver.to_string(),
+        integration: facts.integration.to_string(),
+        action: facts.action.clone(),
+        outcome: facts.outcome.clone(),
+        said: facts.said.clone(),
+    }
+>>>>>>> 0a7a44a (Print the API's shapes by view, as the webhook and replay do)
 }

@@ -3,16 +3,17 @@
 use axum::extract::State;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use beaconfire_view::LedgerJson;
 use prometheus::TextEncoder;
 
 use crate::edge::{App, now};
 use crate::problem::Problem;
-use crate::shapes;
+use crate::shapes::{self, Shape};
 
 /// `GET /api/v1/ledger`: what became of every notification, one item a receiver.
 pub(crate) async fn ledger(State(app): State<App>) -> Result<Response, Problem> {
     let lines = app.desk.ledger().await?;
-    Ok(shapes::list(lines.iter().map(shapes::ledger), None))
+    Ok(shapes::list(lines.iter().map(LedgerJson::of), None))
 }
 
 /// `GET /api/v1/sources`: what feeds us.
@@ -24,7 +25,7 @@ pub(crate) async fn sources(State(app): State<App>) -> Result<Response, Problem>
 /// `GET /api/v1/status`: version, input, store, receivers.
 pub(crate) async fn status(State(app): State<App>) -> Result<Response, Problem> {
     let status = app.desk.status().await?;
-    Ok(shapes::status(&status, now()).into_response())
+    Ok(Shape(shapes::status(&status, now())).into_response())
 }
 
 /// `GET /metrics`, in Prometheus's text format.

@@ -181,6 +181,7 @@ impl Desk for Fake {
             late: 0,
             watermark: Some(now().as_event_time()),
             lateness: Duration::from_secs(30),
+            disorder: Duration::from_millis(512),
             lag_records: Some(3),
         }]))
     }
@@ -211,7 +212,7 @@ impl Desk for Fake {
                 receiver("pager", "pagerduty-0", None),
             ],
             config_loaded: now().minus(Duration::from_secs(3 * 3600)),
-            inexact_rules: Vec::new(),
+            inexact_rules: Some(vec![("server-errors".into(), "read elsewhere".into())]),
             throttle_mode: Mode::DryRun,
         };
         Box::pin(std::future::ready(Ok(status)))

@@ -130,10 +130,21 @@ async fn an_incident_is_told_whole() {
     assert_eq!(json["signals"][0]["rule"], "requests-per-client");
     assert_eq!(json["ended_at"], serde_json::Value::Null);
     assert_eq!(json["labels"]["alertname"], "requests-per-client");
+    assert_eq!(json["techniques"], serde_json::json!(["T1499.002"]));
+    // Whole numbers print as such, here as in a webhook.
+    for (path, name) in [("/participants/0", "events"), ("/signals/0", "observed"), ("/points/0", "value")] {
+        assert!(json.pointer(path).unwrap()[name].is_i64(), "{path} {json}");
+    }
     assert_eq!(json["notifications"][2]["still_to_tell"], "open");
     assert_eq!(json["decisions"][1]["scope"], "range");
     assert_eq!(json["timeline"][0]["what"], "opened");
     assert!(json["started_at"].as_str().unwrap().ends_with('Z'));
+}
+
+#[tokio::test]
+async fn a_path_that_is_no_text_is_a_problem_like_any_other() {
+    let said = get(&open(&Fake::full()), "/api/v1/incidents/%ff", &[]).await;
+    assert_eq!((said.status, &*said.problem()), (StatusCode::BAD_REQUEST, "the path is not UTF-8"));
 }
 
 #[tokio::test]
@@ -205,4 +216,6 @@ async fn status_and_sources_have_their_shapes() {
     assert_eq!(status["receivers"][1]["last_error"], "450 mailbox busy");
     let source = &get(&router, "/api/v1/sources", &[]).await.json()["items"][0];
     assert_eq!(source["formats"][0], serde_json::json!({ "format": "combined", "records": 1200 }));
+    assert_eq!((&source["lateness_seconds"], &source["disorder_seconds"]), (&30.into(), &0.512.into()));
+    assert_eq!(status["inexact_rules"][0]["rule"], "server-errors");
 }

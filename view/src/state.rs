@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::number;
+
 /// A partition that feeds us.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SourceJson {
@@ -11,7 +13,8 @@ pub struct SourceJson {
     pub topic: String,
     /// The partition.
     pub partition: i32,
-    /// Records seen of each format, most first.
+    /// Records seen of each format, most first. They are counted by topic: the first partition that a process reads
+    /// of it has them, and those of `rejected` and `late`, so that sums are right.
     pub formats: Vec<FormatCountJson>,
     /// Records rejected, by reason, most first.
     pub rejected: Vec<RejectCountJson>,
@@ -20,7 +23,11 @@ pub struct SourceJson {
     /// The largest event time less the lateness; `null` before the first record.
     pub watermark: Option<String>,
     /// The lateness that is configured.
+    #[serde(with = "number")]
     pub lateness_seconds: f64,
+    /// The lateness that would have covered 99.9 % of its records.
+    #[serde(with = "number")]
+    pub disorder_seconds: f64,
     /// Records behind the partition's end; `null` while unknown.
     pub lag_records: Option<u64>,
 }
@@ -68,8 +75,8 @@ pub struct StatusJson {
     pub receivers: Vec<ReceiverStateJson>,
     /// When the configuration was loaded.
     pub config_loaded_at: String,
-    /// Rules that are not exact with the group's members and topics as they are.
-    pub inexact_rules: Vec<InexactRuleJson>,
+    /// Rules that are not exact with the group's members and topics as they are; `null` while that is not known.
+    pub inexact_rules: Option<Vec<InexactRuleJson>>,
     /// The mode of throttling where a rule does not say otherwise.
     pub throttle_mode: String,
 }
