@@ -30,7 +30,7 @@ use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::bells::{Bells, Place};
-use crate::desk::{Office, Seen};
+use crate::desk::{Counts, Office, Seen, Touches};
 use crate::health::Health;
 use crate::keep::{self, Keep};
 use crate::metrics::Metrics;
@@ -128,7 +128,9 @@ impl App {
             privacy: house.privacy,
             started,
             registry: registry.clone(),
-            touched: Mutex::default(),
+            metrics: metrics.clone(),
+            rules: config.plan.rules.iter().map(Counts::of).collect(),
+            touches: Touches::default(),
         });
         let server = Server::bind(config.http.clone(), desk)?;
         let address = server.local_addr().context("asking for the address that was taken")?;

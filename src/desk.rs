@@ -1,6 +1,6 @@
 //! The desk behind the HTTP surface: reads go to the store, commands to the keeper, decisions to store and board.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -8,7 +8,8 @@ use beaconfire_api::{
     Answer, BouncerKey, Case, DecisionQuery, DeliveryFacts, Desk, DeskError, IncidentQuery, Lift,
     NewDecision, Page, Pull, ReceiverFacts, SourceFacts, StatusFacts,
 };
-use beaconfire_incident::{Actor, Command, Context, Incident, IncidentId};
+use beaconfire_detect::{Field, RuleSpec};
+use beaconfire_incident::{Actor, Command, Context, Dossier, Incident, IncidentId, TimelineEntry};
 use beaconfire_model::{Names, Source, Untrusted, Wall};
 use beaconfire_outbox::LedgerLine;
 use beaconfire_pipeline::{Counted, Tally, Tides};
@@ -21,6 +22,7 @@ use tokio::sync::{mpsc, oneshot};
 use crate::bells::Place;
 use crate::health::Health;
 use crate::keep::Order;
+use crate::metrics::Metrics;
 use crate::sender::Condition;
 use crate::threads::now;
 
@@ -97,8 +99,58 @@ pub struct Office {
     pub started: Wall,
     /// What `/metrics` prints.
     pub registry: Registry,
+    /// What is counted of decisions by hand.
+    pub metrics: Metrics,
+    /// The rules that are switched on.
+    pub rules: Vec<Counts>,
     /// When each key's use was written down last.
-    pub touched: Mutex<BTreeMap<Arc<str>, Wall>>,
+    pub touches: Touches,
+}
+
+/// By what a rule counts, as far as its exactness needs to know.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Counts {
+    rule: Arc<str>,
+    by_address: bool,
+}
+
+impl Counts {
+    /// What this rule counts by.
+    pub fn of(rule: &RuleSpec) -> Self {
+        let by_address = rule.by.iter().any(|field| matches!(field, Field::Client | Field::Prefix));
+        Self { rule: rule.name.clone(), by_address }
+    }
+}
+
+/// When the use of each bouncer's key was written down last. A poll only asks for that and does not wait: the store's
+/// writer may be busy for seconds.
+#[derive(Debug, Clone, Default)]
+pub struct Touches(Arc<Mutex<BTreeMap<Arc<str>, Touch>>>);
+
+#[derive(Debug, Clone, Copy)]
+struct Touch {
+    at: Wall,
+    under_way: bool,
+}
+
+impl Touches {
+    /// Whether a use at `at` is to be written down now: one write of a key at a time, and none soon after another.
+    /// Say [`done`](Self::done) when it is.
+    fn begin(&self, key: &Arc<str>, at: Wall) -> bool {
+        let mut touches = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let due = touches.get(key).is_none_or(|last| !last.under_way && at.since(last.at) >= TOUCH_EVERY);
+        if due {
+            touches.insert(key.clone(), Touch { at, under_way: true });
+        }
+        due
+    }
+
+    fn done(&self, key: &Arc<str>) {
+        let mut touches = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(touch) = touches.get_mut(key) {
+            touch.under_way = false;
+        }
+    }
 }
 
 fn unavailable(error: StoreError) -> DeskError {
@@ -118,11 +170,7 @@ impl Office {
 
     async fn open_case(&self, id: IncidentId) -> Result<Case, DeskError> {
         let mut dossier = self.store.dossier(&id).await.map_err(unavailable)?.ok_or(DeskError::NotFound)?;
-        for sample in &mut dossier.samples {
-            for text in [&mut sample.text, &mut sample.by] {
-                *text = Untrusted::new(&self.privacy.apply(text.clean()), 512);
-            }
-        }
+        redact(&mut dossier, self.privacy);
         let rows = self.store.rows(std::slice::from_ref(&id)).await.map_err(unavailable)?;
         let mut deliveries = self.store.deliveries(&id).await.map_err(unavailable)?;
         deliveries.drain(..deliveries.len().saturating_sub(DELIVERIES_SHOWN));
@@ -180,6 +228,11 @@ impl Office {
             changed: at,
         };
         let stored = self.store.add_decision(&decision).await.map_err(unavailable)?;
+        // A decision that lasts longer may have been active already: that one was answered.
+        if (stored.created, &stored.origin) == (decision.created, &decision.origin) {
+            let labels = [stored.key.action.name(), stored.key.mode.name(), "manual"];
+            self.metrics.decisions.with_label_values(&labels).inc();
+        }
         self.board.put(stored.clone(), now());
         Ok(stored)
     }
@@ -207,11 +260,13 @@ impl Office {
 
     fn facts_of_sources(&self) -> Vec<SourceFacts> {
         let seen = self.seen.0.read().unwrap_or_else(PoisonError::into_inner);
+        let mut told = BTreeSet::new();
         let facts = |(source, tide): (Source, beaconfire_pipeline::Tide)| {
             let topic = self.names.name(source.topic);
             let (mut formats, mut rejected, mut late) = (Vec::new(), Vec::new(), 0);
-            for (of, what, n) in seen.tally.counts().filter(|(of, ..)| *of == source.topic) {
-                debug_assert_eq!(of, source.topic);
+            // Counted by topic: told once, so that sums over partitions are right.
+            let first = told.insert(source.topic);
+            for (_, what, n) in seen.tally.counts().filter(|(of, ..)| first && *of == source.topic) {
                 match what {
                     Counted::Decoded(format) => formats.push((format.name().to_owned(), n)),
                     Counted::Rejected(reason) => rejected.push((reason.name().to_owned(), n)),
@@ -232,6 +287,7 @@ impl Office {
                 late,
                 watermark: (tide.watermark > beaconfire_model::EventTime::MIN).then_some(tide.watermark),
                 lateness: self.latenesses.get(entry).copied().unwrap_or_default(),
+                disorder: Duration::from_millis(tide.disorder_millis),
                 lag_records: self.ingest.lag(&topic, source.partition),
             }
         };
@@ -274,9 +330,32 @@ impl Office {
             store_up: self.health.outage().is_none(),
             receivers,
             config_loaded: self.started,
-            inexact_rules: Vec::new(),
+            inexact_rules: self.inexact_rules().await,
             throttle_mode: self.throttle_mode,
         }
+    }
+
+    /// Rules whose counts may be spread over processes; `None` where the store does not answer, or we hold no
+    /// partition and so cannot tell others' from ours.
+    async fn inexact_rules(&self) -> Option<Vec<(String, String)>> {
+        let held: BTreeSet<(String, i32)> = self
+            .tides
+            .snapshot()
+            .into_keys()
+            .map(|source| (self.names.name(source.topic).to_string(), source.partition))
+            .collect();
+        let progress = self.store.progress().await.ok().filter(|_| !held.is_empty())?;
+        let elsewhere = progress.iter().any(|row| !held.contains(&(row.topic.clone(), row.partition)));
+        let why = |counts: &Counts| {
+            let why = if counts.by_address {
+                "other processes read, or lately read, partitions of the same topics: exact only where records are \
+                 keyed by the client's prefix"
+            } else {
+                "other processes read, or lately read, partitions of the same topics, and each counts its own"
+            };
+            (counts.rule.to_string(), why.to_owned())
+        };
+        Some(if elsewhere { self.rules.iter().map(why).collect() } else { Vec::new() })
     }
 
     async fn readiness(&self) -> Result<(), String> {
@@ -289,19 +368,33 @@ impl Office {
         self.store.healthy().await.map_err(|error| error.to_string())
     }
 
-    async fn touch(&self, pull: &Pull) -> Result<(), DeskError> {
-        let due = {
-            let mut touched = self.touched.lock().unwrap_or_else(PoisonError::into_inner);
-            let due = touched.get(&pull.key).is_none_or(|last| pull.at.since(*last) >= TOUCH_EVERY);
-            if due {
-                touched.insert(pull.key.clone(), pull.at);
-            }
-            due
-        };
-        if !due {
-            return Ok(());
+    fn touch(&self, pull: Pull) {
+        if !self.touches.begin(&pull.key, pull.at) {
+            return;
         }
-        self.store.key_touch(&pull.key, pull.at).await.map_err(unavailable)
+        let (store, touches) = (self.store.clone(), self.touches.clone());
+        tokio::spawn(async move {
+            if let Err(error) = store.key_touch(&pull.key, pull.at).await {
+                // Bookkeeping: the next one tries again.
+                tracing::warn!(%error, bouncer = &*pull.key, "a bouncer's pull could not be written down");
+            }
+            touches.done(&pull.key);
+        });
+    }
+}
+
+/// Applies `privacy.query` to what records say; notes are people's own words and stay as they were written.
+fn redact(dossier: &mut Dossier, privacy: Privacy) {
+    for sample in &mut dossier.samples {
+        sample.text = Untrusted::new(&privacy.apply(sample.text.clean()), 512);
+        sample.by = Untrusted::new(&privacy.apply(sample.by.clean()), 256);
+    }
+    redact_lines(&mut dossier.timeline, privacy);
+}
+
+fn redact_lines(timeline: &mut [TimelineEntry], privacy: Privacy) {
+    for line in timeline.iter_mut().filter(|line| line.what != "noted") {
+        line.text = privacy.apply(&line.text).into_owned();
     }
 }
 
@@ -361,7 +454,8 @@ impl Desk for Office {
     }
 
     fn bouncer_pulled(&self, pull: Pull) -> Answer<'_, ()> {
-        Box::pin(async move { self.touch(&pull).await })
+        self.touch(pull);
+        Box::pin(std::future::ready(Ok(())))
     }
 
     fn sources(&self) -> Answer<'_, Vec<SourceFacts>> {
@@ -382,5 +476,150 @@ impl Desk for Office {
 
     fn registry(&self) -> &Registry {
         &self.registry
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use beaconfire_model::EntryId;
+    use beaconfire_pipeline::Tide;
+    use beaconfire_store::{Progress, StoreKnobs, Write};
+    use beaconfire_throttle::Action;
+
+    use super::*;
+
+    /// An office over a store of its own.
+    async fn office(directory: &std::path::Path) -> Office {
+        let url = format!("sqlite:{}/store.db", directory.display());
+        let store = Store::open(&StoreKnobs { url, retention: Duration::from_secs(86_400) }).await.unwrap();
+        let registry = Registry::new();
+        let counts = |rule: &str, by_address| Counts { rule: rule.into(), by_address };
+        Office {
+            store,
+            orders: mpsc::channel(1).0,
+            board: Arc::default(),
+            guard: Guard::default(),
+            throttle_mode: Mode::DryRun,
+            context: Context { entries: vec!["edge".into()], ..Context::default() },
+            conditions: BTreeMap::new(),
+            tides: Arc::default(),
+            latenesses: vec![Duration::from_secs(30)],
+            seen: Seen::default(),
+            names: Names::default(),
+            ingest: beaconfire_ingest::Metrics::register(&registry).unwrap(),
+            workers: 1,
+            health: Health::default(),
+            privacy: Privacy::Redact,
+            started: now(),
+            metrics: Metrics::register(&registry).unwrap(),
+            registry,
+            rules: vec![counts("requests-per-client", true), counts("server-errors", false)],
+            touches: Touches::default(),
+        }
+    }
+
+    /// The office reads so many partitions of the topic `edge`.
+    fn holding(office: &Office, partitions: i32) {
+        for partition in 0..partitions {
+            let source = Source { entry: EntryId(0), topic: office.names.topic("edge").unwrap(), partition };
+            let at = beaconfire_model::EventTime::from_millis(1_000);
+            let tide = Tide {
+                watermark: at,
+                clearance: at,
+                caught_up: true,
+                stalled: false,
+                moved: now(),
+                disorder_millis: 512,
+            };
+            office.tides.set(source, tide);
+        }
+    }
+
+    #[tokio::test]
+    async fn decisions_by_hand_are_counted_and_what_is_taken_back_is_allowed() {
+        let directory = tempfile::tempdir().unwrap();
+        let office = office(directory.path()).await;
+        let network = "203.0.113.7/32".parse().unwrap();
+        let wanted = |seconds| NewDecision {
+            network,
+            action: Action::Ban,
+            mode: Some(Mode::Enforce),
+            duration: Duration::from_secs(seconds),
+            reason: String::new(),
+        };
+        office.decide(Actor("ann".into()), wanted(600)).await.unwrap();
+        // The longer one is answered, and none is made.
+        office.decide(Actor("ann".into()), wanted(60)).await.unwrap();
+        let counted = office.metrics.decisions.with_label_values(&["ban", "enforce", "manual"]).get();
+        assert_eq!(counted, 1);
+
+        let lifted = office.lift(Actor("ann".into()), Lift::Network(network), true).await.unwrap();
+        assert_eq!(lifted.len(), 1);
+        let allows = office.store.allows(now()).await.unwrap();
+        let hour = now().plus(Duration::from_secs(3_601));
+        assert_eq!((allows.covers(network, now()), allows.covers(network, hour)), (true, false));
+        assert_eq!(office.board.changes(Wall::from_millis(0), now()).deleted.len(), 1);
+    }
+
+    #[tokio::test]
+    async fn what_a_topic_brought_is_told_once_however_many_partitions_it_has() {
+        let directory = tempfile::tempdir().unwrap();
+        let office = office(directory.path()).await;
+        holding(&office, 3);
+        let mut tally = Tally::default();
+        for _ in 0..7 {
+            tally.count(office.names.topic("edge").unwrap(), Counted::Late);
+        }
+        office.seen.add(&tally, now());
+        let facts = office.facts_of_sources();
+        assert_eq!((facts.len(), facts.iter().map(|facts| facts.late).sum::<u64>()), (3, 7));
+        assert!(facts.iter().all(|facts| facts.disorder == Duration::from_millis(512)));
+    }
+
+    #[tokio::test]
+    async fn exactness_is_claimed_only_where_it_is_known() {
+        let directory = tempfile::tempdir().unwrap();
+        let office = office(directory.path()).await;
+        assert_eq!(office.inexact_rules().await, None, "nothing is assigned yet");
+        holding(&office, 2);
+        let of = |partition| Progress {
+            entry: "edge".into(),
+            topic: "edge".into(),
+            partition,
+            epoch: 1,
+            clearance: None,
+            next: beaconfire_model::Offset(1),
+        };
+        for (partition, inexact) in [(1, 0), (2, 2)] {
+            office.store.save(Write { progress: &[of(partition)], ..Write::default() }).await.unwrap();
+            assert_eq!(office.inexact_rules().await.unwrap().len(), inexact, "partition {partition}");
+        }
+    }
+
+    #[test]
+    fn a_key_is_touched_once_a_minute_and_by_one_write_at_a_time() {
+        let touches = Touches::default();
+        let (key, other): (Arc<str>, Arc<str>) = ("edge".into(), "other".into());
+        let at = |second: i64| Wall::from_millis(second * 1_000);
+        assert!(touches.begin(&key, at(0)) && touches.begin(&other, at(0)));
+        assert!(!touches.begin(&key, at(90)), "the write of second 0 is still under way");
+        touches.done(&key);
+        assert!(!touches.begin(&key, at(59)));
+        assert!(touches.begin(&key, at(60)));
+    }
+
+    #[test]
+    fn what_records_say_is_redacted_and_notes_are_not() {
+        let line = |what: &str| TimelineEntry {
+            at: now(),
+            event_at: None,
+            actor: "ann".into(),
+            what: what.into(),
+            text: "GET /a?token=x".into(),
+        };
+        let mut timeline = vec![line("opened"), line("noted")];
+        redact_lines(&mut timeline, Privacy::Redact);
+        let texts: Vec<_> = timeline.iter().map(|line| line.text.as_str()).collect();
+        assert_eq!(texts, ["GET /a?…", "GET /a?token=x"]);
     }
 }

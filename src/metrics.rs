@@ -1,5 +1,7 @@
 //! Every metric of the process, by the names of the README's table. Pure crates return counts; this file feeds them
 //! in. Labels are bounded: topics, rules and receivers come from the configuration, never from a record.
+//!
+//! Not in this version: `throttle_breaker_open`. There is no breaker yet, and a 0 would say that it is closed.
 
 use std::collections::BTreeMap;
 
