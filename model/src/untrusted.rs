@@ -19,15 +19,21 @@ impl Untrusted {
     /// Cleans `text` and cuts it to at most `max` bytes (512 serves most), saying so when it does.
     pub fn new(text: &str, max: usize) -> Self {
         let mut clean = String::with_capacity(text.len().min(max));
-        for (at, c) in text.char_indices() {
-            if clean.len() + 12 > max && text.len() - at > 12 {
-                let _ = write!(clean, "…");
-                break;
-            }
+        // The longest beginning that leaves room to say that it was cut.
+        let mut kept = 0;
+        for c in text.chars() {
             if is_harmful(c) {
                 let _ = write!(clean, "\\u{{{:x}}}", c as u32);
             } else {
                 clean.push(c);
+            }
+            if clean.len() > max {
+                clean.truncate(kept);
+                clean.push('…');
+                break;
+            }
+            if clean.len() + '…'.len_utf8() <= max {
+                kept = clean.len();
             }
         }
         Self(clean.into())
@@ -84,7 +90,8 @@ mod tests {
         #[test]
         fn never_longer_than_asked_nor_harmful(text in ".{0,300}", max in 16usize..200) {
             let clean = Untrusted::new(&text, max);
-            prop_assert!(clean.clean().len() <= max + 12);
+            prop_assert!(clean.clean().len() <= max);
+            prop_assert_eq!(&Untrusted::new(clean.clean(), max), &clean, "cleaned again");
             prop_assert!(!clean.clean().chars().any(is_harmful));
             prop_assert!(!clean.for_slack().contains(['<', '>', '`']));
         }
