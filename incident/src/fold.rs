@@ -46,7 +46,8 @@ pub struct Folded {
 /// `signals`: hold on to them, and fold them again later, at last with [`EventTime::MAX`].
 ///
 /// - A fact of an open episode joins it; worse severity and new rules tell everybody again, and take back an
-///   acknowledgement.
+///   acknowledgement. What one that is older than `max_age` brings is recorded, and told by the first fresh fact that
+///   says the same.
 /// - A fact that ends at or before a resolved episode's `holds_until` raises its numbers and tells nobody. One that
 ///   goes further takes the newest episode up again ([`Transition::Reopened`]), unless it is older than `max_age`.
 /// - A fact beyond the newest episode's `gap` begins the next one, and resolves the one before it where clearance
