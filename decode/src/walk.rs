@@ -133,9 +133,7 @@ impl<'w, N: Notes, F: FnMut(Decoded<'_>)> Walk<'w, N, F> {
         if let Some(part) = cri::strip(line) {
             return self.cri(part, around);
         }
-        if matches!(self.knobs.format, Format::Auto | Format::Combined) && self.combined(line, around) {
-            return;
-        }
+        // Before the access log: that one would take the header's words for its vhost and client.
         if let Some(message) = syslog::strip(line) {
             let Some(inner) = self.deeper(around) else { return };
             let time = self.clock.text(message.time).or(inner.time);
@@ -144,6 +142,9 @@ impl<'w, N: Notes, F: FnMut(Decoded<'_>)> Walk<'w, N, F> {
             });
             let node = if inner.node.is_empty() { message.host } else { inner.node };
             return self.text(message.text, &Around { time, node, ..inner });
+        }
+        if matches!(self.knobs.format, Format::Auto | Format::Combined) && self.combined(line, around) {
+            return;
         }
         if requests::combined::resembles(line) {
             self.fault(|| "it begins like an access log and goes wrong".to_owned());

@@ -90,6 +90,42 @@ fn envelopes_come_off() {
     );
 }
 
+/// A header's words must not pass for the line's vhost and client: the request would have no client and count for none.
+#[test]
+fn an_access_log_behind_syslog_keeps_its_client() {
+    let old = ["Jan  2 03:04:05", "Jan 2 03:04:05", "Jan 12 03:04:05"];
+    let iso = ["2026-01-02T03:04:05.123456+00:00", "2026-01-02T03:04:05Z"];
+    let from = ["edge nginx: ", "edge nginx[7]: ", "10.0.0.5 nginx: ", "nginx: ", "edge ", ""];
+    for priority in ["", "<190>"] {
+        for time in old.iter().chain(&iso) {
+            for from in from {
+                check(&format!("{priority}{time} {from}{LINE}"), &[READ]);
+            }
+        }
+    }
+    for header in [
+        "<190>1 2026-01-02T03:04:05.1Z edge nginx 7 - -",
+        "<190>1 2026-01-02T03:04:05Z - nginx - - -",
+        r#"<190>1 - 10.0.0.5 nginx 7 access [origin ip="198.51.100.1"]"#,
+    ] {
+        check(&format!("{header} {LINE}"), &[READ]);
+    }
+    check(&format!("<190>Jan  2 03:04:05 edge nginx: shop.example.com {LINE}"), &[READ]);
+    check(
+        &format!("Jan  2 03:04:05 edge {}", LINE.replace("203.0.113.7", "2001:db8::")),
+        &[&READ.replace("203.0.113.7", "2001:db8::/64")],
+    );
+}
+
+#[test]
+fn what_stands_before_the_client_is_no_client() {
+    rejects(format!("Okt 25 14:49:33 edge nginx: {LINE}").as_bytes(), Reject::Syntax);
+    rejects(format!("<190>1 broken {LINE}").as_bytes(), Reject::Syntax);
+    // Apache may look up names, and a sender may leave out the Host header.
+    check(&LINE.replace("203.0.113.7", "host.example.net"), &[&READ.replace("203.0.113.7", "-")]);
+    check(&format!("- {LINE}"), &[READ]);
+}
+
 #[test]
 fn json_formats() {
     check(

@@ -12,7 +12,7 @@ pub(crate) struct Syslog<'b> {
     pub(crate) text: &'b str,
 }
 
-/// Takes the header off; `None` where there is none.
+/// Takes the header off; `None` where there is none, which a line's first five bytes nearly always tell.
 pub(crate) fn strip(line: &str) -> Option<Syslog<'_>> {
     let rest = match line.strip_prefix('<') {
         Some(rest) => {
@@ -38,25 +38,37 @@ pub(crate) fn strip(line: &str) -> Option<Syslog<'_>> {
     None
 }
 
-/// What stands behind `Oct  5 14:49:33 `.
+/// What stands behind `Oct  5 14:49:33 `; some pad the day with nothing.
 fn behind_old_time(text: &str) -> Option<&str> {
-    let [m, n, o, b' ', d, e, b' ', h, i, b':', u, v, b':', s, t, b' ', ..] = *text.as_bytes() else {
-        return None;
+    let (day, clock, rest) = match *text.as_bytes() {
+        [_, _, _, b' ', d, e, b' ', h, i, b':', u, v, b':', s, t, b' ', ..] => {
+            ([if d == b' ' { b'0' } else { d }, e], [h, i, u, v, s, t], 16)
+        }
+        [_, _, _, b' ', e, b' ', h, i, b':', u, v, b':', s, t, b' ', ..] => {
+            ([b'0', e], [h, i, u, v, s, t], 15)
+        }
+        _ => return None,
     };
     let months = b"JanFebMarAprMayJunJulAugSepOctNovDec";
-    let known = months.chunks_exact(3).any(|month| month == [m, n, o]);
-    let digits = [h, i, u, v, s, t, e].iter().all(u8::is_ascii_digit) && (d == b' ' || d.is_ascii_digit());
-    (known && digits).then(|| &text[16..])
+    let known = months.chunks_exact(3).any(|month| text.as_bytes().starts_with(month));
+    let digits = day.iter().chain(&clock).all(u8::is_ascii_digit);
+    (known && digits).then(|| &text[rest..])
 }
 
-/// `edge nginx[7]: text`; the host may be left out.
+/// `edge nginx[7]: text`; the host or the tag or both may be left out.
 fn tagged<'b>(time: &'b str, text: &'b str) -> Syslog<'b> {
+    // An IPv6 address may end in two colons.
+    let is_tag = |word: &str| word.ends_with(':') && !word.ends_with("::");
     let (first, rest) = text.split_once(' ').unwrap_or((text, ""));
-    if first.ends_with(':') {
+    if is_tag(first) {
         return Syslog { time, host: "", text: rest };
     }
+    // `203.0.113.7 - - […`: an access log's line with nothing before it. Its client is no host.
+    if rest.starts_with("- ") {
+        return Syslog { time, host: "", text };
+    }
     match rest.split_once(' ') {
-        Some((tag, message)) if tag.ends_with(':') => Syslog { time, host: first, text: message },
+        Some((tag, message)) if is_tag(tag) => Syslog { time, host: first, text: message },
         _ => Syslog { time, host: first, text: rest },
     }
 }
@@ -100,8 +112,14 @@ mod tests {
         for (line, meant) in [
             ("<190>Oct 25 14:49:33 edge nginx: a b", Some(("", "edge", "a b"))),
             ("<190>Oct  5 14:49:33 nginx: a b", Some(("", "", "a b"))),
+            ("<190>Oct 5 14:49:33 edge nginx: a b", Some(("", "edge", "a b"))),
+            ("Oct 5 14:49:33 edge: a", Some(("", "", "a"))),
             ("Jul 30 09:03:52 edge haproxy[32450]: a b", Some(("", "edge", "a b"))),
             ("Jul 30 09:03:52 edge a b", Some(("", "edge", "a b"))),
+            ("Jul 30 09:03:52 203.0.113.7 - - [x]", Some(("", "", "203.0.113.7 - - [x]"))),
+            ("Jul 30 09:03:52 edge 203.0.113.7 - - [x]", Some(("", "edge", "203.0.113.7 - - [x]"))),
+            ("Jul 30 09:03:52 2001:db8:: - - [x]", Some(("", "", "2001:db8:: - - [x]"))),
+            ("Jul 30 09:03:52 edge 2001:db8:: - - [x]", Some(("", "edge", "2001:db8:: - - [x]"))),
             (
                 "<13>2026-01-02T03:04:05.1+00:00 edge nginx: a",
                 Some(("2026-01-02T03:04:05.1+00:00", "edge", "a")),
@@ -117,6 +135,8 @@ mod tests {
             ("<1900>Oct 25 14:49:33 edge nginx: a", None),
             ("<190>", None),
             ("Okt 25 14:49:33 edge nginx: a", None),
+            ("Oct 2a 14:49:33 edge nginx: a", None),
+            ("Oct 25  4:49:33 edge nginx: a", None),
             ("203.0.113.7 - - [x]", None),
             ("", None),
         ] {

@@ -88,6 +88,7 @@ fn find_time(bytes: &[u8], clock: &mut Clock) -> Option<(usize, usize, EventTime
 ///
 /// A sender may choose the vhost, where the server logs the Host header, and could write an address into it. So where
 /// the first two fields are both addresses, the second is the client: ident, which would stand there else, is `-`.
+/// Where neither says that it is a client's place, something else stands before the line, and its client is not known.
 fn who(head: &str) -> Option<(&str, &str)> {
     let (first, rest) = head.split_at(memchr(b' ', head.as_bytes())?);
     let rest = &rest[1..];
@@ -95,7 +96,10 @@ fn who(head: &str) -> Option<(&str, &str)> {
     if first.is_empty() || second.is_empty() {
         return None;
     }
-    Some(if is_address(second) { (first, second) } else { ("", first) })
+    if is_address(second) {
+        return Some((first, second));
+    }
+    (second == "-" || first == "-" || is_address(first)).then_some(("", first))
 }
 
 fn is_address(text: &str) -> bool {
