@@ -20,6 +20,11 @@ const COATS_MAX: u8 = 8;
 /// Records in one value at most.
 const RECORDS_MAX: u32 = 10_000;
 
+/// What may stand around text without being part of it.
+fn blank(c: char) -> bool {
+    c.is_ascii_whitespace() || c == '\0'
+}
+
 /// What the coats so far say of what is inside.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Around<'a> {
@@ -92,18 +97,18 @@ impl<'w, N: Notes, F: FnMut(Decoded<'_>)> Walk<'w, N, F> {
 
     /// Reads text: JSON, a line, or several lines.
     pub(crate) fn text(&mut self, text: &str, around: &Around<'_>) {
-        let text =
-            text.trim_start_matches('\u{feff}').trim_matches(|c: char| c.is_ascii_whitespace() || c == '\0');
-        match text.as_bytes() {
+        let text = text.trim_start_matches('\u{feff}').trim_start_matches(blank);
+        let bare = text.trim_end_matches(blank);
+        match bare.as_bytes() {
             [] => self.refuse(Reject::Empty),
-            [b'{' | b'[', ..] if !text.starts_with("[20") => self.json(text, around),
-            _ if memchr::memchr(b'\n', text.as_bytes()).is_some() => {
+            [b'{' | b'[', ..] if !bare.starts_with("[20") => self.json(bare, around),
+            _ if memchr::memchr(b'\n', bare.as_bytes()).is_some() => {
                 for line in text.lines() {
                     if !self.room() {
                         return;
                     }
-                    if !line.trim_ascii().is_empty() {
-                        self.line(line.trim_ascii_end(), around);
+                    if !line.trim_matches(blank).is_empty() {
+                        self.line(line, around);
                     }
                 }
             }
@@ -130,9 +135,12 @@ impl<'w, N: Notes, F: FnMut(Decoded<'_>)> Walk<'w, N, F> {
     }
 
     fn line(&mut self, line: &str, around: &Around<'_>) {
+        // Blanks at the end stay until it is clear that the line does not go on: a part may have been cut behind one.
+        let line = line.trim_end_matches(['\r', '\n', '\0']);
         if let Some(part) = cri::strip(line) {
             return self.cri(part, around);
         }
+        let line = line.trim_end_matches(blank);
         // Before the access log: that one would take the header's words for its vhost and client.
         if let Some(message) = syslog::strip(line) {
             let Some(inner) = self.deeper(around) else { return };

@@ -171,6 +171,30 @@ fn a_line_in_parts_holds_back_its_offset() {
     assert_eq!(decoder.pending(source()), None);
 }
 
+/// Runtimes cut at 16 KiB, so whoever chooses the length of their URL chooses where.
+#[test]
+fn a_line_in_parts_may_be_cut_anywhere() {
+    for at in 1..LINE.len() {
+        let (head, tail) = LINE.split_at(at);
+        let (head, tail) = (
+            format!("2026-01-02T03:04:05Z stdout P {head}"),
+            format!("2026-01-02T03:04:05Z stdout F {tail}"),
+        );
+        let inner = |line: &str| serde_json::json!({"log": format!("{line}\n")}).to_string();
+        for [head, tail] in [
+            [head.clone(), tail.clone()],
+            [format!("{head}\r\n"), format!("{tail}\n\0")],
+            [inner(&head), inner(&tail)],
+            [String::new(), format!("{head}\n{tail}\n \n")],
+        ] {
+            let mut decoder = Decoder::new(DecodeKnobs::default());
+            let first = decode(&mut decoder, 7, head.as_bytes());
+            assert_eq!(first.0.len(), 0, "{head}");
+            assert_eq!(decode(&mut decoder, 8, tail.as_bytes()), (vec![READ.to_owned()], Ok(())), "{head:?}");
+        }
+    }
+}
+
 #[test]
 fn what_is_not_understood_says_why() {
     rejects(b"", Reject::Empty);
