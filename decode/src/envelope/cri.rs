@@ -7,8 +7,11 @@ use beaconfire_model::{EventTime, Offset, Source};
 
 /// Bytes of one line in parts at most.
 const LINE_BYTES_MAX: usize = 64 << 10;
-/// Lines in parts at most, over all sources of a decoder.
+/// Lines of one source in parts at most: by source, so that a record is not read otherwise for its neighbours.
 const LINES_MAX: usize = 64;
+/// Bytes of all of them at most: as much as sixteen sources can hold at their worst. Only a decoder that is at this
+/// bound reads a source otherwise for its neighbours, and what that costs is rejected and counted.
+const BYTES_MAX: usize = 64 << 20;
 /// Once its source is so many offsets further, a line's end will not come: what is there is read as the whole. Without
 /// this a container that died in mid-line would hold back commits for ever.
 const OFFSETS_MAX: i64 = 10_000;
@@ -54,9 +57,16 @@ pub(crate) fn strip(line: &str) -> Option<Cri<'_>> {
     Some(Cri { time, stream, partial, text })
 }
 
-/// Lines of which only parts have come, by source, output and, where an envelope tells it, pod.
+/// Lines of which only parts have come.
 #[derive(Debug, Default)]
-pub(crate) struct Held(BTreeMap<(Source, Stream, Box<str>), Line>);
+pub(crate) struct Held {
+    /// By source, output and, where an envelope tells it, pod.
+    lines: BTreeMap<Key, Line>,
+    /// What their keys and texts take.
+    bytes: usize,
+}
+
+type Key = (Source, Stream, Box<str>);
 
 /// What has come of a line.
 #[derive(Debug)]
@@ -74,13 +84,13 @@ pub(crate) struct Line {
 pub(crate) enum Full {
     /// The line is longer than 64 KiB. Said once; the rest of the line is passed over in silence.
     Line,
-    /// Too many lines are in parts.
+    /// Too many lines are in parts, or they are too long together.
     Table,
 }
 
 impl Held {
     pub(crate) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.lines.is_empty()
     }
 
     /// Keeps a part that is not the last.
@@ -92,16 +102,21 @@ impl Held {
         text: &str,
     ) -> Result<(), Full> {
         let key = (source, stream, Box::from(pod));
-        if !self.0.contains_key(&key) && self.0.len() >= LINES_MAX {
+        let is_full = self.bytes + pod.len() + text.len() > BYTES_MAX;
+        if let Some(line) = self.lines.get_mut(&key) {
+            let before = line.text.len();
+            let kept = if is_full { line.give_up(Full::Table) } else { line.append(text) };
+            self.bytes = self.bytes - before + line.text.len();
+            return kept;
+        }
+        if is_full || self.of(source).count() >= LINES_MAX {
             return Err(Full::Table);
         }
-        let line = self.0.entry(key).or_insert_with(|| Line {
-            first: at,
-            text: String::new(),
-            time,
-            overflown: false,
-        });
-        line.append(text)
+        let mut line = Line { first: at, text: String::new(), time, overflown: false };
+        let kept = line.append(text);
+        self.bytes += pod.len() + line.text.len();
+        self.lines.insert(key, line);
+        kept
     }
 
     /// The whole line, now that its last part has come; `None` where nothing came before it. A line that was too long
@@ -111,30 +126,41 @@ impl Held {
         (source, stream, pod): (Source, Stream, &str),
         text: &str,
     ) -> Option<Result<Line, Full>> {
-        if self.0.is_empty() {
+        if self.lines.is_empty() {
             return None;
         }
-        let mut line = self.0.remove(&(source, stream, Box::from(pod)))?;
+        let mut line = self.take(&(source, stream, Box::from(pod)))?;
         Some(line.append(text).map(|()| line))
     }
 
     /// A line whose end is not going to come, taken out; one at a time serves, as each record asks.
     pub(crate) fn overdue(&mut self, source: Source, now: Offset) -> Option<Line> {
         let key = self
-            .0
-            .iter()
-            .find(|((of, ..), line)| *of == source && now.0.saturating_sub(line.first.0) > OFFSETS_MAX)
+            .of(source)
+            .find(|(_, line)| now.0.saturating_sub(line.first.0) > OFFSETS_MAX)
             .map(|(key, _)| key.clone())?;
-        self.0.remove(&key).filter(|line| !line.overflown)
+        self.take(&key).filter(|line| !line.overflown)
     }
 
     /// The first offset that a line of this source began at.
     pub(crate) fn lowest(&self, source: Source) -> Option<Offset> {
-        self.0.iter().filter(|((of, ..), _)| *of == source).map(|(_, line)| line.first).min()
+        self.of(source).map(|(_, line)| line.first).min()
     }
 
     pub(crate) fn forget(&mut self, source: Source) {
-        self.0.retain(|(of, ..), _| *of != source);
+        self.lines.retain(|(of, ..), _| *of != source);
+        self.bytes = self.lines.iter().map(|((.., pod), line)| pod.len() + line.text.len()).sum();
+    }
+
+    fn of(&self, source: Source) -> impl Iterator<Item = (&Key, &Line)> {
+        let first = (source, Stream::Stdout, Box::default());
+        self.lines.range(first..).take_while(move |((of, ..), _)| *of == source)
+    }
+
+    fn take(&mut self, key: &Key) -> Option<Line> {
+        let line = self.lines.remove(key)?;
+        self.bytes -= key.2.len() + line.text.len();
+        Some(line)
     }
 }
 
@@ -145,21 +171,25 @@ impl Line {
     }
 
     fn append(&mut self, text: &str) -> Result<(), Full> {
-        if self.overflown {
-            return Ok(());
+        if !self.overflown && self.text.len() + text.len() > LINE_BYTES_MAX {
+            return self.give_up(Full::Line);
         }
-        if self.text.len() + text.len() > LINE_BYTES_MAX {
-            self.overflown = true;
-            self.text = String::new();
-            return Err(Full::Line);
+        if !self.overflown {
+            self.text.push_str(text);
         }
-        self.text.push_str(text);
         Ok(())
+    }
+
+    fn give_up(&mut self, why: Full) -> Result<(), Full> {
+        self.text = String::new();
+        if std::mem::replace(&mut self.overflown, true) { Ok(()) } else { Err(why) }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use beaconfire_model::{EntryId, TopicId};
+
     use super::*;
 
     #[test]
@@ -178,5 +208,47 @@ mod tests {
             let found = strip(line).map(|cri| (cri.stream, cri.partial, cri.text));
             assert_eq!(found, meant, "{line}");
         }
+    }
+    fn source(partition: u32) -> Source {
+        Source { entry: EntryId(0), topic: TopicId(0), partition: partition.try_into().unwrap() }
+    }
+
+    #[test]
+    fn what_one_source_holds_takes_no_room_from_another() {
+        let mut held = Held::default();
+        let mut keep = |of: u32, pod: usize| {
+            held.keep((source(of), Stream::Stdout, &pod.to_string()), Offset(7), None, "x")
+        };
+        for pod in 0..LINES_MAX {
+            assert_eq!(keep(1, pod), Ok(()));
+        }
+        assert_eq!(keep(1, LINES_MAX), Err(Full::Table));
+        assert_eq!(keep(1, 0), Ok(()), "a line that is there goes on");
+        assert_eq!((keep(0, 0), keep(2, 0)), (Ok(()), Ok(())));
+    }
+
+    #[test]
+    fn what_all_sources_hold_together_is_bounded() {
+        let mut held = Held::default();
+        let (part, tail) = ("x".repeat(LINE_BYTES_MAX - 4), "y".repeat(5));
+        let pods: Vec<String> = (10..10 + LINES_MAX).map(|pod| pod.to_string()).collect();
+        let mut refused = 0;
+        for of in 0..17 {
+            for pod in &pods {
+                let kept = held.keep((source(of), Stream::Stdout, pod), Offset(7), None, &part);
+                refused += usize::from(kept == Err(Full::Table));
+            }
+        }
+        assert_eq!(refused, LINES_MAX, "the seventeenth source's");
+        assert!(held.bytes <= BYTES_MAX, "{}", held.bytes);
+        let line = (source(3), Stream::Stdout, pods[0].as_str());
+        assert_eq!(held.keep(line, Offset(8), None, &tail), Err(Full::Line));
+        assert_eq!(held.keep(line, Offset(9), None, &tail), Ok(()), "said once");
+        assert!(held.finish(line, "").is_some_and(|line| line.is_ok_and(|line| line.was_refused())));
+        assert!(held.overdue(source(4), Offset(7 + OFFSETS_MAX + 1)).is_some());
+        for of in 0..17 {
+            held.forget(source(of));
+        }
+        assert_eq!((held.bytes, held.is_empty()), (0, true));
     }
 }
