@@ -136,8 +136,22 @@ fn of_request(request: &Request<'_>) -> Specimen {
     let mark = if query.is_empty() { "" } else { "?" };
     // What does not fit is not even copied.
     let short = |text: &'_ str| text[..text.floor_char_boundary(512)].to_owned();
-    let line = format!("{} {}{mark}{} {status}", short(method), short(path), short(query));
-    specimen(request.time, request.client, &line, user_agent)
+    let asked = format!("{} {}{mark}{}", short(method), short(path), short(query));
+    specimen(request.time, request.client, &format!("{} {status}", one_word(&asked)), user_agent)
+}
+
+/// The line with no blank in its query, as it should have been sent: whoever cuts queries out must see where one ends.
+fn one_word(asked: &str) -> String {
+    let (before, query) = asked.split_at(asked.find('?').unwrap_or(asked.len()));
+    let mut line = before.to_owned();
+    for c in query.chars() {
+        if c.is_whitespace() {
+            c.encode_utf8(&mut [0; 4]).bytes().for_each(|byte| line.push_str(&format!("%{byte:02X}")));
+        } else {
+            line.push(c);
+        }
+    }
+    line
 }
 
 fn of_finding(event: &RuntimeEvent<'_>) -> Specimen {
@@ -148,4 +162,23 @@ fn of_finding(event: &RuntimeEvent<'_>) -> Specimen {
 
 fn specimen(time: EventTime, client: Option<Client>, text: &str, by: &str) -> Specimen {
     Specimen { time, client, text: Untrusted::new(text, 512), by: Untrusted::new(by, 256) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_query_with_blanks_is_one_word() {
+        for (asked, line) in [
+            ("GET /s?q=jane doe", "GET /s?q=jane%20doe"),
+            ("GET /s?q=jane\tdoe\u{a0}x", "GET /s?q=jane%09doe%C2%A0x"),
+            ("GET /a b?q=c", "GET /a b?q=c"),
+            // A request line without a method: its query stands in the method's place.
+            ("/s?q=jane doe x", "/s?q=jane%20doe%20x"),
+            ("GET /", "GET /"),
+        ] {
+            assert_eq!(one_word(asked), line);
+        }
+    }
 }
