@@ -12,7 +12,7 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 use beaconfire_api::{Desk, Server};
 use beaconfire_config::Config;
-use beaconfire_decode::Reject;
+use beaconfire_decode::{QUERY_KEYS, Reject};
 use beaconfire_detect::{Census, Plan, PlanSpec, Shard, ShardKnobs, Watch};
 use beaconfire_ingest::{DeadLetter, DeadLetters, KafkaKnobs, KafkaLog};
 use beaconfire_model::{Names, Record, Wall};
@@ -460,11 +460,9 @@ impl DeadLetterSink for Letters {
     fn reject(&mut self, record: &Record<'_>, reason: Reject) {
         let topic = self.names.name(record.source.topic);
         let cut = record.payload.map(|payload| &payload[..payload.len().min(DEAD_BYTES)]);
-        // Only what holds a question mark can hold a query string.
-        let redacted = cut.filter(|payload| self.privacy == Privacy::Redact && payload.contains(&b'?'));
-        let redacted = redacted.map(|payload| {
+        let redacted = cut.filter(|_| self.privacy == Privacy::Redact).map(|payload| {
             let text = String::from_utf8_lossy(payload);
-            self.privacy.apply(&text).into_owned().into_bytes()
+            self.privacy.apply_to_record(&text, &QUERY_KEYS).into_owned().into_bytes()
         });
         self.letters.send(DeadLetter {
             topic: &topic,
@@ -474,5 +472,36 @@ impl DeadLetterSink for Letters {
             error: reason.name(),
             payload: redacted.as_deref().or(cut),
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use beaconfire_model::{EntryId, Offset, Source};
+
+    use super::*;
+
+    fn dead(privacy: Privacy, payload: &str) -> String {
+        let registry = Registry::new();
+        let letters = DeadLetters::kept(beaconfire_ingest::Metrics::register(&registry).unwrap());
+        let mut sink = Letters { letters: letters.clone(), names: Names::default(), privacy };
+        let topic = sink.names.topic("edge").unwrap();
+        let source = Source { entry: EntryId(0), topic, partition: 0 };
+        let payload = Some(payload.as_bytes());
+        sink.reject(&Record { source, offset: Offset(5), stamped: None, payload }, Reject::Syntax);
+        let sample = letters.samples().remove(0);
+        String::from_utf8(sample.payload.unwrap()).unwrap()
+    }
+
+    #[test]
+    fn dead_letters_hold_no_query_whatever_the_format() {
+        for (payload, sent) in [
+            (r#"{"uri":"/s","args":"q=jane doe","status"#, r#"{"uri":"/s","args":"…","status"#),
+            (r#"{"kind":"request","query":"q=jane","#, r#"{"kind":"request","query":"…","#),
+            (r#"1 [x] "GET /s?q=jane doe HTTP/1.1" 2"#, r#"1 [x] "GET /s?… HTTP/1.1" 2"#),
+        ] {
+            assert_eq!(dead(Privacy::Redact, payload), sent);
+            assert_eq!(dead(Privacy::Keep, payload), payload);
+        }
     }
 }

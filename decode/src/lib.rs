@@ -32,3 +32,4 @@ pub use decoder::{DecodeKnobs, Decoded, Decoder};
 pub use explain::{ExplainedEvent, ExplainedField, Explanation, Layer, explain};
 pub use format::{Format, describe};
 pub use reject::Reject;
+pub use requests::QUERY_KEYS;

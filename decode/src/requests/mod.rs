@@ -34,6 +34,10 @@ pub(crate) mod slot {
     pub(crate) const COUNT: usize = 16;
 }
 
+/// The keys under which JSON records hold a query string apart from its path: what may not be shown must be found in
+/// records that nobody could read, too.
+pub const QUERY_KEYS: [&str; 4] = ["args", "query_string", "request_query", "query"];
+
 /// The values of a request's fields.
 pub(crate) type Fields<'t> = Picked<'t, { slot::COUNT }>;
 
@@ -191,6 +195,24 @@ fn duration(value: Option<f64>, unit_micros: f64) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Whoever teaches a format another key for queries is led to the list above.
+    #[test]
+    fn the_keys_of_queries_are_listed() {
+        let formats =
+            [include_str!("beaconfire.rs"), include_str!("envoy.rs"), include_str!("nginx_json.rs")];
+        let mut found: Vec<&str> = formats
+            .iter()
+            .flat_map(|source| source.lines())
+            .filter_map(|line| line.split_once("=>").filter(|(_, field)| field.contains("QUERY")))
+            .flat_map(|(keys, _)| keys.split('"').skip(1).step_by(2))
+            .collect();
+        found.sort_unstable();
+        found.dedup();
+        let mut listed = QUERY_KEYS;
+        listed.sort_unstable();
+        assert_eq!(found, listed);
+    }
 
     #[test]
     fn request_lines() {
