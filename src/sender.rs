@@ -181,7 +181,12 @@ impl Sender {
         let annotations = service.map_or(&nothing, |service| &service.annotations);
         let id = row.notification_id(sent);
         let message = Message {
-            matter: Matter::Incident(About { dossier: &dossier, decisions: &decisions, annotations }),
+            matter: Matter::Incident(About {
+                dossier: &dossier,
+                revision: sent.revision,
+                decisions: &decisions,
+                annotations,
+            }),
             action,
             notification_id: &id,
             handle: row.handle.as_ref(),

@@ -58,6 +58,9 @@ pub enum Matter<'a> {
 pub struct About<'a> {
     /// The incident and what hangs on it.
     pub dossier: &'a Dossier,
+    /// The revision that is told ([`Told::revision`](beaconfire_outbox::Told::revision)): by the time the dossier is
+    /// read, the incident may be further, and that will be another message.
+    pub revision: u32,
     /// Throttle decisions that answer it ([`DecisionJson::stored`]).
     pub decisions: &'a [DecisionJson],
     /// The service's annotations (`runbook_url`, `summary`, `description`).

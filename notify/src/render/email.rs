@@ -117,7 +117,7 @@ fn thread(message: &Message<'_>) -> String {
 /// What tells a later mail from the first one of its thread; nothing for the first one.
 fn reply(message: &Message<'_>) -> Option<String> {
     match message.matter {
-        Matter::Incident(about) => message.handle.map(|_| about.dossier.incident.revision.max(1).to_string()),
+        Matter::Incident(about) => message.handle.map(|_| about.revision.max(1).to_string()),
         Matter::Test => None,
         Matter::StoreDown { since, .. } => {
             (message.action == Action::Resolve).then(|| format!("{}-up", since.millis()))

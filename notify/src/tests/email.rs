@@ -8,7 +8,7 @@ use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 
 use super::fixture::Case;
-use crate::{Channel, EmailKnobs, Knobs};
+use crate::{Channel, EmailKnobs, Knobs, Matter};
 
 /// A relay: answers each verb with what `answers` has for it (the first match by prefix of the line), else with
 /// `250 ok`. An empty answer hangs.
@@ -194,3 +194,21 @@ async fn an_exchange_is_readable() {
     assert_eq!(steps[2].0, "RCPT TO:<oncall@example.com>");
     assert!(steps[2].1.contains("no such user"), "{}", steps[2].1);
 }
+/// Two mails with one id would be one mail to a mailbox.
+#[tokio::test]
+async fn a_mail_is_named_for_what_is_told_though_the_incident_is_further() {
+    let relay = Relay::start(&[]).await;
+    let mail = channel(&relay, &["oncall@example.com"], false);
+    let case = Case::open().resolved().told("<root@example.com>");
+    for (revision, action) in [(4, Action::Acknowledge), (5, Action::Resolve)] {
+        let mut message = case.message(action);
+        let Matter::Incident(about) = &mut message.matter else { unreachable!("a case is an incident") };
+        about.revision = revision;
+        assert_eq!(mail.send(&message).await.name(), "accepted");
+    }
+    let content = relay.content();
+    let ids: Vec<&str> = content.lines().filter_map(|line| line.strip_prefix("Message-ID: ")).collect();
+    let id = "<eu-1.0123456789abcdef0123456789abcdef.";
+    assert_eq!(ids, [format!("{id}4@example.com>"), format!("{id}5@example.com>")]);
+}
+

@@ -185,6 +185,7 @@ impl Case {
         Message {
             matter: Matter::Incident(About {
                 dossier: &self.dossier,
+                revision: self.dossier.incident.revision,
                 decisions: &self.decisions,
                 annotations: &self.annotations,
             }),
