@@ -86,7 +86,7 @@ async fn tell(
         let message =
             Message::store_down(house.site(), Action::Open, &id, outage.since, &current.said, now());
         match channel.send(&message).await {
-            Outcome::Accepted { remote } => return Some(remote),
+            Outcome::Accepted { remote, .. } => return Some(remote),
             outcome => {
                 tracing::warn!(receiver, outcome = outcome.name(), "cannot say that the store is down");
                 sleep(wait(&outcome)).await;

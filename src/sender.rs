@@ -288,22 +288,24 @@ impl Sender {
         let labels = [&*self.receiver, &*self.integration, outcome.name()];
         self.metrics.notifications.with_label_values(&labels).inc();
         let mut told = locked(&self.condition.0);
+        let mut against = said(outcome);
         if matches!(outcome, Outcome::Accepted { .. }) {
             let waited = at.since(row.waiting_since).as_secs_f64();
             self.metrics.notification_delay.with_label_values(&[row.lane.name()]).observe(waited);
-            told.last_error = None;
         } else {
-            let text = said(outcome).unwrap_or_else(|| outcome.name().to_owned());
+            against.get_or_insert_with(|| outcome.name().to_owned());
+        }
+        if let Some(said) = &against {
             tracing::warn!(
                 receiver = %self.receiver,
                 integration = %self.integration,
                 incident = %row.key.incident,
                 outcome = outcome.name(),
-                said = %text,
-                "a receiver did not accept a message"
+                %said,
+                "a receiver did not accept a message, or not for everybody"
             );
-            told.last_error = Some(text);
         }
+        told.last_error = against;
     }
 
     fn show_pause(&self, pace: &Mutex<Pace>) {
@@ -314,10 +316,11 @@ impl Sender {
     }
 }
 
-/// What the other side said, cleaned, where it did not accept.
+/// What the other side said, cleaned, where it did not accept, or not for everybody.
 fn said(outcome: &Outcome) -> Option<String> {
     let said: &str = match outcome {
         Outcome::Deferred { said, .. } | Outcome::Misconfigured { said } | Outcome::Rejected { said } => said,
+        Outcome::Accepted { said: Some(said), .. } => said,
         Outcome::Accepted { .. } | Outcome::Limited { .. } | Outcome::Gone => return None,
     };
     Some(beaconfire_model::Untrusted::new(said, 500).clean().to_owned())

@@ -1,11 +1,12 @@
 //! SMTP, on connections of our own keeping. lettre speaks the protocol; its pool is not used, because it takes back
 //! a connection whose conversation was cut off by a timeout, and the next mail would read the last one's answer.
 
+use std::collections::VecDeque;
 use std::fs;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use beaconfire_outbox::Outcome;
+use beaconfire_outbox::{Handle, Outcome};
 use lettre::Address;
 use lettre::message::Mailbox;
 use lettre::transport::smtp::authentication::{Credentials, DEFAULT_MECHANISMS};
@@ -18,12 +19,17 @@ use tokio::time::{Instant, timeout};
 use crate::exchange::{Scrub, Trace};
 use crate::http::{certificate_fault, ensure_crypto_provider, root_cause};
 use crate::knobs::EmailKnobs;
-use crate::message::Message;
+use crate::message::{Matter, Message};
 use crate::render;
 
 /// Connections that are kept open for the next mail, and for how long.
 const IDLE: usize = 4;
 const IDLE_FOR: Duration = Duration::from_secs(60);
+
+/// Mails that some recipients have and others may take later, at most, and for how long those are tried again:
+/// greylisting lasts minutes, a full mailbox days, and meanwhile nobody here hears of what comes next.
+const PARTLY: usize = 256;
+const PARTLY_FOR: Duration = Duration::from_secs(15 * 60);
 
 /// Mail.
 pub struct Email {
@@ -36,7 +42,24 @@ pub struct Email {
     tls: Tls,
     within: Duration,
     idle: Mutex<Vec<(Instant, AsyncSmtpConnection)>>,
+    partly: Mutex<VecDeque<Partly>>,
+    pub(crate) partly_for: Duration,
     scrub: Scrub,
+}
+
+/// A mail that some recipients have and others were refused for now. In memory alone: where this is forgotten, the mail
+/// goes to all again, with the same Message-ID.
+#[derive(Debug)]
+struct Partly {
+    root: Handle,
+    notification_id: String,
+    /// How far the incident was.
+    revision: Option<u32>,
+    since: Instant,
+    /// Who has it, by place among the recipients.
+    has: Vec<bool>,
+    /// What was said to the others.
+    said: Box<str>,
 }
 
 enum Tls {
@@ -101,6 +124,8 @@ impl Email {
             tls,
             within,
             idle: Mutex::new(Vec::new()),
+            partly: Mutex::default(),
+            partly_for: PARTLY_FOR,
             scrub: Scrub::new(knobs.login.iter().map(|(_, password)| password)),
         })
     }
@@ -113,13 +138,42 @@ impl Email {
         &self.scrub
     }
 
+    /// Sends a mail to all recipients. Some may be refused for now: while what is told stays the same, those are tried
+    /// again and the others left alone. What comes next goes to all at once, in the same thread.
     pub(crate) async fn send(&self, message: &Message<'_>, trace: &mut Trace<'_>) -> Outcome {
-        let mail = match render::email::mail(message, &self.from, &self.to) {
+        let root = render::email::root(message, &self.from);
+        let revision = match message.matter {
+            Matter::Incident(about) => Some(about.dossier.incident.revision),
+            Matter::Test | Matter::StoreDown { .. } => None,
+        };
+        let mut message = *message;
+        let mut partly = Partly {
+            root: root.clone(),
+            notification_id: message.notification_id.to_owned(),
+            revision,
+            since: Instant::now(),
+            has: vec![false; self.to.len()],
+            said: Box::default(),
+        };
+        let mut before = None;
+        match self.recall(&root) {
+            Some(earlier) if earlier.notification_id != message.notification_id => {
+                message.handle = Some(&root);
+                before = Some(earlier);
+            }
+            // Rather the news to all than old news to a few.
+            Some(earlier) if earlier.revision != revision => {
+                return Outcome::Accepted { remote: Some(root), said: Some(earlier.said) };
+            }
+            Some(earlier) => partly = earlier,
+            None => {}
+        }
+        let mail = match render::email::mail(&message, &self.from, &self.to) {
             Ok(mail) => mail,
             Err(said) => return Outcome::Rejected { said: self.scrub.said(&said) },
         };
-        let fault = match timeout(self.within, self.hand_over(&mail.bytes, trace)).await {
-            Ok(Ok(())) => return Outcome::Accepted { remote: Some(mail.root) },
+        let fault = match timeout(self.within, self.hand_over(&mail, &mut partly.has, trace)).await {
+            Ok(Ok(refused)) => return self.handed_over(partly, &refused),
             Ok(Err(fault)) => fault,
             Err(_) => {
                 let said = format!("no answer from {} within {} s", self.name(), self.within.as_secs_f64());
@@ -127,33 +181,69 @@ impl Email {
                 Fault { code: None, ours: false, said }
             }
         };
-        judge(&fault, self.scrub.said(&fault.said))
+        match judge(&fault, self.scrub.said(&fault.said)) {
+            // It is no dead letter: some have it.
+            Outcome::Rejected { said } if partly.is_had() => {
+                Outcome::Accepted { remote: Some(root), said: Some(said) }
+            }
+            outcome => {
+                // Also where nobody has this one: it is still no thread's first mail.
+                if let Some(kept) = if partly.is_had() { Some(partly) } else { before } {
+                    self.remember(kept);
+                }
+                outcome
+            }
+        }
     }
 
-    /// One mail over one connection. Whatever goes wrong, or takes too long, ends the connection with it.
-    async fn hand_over(&self, mail: &[u8], trace: &mut Trace<'_>) -> Result<(), Fault> {
+    /// What a mail came to that somebody has.
+    fn handed_over(&self, mut partly: Partly, refused: &[(&Address, Fault)]) -> Outcome {
+        let remote = Some(partly.root.clone());
+        if refused.is_empty() {
+            return Outcome::accepted(remote);
+        }
+        let refusals: Vec<String> =
+            refused.iter().map(|(to, fault)| format!("{to}: {}", fault.said)).collect();
+        let said = self.scrub.said(&format!("the others have it, but not {}", refusals.join("; ")));
+        let passes = refused.iter().any(|(_, fault)| matches!(fault.code, Some(400..=499)));
+        if !passes || partly.since.elapsed() >= self.partly_for {
+            return Outcome::Accepted { remote, said: Some(said) };
+        }
+        partly.said = said.clone();
+        self.remember(partly);
+        Outcome::Deferred { after: None, said }
+    }
+
+    /// One mail over one connection, to those who do not have it; returns whom it was refused for. Whatever goes wrong,
+    /// or takes too long, ends the connection with it.
+    async fn hand_over(
+        &self,
+        mail: &[u8],
+        has: &mut [bool],
+        trace: &mut Trace<'_>,
+    ) -> Result<Vec<(&Address, Fault)>, Fault> {
         let mut line = match self.idle().await {
             Some(line) => line,
             None => self.connect(trace).await?,
         };
         let from = Mail::new(Some(self.from.email.clone()), Vec::new());
         command(&mut line, from, trace).await.map_err(Fault::before_the_mail)?;
-        let mut refused = Vec::new();
-        for to in &self.to {
-            if let Err(fault) = command(&mut line, Rcpt::new(to.email.clone(), Vec::new()), trace).await {
-                // Without a code the connection is gone, and the other recipients with it.
-                fault.code.ok_or_else(|| fault.clone())?;
-                refused.push((&to.email, fault));
+        let (mut taken, mut refused) = (Vec::new(), Vec::new());
+        for (to, has) in self.to.iter().zip(has.iter_mut()).filter(|(_, has)| !**has) {
+            match command(&mut line, Rcpt::new(to.email.clone(), Vec::new()), trace).await {
+                Ok(()) => taken.push(has),
+                Err(fault) if fault.code.is_some() => refused.push((&to.email, fault)),
+                // The connection is gone, and the other recipients with it.
+                Err(fault) => return Err(fault),
             }
         }
-        if refused.len() == self.to.len() {
+        if taken.is_empty() {
+            if refused.len() < self.to.len() {
+                return Ok(refused);
+            }
             // Rather late than never: while one of them may take it, it is tried again.
             let (_, fault) = refused.into_iter().min_by_key(|(_, fault)| fault.code).ok_or_else(nobody)?;
             return Err(fault);
-        }
-        for (to, fault) in &refused {
-            let said = self.scrub.said(&fault.said);
-            tracing::warn!(recipient = %to, %said, "the relay refuses one of several recipients; the others get the mail");
         }
         command(&mut line, Data, trace).await?;
         let answer = line.message(mail).await;
@@ -161,8 +251,23 @@ impl Email {
         let shown = || String::from_utf8_lossy(mail).into_owned();
         trace.step(shown, || said.as_ref().map_or_else(|fault| fault.said.clone(), spoken));
         said?;
+        taken.into_iter().for_each(|has| *has = true);
         self.keep(line);
-        Ok(())
+        Ok(refused)
+    }
+
+    fn recall(&self, root: &Handle) -> Option<Partly> {
+        let mut partly = self.partly.lock().unwrap_or_else(PoisonError::into_inner);
+        let at = partly.iter().position(|held| held.root == *root)?;
+        partly.remove(at)
+    }
+
+    fn remember(&self, one: Partly) {
+        let mut partly = self.partly.lock().unwrap_or_else(PoisonError::into_inner);
+        if partly.len() >= PARTLY {
+            partly.pop_front();
+        }
+        partly.push_back(one);
     }
 
     async fn connect(&self, trace: &mut Trace<'_>) -> Result<AsyncSmtpConnection, Fault> {
@@ -219,6 +324,13 @@ impl Email {
         if idle.len() < IDLE {
             idle.push((Instant::now(), line));
         }
+    }
+}
+
+impl Partly {
+    /// Whether anybody has it.
+    fn is_had(&self) -> bool {
+        self.has.contains(&true)
     }
 }
 

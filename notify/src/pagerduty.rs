@@ -60,7 +60,7 @@ impl PagerDuty {
     fn judge(&self, reply: &Reply, key: String) -> Outcome {
         let said = || self.scrub.said(&reply.said());
         match reply.status {
-            200..=299 => Outcome::Accepted { remote: Some(Handle(key)) },
+            200..=299 => Outcome::accepted(Some(Handle(key))),
             429 => Outcome::Limited { after: Some(reply.retry_after.unwrap_or(PATIENCE)) },
             300..=399 | 401 | 403 | 404 | 405 | 407 => Outcome::Misconfigured { said: said() },
             408 | 425 | 500..=599 => Outcome::Deferred { after: reply.retry_after, said: said() },

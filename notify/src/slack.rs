@@ -97,7 +97,7 @@ impl Slack {
             said = self.call(&self.endpoint, body(None), trace).await;
         }
         match said {
-            Said::Done(_) => Outcome::Accepted { remote: None },
+            Said::Done(_) => Outcome::accepted(None),
             Said::Unfit(said) => Outcome::Rejected { said },
             Said::Other(outcome) => outcome,
         }
@@ -116,7 +116,7 @@ impl Slack {
             "event_payload": {"id": message.notification_id, "topic": &*message.topic()},
         });
         match self.method("chat.postMessage", body, trace).await {
-            Said::Done(answer) => Outcome::Accepted { remote: handle(&answer) },
+            Said::Done(answer) => Outcome::accepted(handle(&answer)),
             Said::Unfit(said) => Outcome::Rejected { said },
             Said::Other(outcome) => outcome,
         }
@@ -152,7 +152,7 @@ impl Slack {
                 Said::Other(outcome) => return outcome,
             }
         }
-        Outcome::Accepted { remote: None }
+        Outcome::accepted(None)
     }
 
     /// Calls a method; where Slack finds the blocks unfit, once more with the text alone.

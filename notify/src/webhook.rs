@@ -57,7 +57,7 @@ impl Webhook {
         let said = || self.scrub.said(&reply.said());
         match reply.status {
             // The id of the first message tells later ones that it was told.
-            200..=299 => Outcome::Accepted { remote: Some(Handle(id)) },
+            200..=299 => Outcome::accepted(Some(Handle(id))),
             429 => Outcome::Limited { after: reply.retry_after },
             // Nothing says it wants to be told elsewhere but a person.
             300..=399 | 401 | 403 | 404 | 405 | 407 => Outcome::Misconfigured { said: said() },

@@ -13,6 +13,8 @@ pub enum Outcome {
     Accepted {
         /// The remote message's handle, where the channel has one; `None` keeps the one we had.
         remote: Option<Handle>,
+        /// What people should know nevertheless, cleaned: one of several recipients was refused.
+        said: Option<Box<str>>,
     },
     /// Too many at once (429): the endpoint pauses, and no attempt is counted.
     Limited {
@@ -42,6 +44,11 @@ pub enum Outcome {
 }
 
 impl Outcome {
+    /// Accepted, with nothing to say against it.
+    pub const fn accepted(remote: Option<Handle>) -> Self {
+        Self::Accepted { remote, said: None }
+    }
+
     /// The name in metrics.
     pub const fn name(&self) -> &'static str {
         match self {

@@ -32,7 +32,8 @@ impl Default for RetryKnobs {
 /// The row after an attempt to tell it `sent`. The desired state may have moved meanwhile: it stays to be told.
 /// `jitter` is a random number in `[0, 1)`, told from outside.
 ///
-/// - Accepted: the receiver knows `sent`; the row is delivered, whatever it was meanwhile.
+/// - Accepted: the receiver knows `sent`; the row is delivered, whatever it was meanwhile. What was said against it
+///   nevertheless is kept.
 /// - Limited: no attempt; again when the receiver says so, or after a second.
 /// - Deferred: again after a random part of a wait that doubles from `base` to `cap`, and not before the receiver
 ///   says so; without end.
@@ -50,12 +51,12 @@ pub fn settle(
     now: Wall,
 ) -> Row {
     match outcome {
-        Outcome::Accepted { remote } => {
+        Outcome::Accepted { remote, said } => {
             row.told = Some(newer(row.told, sent));
             row.handle = remote.clone().or(row.handle);
             row.fate = Fate::Delivered;
             row.messages = row.messages.saturating_add(1);
-            row.last_error = None;
+            row.last_error = said.as_deref().map(clean);
             renew(&mut row, now);
         }
         Outcome::Limited { after } => {

@@ -107,7 +107,7 @@ pub struct DeliveryJson {
     pub action: String,
     /// accepted, limited, deferred, misconfigured, rejected or gone.
     pub outcome: String,
-    /// What the receiver said where it did not accept.
+    /// What the receiver said where it did not accept, or not for everybody.
     pub said: Option<String>,
 }
 

@@ -15,24 +15,20 @@ use crate::message::{Matter, Message, word};
 /// Most characters of a subject.
 const SUBJECT_MAX: usize = 180;
 
-/// A mail, ready to be sent.
-#[derive(Debug, Clone)]
-pub(crate) struct Mail {
-    /// The message as it goes over the wire.
-    pub(crate) bytes: Vec<u8>,
-    /// The Message-ID of the first mail about this matter.
-    pub(crate) root: Handle,
+/// The Message-ID of the first mail about this matter.
+pub(crate) fn root(message: &Message<'_>, from: &Mailbox) -> Handle {
+    match message.handle {
+        Some(handle) if is_message_id(&handle.0) => handle.clone(),
+        _ => Handle(id(message, &thread(message), &word_of_host(from.email.domain()))),
+    }
 }
 
-/// A mail from `from` to `to`. Should the full one not come together, a bare one does: a page is never lost to its
-/// looks.
-pub(crate) fn mail(message: &Message<'_>, from: &Mailbox, to: &[Mailbox]) -> Result<Mail, String> {
+/// A mail from `from` to `to`, as it goes over the wire. Should the full one not come together, a bare one does: a
+/// page is never lost to its looks.
+pub(crate) fn mail(message: &Message<'_>, from: &Mailbox, to: &[Mailbox]) -> Result<Vec<u8>, String> {
     let facts = Facts::of(message);
     let domain = word_of_host(from.email.domain());
-    let root = match message.handle {
-        Some(handle) if is_message_id(&handle.0) => handle.clone(),
-        _ => Handle(id(message, &thread(message), &domain)),
-    };
+    let root = root(message, from);
     let text = text(&facts);
     let parts = || {
         let plain = SinglePart::builder().header(ContentType::TEXT_PLAIN).body(text.clone());
@@ -50,7 +46,7 @@ pub(crate) fn mail(message: &Message<'_>, from: &Mailbox, to: &[Mailbox]) -> Res
             bare.header(ContentType::TEXT_PLAIN).body(text.clone()).map_err(|error| error.to_string())?
         }
     };
-    Ok(Mail { bytes: mail.formatted(), root })
+    Ok(mail.formatted())
 }
 
 fn headers(

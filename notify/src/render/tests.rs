@@ -16,7 +16,7 @@ use crate::{Message, Site};
 fn mailed(message: &Message<'_>) -> String {
     let from: Mailbox = "Beaconfire <beaconfire@example.com>".parse().unwrap();
     let to: Mailbox = "oncall@example.com".parse().unwrap();
-    String::from_utf8(email::mail(message, &from, &[to]).unwrap().bytes).unwrap()
+    String::from_utf8(email::mail(message, &from, &[to]).unwrap()).unwrap()
 }
 
 /// A mail with its random boundary named and its encodings undone.

@@ -11,7 +11,7 @@ use super::fixture::Case;
 use crate::{Channel, EmailKnobs, Knobs, Matter};
 
 /// A relay: answers each verb with what `answers` has for it (the first match by prefix of the line), else with
-/// `250 ok`. An empty answer hangs.
+/// `250 ok`. An empty answer hangs; of several behind semicolons each serves once and the last one on.
 struct Relay {
     address: String,
     lines: Arc<Mutex<Vec<String>>>,
@@ -39,6 +39,11 @@ impl Relay {
         self.lines.lock().unwrap().iter().filter(|line| !line.starts_with(' ')).map(verb).collect()
     }
 
+    /// How often it was told this line.
+    fn count(&self, told: &str) -> usize {
+        self.lines.lock().unwrap().iter().filter(|line| *line == told).count()
+    }
+
     /// The content of all mails.
     fn content(&self) -> String {
         let lines = self.lines.lock().unwrap();
@@ -48,8 +53,11 @@ impl Relay {
 
 async fn converse(stream: TcpStream, seen: &Mutex<Vec<String>>, answers: &[(&str, &str)]) -> Option<()> {
     let mut stream = BufReader::new(stream);
-    let find =
-        |line: &str| answers.iter().find(|(verb, _)| line.starts_with(verb)).map(|(_, answer)| *answer);
+    let find = |line: &str| {
+        let (verb, answer) = answers.iter().find(|(verb, _)| line.starts_with(verb))?;
+        let before = seen.lock().unwrap().iter().filter(|line| line.starts_with(verb)).count().max(1) - 1;
+        answer.split("; ").take(before + 1).last()
+    };
     reply(&mut stream, find("CONNECT").unwrap_or("220 relay")).await?;
     let mut data = false;
     loop {
@@ -129,8 +137,70 @@ async fn one_bad_recipient_takes_the_mail_from_nobody_else() {
     let relay = Relay::start(&[("RCPT TO:<gone@", "550 no such user")]).await;
     let case = Case::open();
     let both = channel(&relay, &["gone@example.com", "oncall@example.com"], false);
-    assert_eq!(both.send(&case.message(Action::Open)).await.name(), "accepted");
+    let outcome = both.send(&case.message(Action::Open)).await;
+    let (name, said) = outcome_said(&outcome);
+    assert_eq!((name, said.contains("gone@example.com: ")), ("accepted", true), "it is said: {said}");
     assert_eq!(relay.verbs(), ["CONNECT", "EHLO", "MAIL", "RCPT", "RCPT", "DATA", "."]);
+}
+
+/// An outcome's name, and what was said against it.
+fn outcome_said(outcome: &Outcome) -> (&str, &str) {
+    match outcome {
+        Outcome::Accepted { said, .. } => ("accepted", said.as_deref().unwrap_or_default()),
+        Outcome::Deferred { said, .. } => ("deferred", said),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn who_was_refused_for_now_is_tried_again_alone() {
+    let relay = Relay::start(&[("RCPT TO:<b@", "451 greylisted; 250 ok")]).await;
+    let mail = channel(&relay, &["a@example.com", "b@example.com"], false);
+    let case = Case::open();
+    let first = mail.send(&case.message(Action::Open)).await;
+    let (name, said) = outcome_said(&first);
+    assert_eq!(name, "deferred", "{said}");
+    assert!(said.contains("b@example.com: ") && said.contains("greylisted"), "{said}");
+    let again = mail.send(&case.message(Action::Open)).await;
+    assert_eq!(outcome_said(&again), ("accepted", ""));
+    assert_eq!(relay.count("RCPT TO:<a@example.com>"), 1, "who has it is left alone");
+    assert_eq!(relay.count("RCPT TO:<b@example.com>"), 2);
+}
+
+#[tokio::test]
+async fn news_for_all_do_not_wait_for_one_mailbox() {
+    let relay = Relay::start(&[("RCPT TO:<b@", "452 mailbox full")]).await;
+    let mail = channel(&relay, &["a@example.com", "b@example.com"], false);
+    let case = Case::open();
+    let mut escalated = case.message(Action::Open);
+    assert_eq!(mail.send(&escalated).await.name(), "deferred");
+
+    // It moved before the row was told: a second opening is a reply to the first.
+    escalated.notification_id = "n-2";
+    assert_eq!(mail.send(&escalated).await.name(), "deferred");
+    assert_eq!(relay.count("RCPT TO:<a@example.com>"), 2);
+    let root = "<eu-1.0123456789abcdef0123456789abcdef.0@example.com>";
+    assert!(relay.content().contains(&format!("In-Reply-To: {root}")));
+
+    // It is over: the opening is as good as told, and its resolve goes to both.
+    let over = Case::open().resolved();
+    let mut opening = over.message(Action::Open);
+    opening.notification_id = "n-2";
+    let told = mail.send(&opening).await;
+    let (name, said) = outcome_said(&told);
+    assert_eq!((name, said.contains("mailbox full")), ("accepted", true), "{said}");
+    assert_eq!(relay.count("RCPT TO:<a@example.com>"), 2, "nothing was sent for it");
+}
+
+#[tokio::test]
+async fn a_full_mailbox_is_given_up_after_a_while_and_said() {
+    let relay = Relay::start(&[("RCPT TO:<b@", "452 mailbox full")]).await;
+    let mut mail = channel(&relay, &["a@example.com", "b@example.com"], false);
+    let Channel::Email(email) = &mut mail else { unreachable!("it is mail") };
+    email.partly_for = Duration::ZERO;
+    let outcome = mail.send(&Case::open().message(Action::Open)).await;
+    let (name, said) = outcome_said(&outcome);
+    assert_eq!((name, said.contains("mailbox full")), ("accepted", true), "{said}");
 }
 
 #[tokio::test]
@@ -168,10 +238,10 @@ async fn an_incident_is_one_thread() {
     let mail = channel(&relay, &["oncall@example.com"], false);
     let outcome = mail.send(&Case::open().message(Action::Open)).await;
     let root = "<eu-1.0123456789abcdef0123456789abcdef.0@example.com>";
-    assert_eq!(outcome, Outcome::Accepted { remote: Some(Handle(root.into())) });
+    assert_eq!(outcome, Outcome::accepted(Some(Handle(root.into()))));
     let over = Case::open().resolved().told(root);
     let outcome = mail.send(&over.message(Action::Resolve)).await;
-    assert_eq!(outcome, Outcome::Accepted { remote: Some(Handle(root.into())) });
+    assert_eq!(outcome, Outcome::accepted(Some(Handle(root.into()))));
     let content = relay.content();
     let count = |text: &str| content.lines().filter(|line| *line == text).count();
     assert_eq!(count(&format!("Message-ID: {root}")), 1);
@@ -181,19 +251,6 @@ async fn an_incident_is_one_thread() {
     assert_eq!(count("Subject: [Beaconfire] Request flood on shop (01234567)"), 2);
 }
 
-#[tokio::test]
-async fn an_exchange_is_readable() {
-    let relay = Relay::start(&[("RCPT", "550 no such user")]).await;
-    let case = Case::open();
-    let exchange =
-        channel(&relay, &["oncall@example.com"], false).exchange(&case.message(Action::Open)).await;
-    let steps: Vec<_> =
-        exchange.steps.iter().map(|step| (step.sent.as_str(), step.answered.as_str())).collect();
-    assert_eq!(steps[0].0, format!("CONNECT {} (no TLS)", relay.address));
-    assert_eq!(steps[1], ("MAIL FROM:<beaconfire@example.com>", "250 ok"));
-    assert_eq!(steps[2].0, "RCPT TO:<oncall@example.com>");
-    assert!(steps[2].1.contains("no such user"), "{}", steps[2].1);
-}
 /// Two mails with one id would be one mail to a mailbox.
 #[tokio::test]
 async fn a_mail_is_named_for_what_is_told_though_the_incident_is_further() {
@@ -212,3 +269,16 @@ async fn a_mail_is_named_for_what_is_told_though_the_incident_is_further() {
     assert_eq!(ids, [format!("{id}4@example.com>"), format!("{id}5@example.com>")]);
 }
 
+#[tokio::test]
+async fn an_exchange_is_readable() {
+    let relay = Relay::start(&[("RCPT", "550 no such user")]).await;
+    let case = Case::open();
+    let exchange =
+        channel(&relay, &["oncall@example.com"], false).exchange(&case.message(Action::Open)).await;
+    let steps: Vec<_> =
+        exchange.steps.iter().map(|step| (step.sent.as_str(), step.answered.as_str())).collect();
+    assert_eq!(steps[0].0, format!("CONNECT {} (no TLS)", relay.address));
+    assert_eq!(steps[1], ("MAIL FROM:<beaconfire@example.com>", "250 ok"));
+    assert_eq!(steps[2].0, "RCPT TO:<oncall@example.com>");
+    assert!(steps[2].1.contains("no such user"), "{}", steps[2].1);
+}

@@ -126,7 +126,7 @@ async fn webhooks_are_signed_and_keep_their_id_over_retries() {
     let message = case.message(Action::Open);
     assert_eq!(channel.send(&message).await.name(), "deferred");
     let accepted = channel.send(&message).await;
-    assert_eq!(accepted, Outcome::Accepted { remote: Some(Handle("n-1".into())) });
+    assert_eq!(accepted, Outcome::accepted(Some(Handle("n-1".into()))));
     let got = server.got();
     for request in &got {
         assert_eq!(request.line, "POST /hook?key=topsecret");
@@ -148,7 +148,7 @@ async fn one_key_holds_trigger_acknowledge_and_resolve_together() {
     let (open, over) = (Case::open(), Case::open().resolved().told("k"));
     let taken = Case::open().acknowledged("ana").told("k");
     let key = "eu-1.0123456789abcdef0123456789abcdef";
-    let accepted = Outcome::Accepted { remote: Some(Handle(key.into())) };
+    let accepted = Outcome::accepted(Some(Handle(key.into())));
     assert_eq!(channel.send(&open.message(Action::Open)).await, accepted);
     assert_eq!(channel.send(&taken.message(Action::Acknowledge)).await, accepted);
     assert_eq!(channel.send(&over.message(Action::Resolve)).await, accepted);

@@ -102,9 +102,9 @@ async fn an_incident_is_one_message_updated_in_place() {
     let channel = app(&server.url);
     let outcome = channel.send(&Case::open().message(Action::Open)).await;
     let handle = Handle("C1:1503435956.000247".into());
-    assert_eq!(outcome, Outcome::Accepted { remote: Some(handle.clone()) });
+    assert_eq!(outcome, Outcome::accepted(Some(handle.clone())));
 
-    let keeps = Outcome::Accepted { remote: None };
+    let keeps = Outcome::accepted(None);
     let taken = Case::open().acknowledged("ana").told(&handle.0);
     assert_eq!(channel.send(&taken.message(Action::Acknowledge)).await, keeps);
     let worse = Case::open().told(&handle.0);
@@ -151,7 +151,7 @@ async fn what_is_refused_for_its_form_goes_out_plainer() {
 
     let server = Server::start(vec![answer(400, "", "invalid_blocks"), answer(200, "", "ok")]).await;
     let outcome = hook(&server.url).send(&Case::open().message(Action::Open)).await;
-    assert_eq!(outcome, Outcome::Accepted { remote: None });
+    assert_eq!(outcome, Outcome::accepted(None));
     assert!(server.got()[1].json().get("blocks").is_none());
 }
 

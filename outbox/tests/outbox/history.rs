@@ -163,7 +163,7 @@ impl World {
 fn outcome(number: u8) -> Outcome {
     let said = Box::from("no");
     match number {
-        0 | 1 => Outcome::Accepted { remote: Some(Handle("C1/17".into())) },
+        0 | 1 => Outcome::accepted(Some(Handle("C1/17".into()))),
         2 => Outcome::Limited { after: Some(secs(5)) },
         3 => Outcome::Deferred { after: None, said },
         4 => Outcome::Misconfigured { said },

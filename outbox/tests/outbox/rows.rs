@@ -41,7 +41,7 @@ fn check(script: &str, expected: &[&str]) {
             _ => None,
         };
         let outcome = match word {
-            "accepted" => Some(Outcome::Accepted { remote: Some(Handle("C1/17".into())) }),
+            "accepted" => Some(Outcome::accepted(Some(Handle("C1/17".into())))),
             "limited" => Some(Outcome::Limited { after: None }),
             "deferred" => Some(Outcome::Deferred { after: None, said }),
             "misconfigured" => Some(Outcome::Misconfigured { said }),
@@ -197,7 +197,7 @@ fn who_does_not_hear_of_resolves_is_left_alone() {
     desk.put(settle(
         row.clone(),
         row.desired,
-        &Outcome::Accepted { remote: None },
+        &Outcome::accepted(None),
         0.0,
         &RetryKnobs::default(),
         wall(1),
@@ -283,13 +283,10 @@ fn waits_are_spaced_by_what_came_of_it() {
 #[test]
 fn acceptance_forgets_what_failed() {
     let row = Row { attempts: 9, last_error: Some("busy".into()), ..pending() };
-    let row = settled(row, &Outcome::Accepted { remote: Some(Handle("C1/17".into())) }, 0.5);
+    let row = settled(row, &Outcome::accepted(Some(Handle("C1/17".into()))), 0.5);
     assert_eq!((row.attempts, row.last_error.clone(), row.messages), (0, None, 1));
-    let again = settled(
-        Row { desired: Told { revision: 2, ..row.desired }, ..row },
-        &Outcome::Accepted { remote: None },
-        0.5,
-    );
+    let again =
+        settled(Row { desired: Told { revision: 2, ..row.desired }, ..row }, &Outcome::accepted(None), 0.5);
     assert_eq!(
         (again.handle, again.messages),
         (Some(Handle("C1/17".into())), 2),
@@ -315,7 +312,7 @@ fn a_notification_id_is_the_same_on_every_try_and_safe_in_headers() {
     row.desired.revision += 1;
     row.desired.status = Status::Resolved;
     assert_eq!(id(&row), first, "it is over, and the opening is still the same message");
-    row = settled(row.clone(), &Outcome::Accepted { remote: None }, 0.5);
+    row = settled(row.clone(), &Outcome::accepted(None), 0.5);
     assert_ne!(id(&row), first, "the resolve is another");
 }
 
@@ -326,7 +323,7 @@ fn pending() -> Row {
 }
 
 fn delivered() -> Row {
-    let row = settled(pending(), &Outcome::Accepted { remote: Some(Handle("C1/17".into())) }, 0.5);
+    let row = settled(pending(), &Outcome::accepted(Some(Handle("C1/17".into()))), 0.5);
     assert_eq!(row.told.map(|told| told.status), Some(Status::Open));
     row
 }
@@ -339,7 +336,7 @@ fn settled(row: Row, outcome: &Outcome, jitter: f64) -> Row {
 fn accept_all(desk: &mut Desk) {
     for row in desk.rows.clone() {
         if row.next_action().is_some() {
-            desk.put(settled(row, &Outcome::Accepted { remote: None }, 0.5));
+            desk.put(settled(row, &Outcome::accepted(None), 0.5));
         }
     }
 }

@@ -17,7 +17,7 @@ async fn claim(store: &Store, owner: &str, now: i64, limit: usize) -> Vec<Row> {
 
 fn accepted(row: Row) -> Row {
     let sent = row.desired;
-    let outcome = Outcome::Accepted { remote: Some(Handle("ts-1".into())) };
+    let outcome = Outcome::accepted(Some(Handle("ts-1".into())));
     settle(row, sent, &outcome, 0.5, &RetryKnobs::default(), wall(5))
 }
 
@@ -131,8 +131,7 @@ async fn what_is_to_be_told_may_move_while_a_delivery_is_under_way() {
     assert!(claim(&store, "other", 10, 10).await.is_empty(), "the lease holds");
 
     let sent = claimed.desired;
-    let apply =
-        |row| settle(row, sent, &Outcome::Accepted { remote: None }, 0.5, &RetryKnobs::default(), wall(5));
+    let apply = |row| settle(row, sent, &Outcome::accepted(None), 0.5, &RetryKnobs::default(), wall(5));
     let settled = store.settle(&claimed, "me", apply, &log(&claimed)).await.unwrap();
     assert_eq!((settled.desired, settled.told), (newer, Some(sent)));
     assert_eq!(claim(&store, "other", 10, 10).await, [settled], "the resolve is still to be told");
