@@ -189,12 +189,14 @@ impl App {
         for (place, channel) in outgoing {
             let (receiver, integration) = place.clone();
             if critical.contains(&receiver) {
-                watchers.spawn(outage::watch(
-                    channel.clone(),
-                    receiver.clone(),
-                    house.clone(),
-                    health.clone(),
-                ));
+                let watch = outage::Watch {
+                    channel: channel.clone(),
+                    receiver: receiver.clone(),
+                    house: house.clone(),
+                    health: health.clone(),
+                    times: outage::Times::default(),
+                };
+                watchers.spawn(watch.run());
             }
             let sender = Sender {
                 owner: owner(started, &receiver, &integration),
