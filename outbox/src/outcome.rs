@@ -28,8 +28,8 @@ pub enum Outcome {
         /// What it said, cleaned.
         said: Box<str>,
     },
-    /// The operator must mend the configuration (bad credentials, unknown channel): rows are kept, the endpoint is
-    /// probed every minute.
+    /// The operator must mend the configuration (bad credentials, unknown channel): rows are kept, and one of
+    /// them probes every minute.
     Misconfigured {
         /// What it said, cleaned.
         said: Box<str>,
