@@ -254,6 +254,7 @@ impl App {
                     Err(error) => anyhow::Error::new(error).context("the HTTP server's task"),
                 });
             }
+            failed = ended(&mut senders, &mut watchers) => result = Err(failed),
             ended = &mut keeper => {
                 result = Err(match ended {
                     Ok(()) => anyhow::anyhow!("all shards have ended"),
@@ -289,6 +290,19 @@ impl App {
             tracing::warn!("the store did not close in time");
         }
         result
+    }
+}
+
+/// Waits for a task that should live as long as the process and does not; for ever where all live on.
+async fn ended(senders: &mut JoinSet<()>, watchers: &mut JoinSet<()>) -> anyhow::Error {
+    let (what, ended) = tokio::select! {
+        Some(ended) = senders.join_next() => ("a sender's task", ended),
+        Some(ended) = watchers.join_next() => ("a task that looks after store and gauges", ended),
+        else => std::future::pending().await,
+    };
+    match ended {
+        Ok(()) => anyhow::anyhow!("{what} has ended"),
+        Err(error) => anyhow::Error::new(error).context(what),
     }
 }
 
@@ -493,6 +507,29 @@ mod tests {
         sink.reject(&Record { source, offset: Offset(5), stamped: None, payload }, Reject::Syntax);
         let sample = letters.samples().remove(0);
         String::from_utf8(sample.payload.unwrap()).unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_task_that_panics_or_ends_is_noticed() {
+        let living = || {
+            let mut tasks = JoinSet::new();
+            tasks.spawn(std::future::pending());
+            tasks
+        };
+        let said = |error: anyhow::Error| format!("{error:#}");
+        let mut broken = living();
+        broken.spawn(async { panic!("no such row") });
+        assert!(said(ended(&mut broken, &mut living()).await).starts_with("a sender's task: "));
+        let mut broken = living();
+        broken.spawn(async { panic!("no such gauge") });
+        let failed = said(ended(&mut JoinSet::new(), &mut broken).await);
+        assert!(failed.contains("store and gauges: ") && failed.contains("no such gauge"), "{failed}");
+        let mut broken = living();
+        broken.spawn(async {});
+        assert_eq!(said(ended(&mut broken, &mut living()).await), "a sender's task has ended");
+        let nothing =
+            tokio::time::timeout(Duration::from_millis(50), ended(&mut living(), &mut living())).await;
+        assert!(nothing.is_err(), "all live");
     }
 
     #[test]
