@@ -131,31 +131,28 @@ impl Batch {
         most: usize,
         mut keep: impl FnMut(Message<'_>) -> bool,
     ) -> usize {
-        let from = self.messages.len();
         self.messages.reserve(most);
-        // SAFETY: the queue is alive, and there is reserved room for `most` pointers behind `from`.
-        let taken = unsafe {
-            let room = self.messages.as_mut_ptr().add(from);
-            bindings::rd_kafka_consume_batch_queue(queue.queue.as_ptr(), 0, room, most)
+        // SAFETY: the queue is alive, and there is reserved room for `most` pointers behind the messages we have.
+        let (room, taken) = unsafe {
+            let room = self.messages.as_mut_ptr().add(self.messages.len());
+            (room, bindings::rd_kafka_consume_batch_queue(queue.queue.as_ptr(), 0, room, most))
         };
         // Below zero only for a bad argument, which ours are not: nothing was taken.
         let taken = usize::try_from(taken).unwrap_or(0).min(most);
-        // SAFETY: librdkafka has written `taken <= most` pointers there.
-        unsafe { self.messages.set_len(from + taken) };
-        let mut kept = from;
-        for at in from..from + taken {
-            let message = self.messages[at];
+        // The vector holds only what was kept, one by one: should `keep` panic, the rest is leaked and nothing is
+        // destroyed twice.
+        for at in 0..taken {
+            // SAFETY: librdkafka has written `taken <= most` pointers there. Nothing is moved, as the room is reserved,
+            // and a kept pointer lands at or before the place that is read here.
+            let message = unsafe { *room.add(at) };
             // SAFETY: librdkafka handed us this message to own; it is not destroyed before the borrow ends.
-            let wanted = keep(Message(unsafe { &*message }));
-            if wanted {
-                self.messages[kept] = message;
-                kept += 1;
+            if keep(Message(unsafe { &*message })) {
+                self.messages.push(message);
             } else {
-                // SAFETY: ours, destroyed once: its place is overwritten or cut off below without another destroy.
+                // SAFETY: ours, destroyed once: the vector does not have it.
                 unsafe { bindings::rd_kafka_message_destroy(message) };
             }
         }
-        self.messages.truncate(kept);
         taken
     }
 
@@ -241,5 +238,65 @@ pub(crate) fn hasten_groups<C: ClientContext>(client: &NativeOwner<C>) {
         if !cluster.is_null() {
             bindings::rd_kafka_mock_group_initial_rebalance_delay_ms(cluster, 0);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+    use std::time::{Duration, Instant};
+
+    use beaconfire_model::EventTime;
+    use prometheus::Registry;
+    use rdkafka::{ClientConfig, Offset};
+
+    use super::*;
+    use crate::{Broker, Metrics, Produced, Producer};
+
+    /// What was destroyed must not be in the batch, which destroys all it holds.
+    #[test]
+    fn a_panic_while_a_batch_is_filled_destroys_nothing_twice() {
+        let broker = Broker::start(&[("edge", 1)]).unwrap();
+        let producer = Producer::open(broker.bootstrap()).unwrap();
+        for payload in ["a", "b", "c", "d"] {
+            let payload = Some(payload.as_bytes());
+            let stamped = Some(EventTime::from_millis(1_767_323_045_000));
+            let record =
+                Produced { topic: "edge", partition: Some(0), payload, stamped, ..Produced::default() };
+            producer.send(record).unwrap();
+        }
+        producer.flush(Duration::from_secs(15)).unwrap();
+
+        let context = Context::new(0, Metrics::register(&Registry::new()).unwrap());
+        let mut config = ClientConfig::new();
+        config.set("bootstrap.servers", broker.bootstrap()).set("group.id", "drain");
+        let client: Arc<Client> = Arc::new(config.create_with_context(context).unwrap());
+        let queue = PartitionQueue::take_over(&client, "edge", 0).unwrap();
+        let mut list = TopicPartitionList::new();
+        list.add_partition_offset("edge", 0, Offset::Beginning).unwrap();
+        client.assign(&list).unwrap();
+
+        let mut batch = Batch::new(client.clone(), 8);
+        let mut seen = 0;
+        let begun = Instant::now();
+        while seen < 4 {
+            assert!(begun.elapsed() < Duration::from_secs(60), "the records came");
+            // Keeps the first, throws the second away, panics at the third and reads on.
+            let filled = catch_unwind(AssertUnwindSafe(|| {
+                batch.fill(&queue, 8, |_| {
+                    seen += 1;
+                    assert_ne!(seen, 3, "on purpose");
+                    seen == 1
+                })
+            }));
+            if filled.is_err() {
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        assert_eq!((seen, batch.len()), (3, 1));
+        assert_eq!(batch.get(0).unwrap().payload(), Some(&b"a"[..]));
+        batch.clear();
+        client.unassign().unwrap();
     }
 }
