@@ -109,6 +109,8 @@ impl App {
         let auto = (cores / 2).clamp(1, 8);
         let workers = config.pipeline.workers.unwrap_or(auto);
         let shards = config.pipeline.shards.unwrap_or(auto);
+        let letters =
+            DeadLetters::open(&kafka, ingest.clone()).map_err(|fault| anyhow::anyhow!("{fault}"))?;
         let (orders, heard) = mpsc::channel(keep::ORDERS);
         let desk: Arc<dyn Desk> = Arc::new(Office {
             store: store.clone(),
@@ -122,6 +124,7 @@ impl App {
             latenesses: config.plan.entries.iter().map(|entry| entry.lateness).collect(),
             seen: seen.clone(),
             names: names.clone(),
+            letters: letters.clone(),
             ingest: ingest.clone(),
             workers,
             health: health.clone(),
@@ -135,8 +138,6 @@ impl App {
         let server = Server::bind(config.http.clone(), desk)?;
         let address = server.local_addr().context("asking for the address that was taken")?;
 
-        let letters =
-            DeadLetters::open(&kafka, ingest.clone()).map_err(|fault| anyhow::anyhow!("{fault}"))?;
         let policy = Arc::new(Policy {
             context: config.context.clone(),
             knobs: config.knobs.clone(),

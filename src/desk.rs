@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use beaconfire_api::{
     Answer, BouncerKey, Case, DecisionQuery, DeliveryFacts, Desk, DeskError, IncidentQuery, Lift,
-    NewDecision, Page, Pull, ReceiverFacts, SourceFacts, StatusFacts,
+    NewDecision, Page, Pull, ReceiverFacts, RejectedFacts, SourceFacts, StatusFacts,
 };
 use beaconfire_detect::{Field, RuleSpec};
 use beaconfire_incident::{Actor, Command, Context, Dossier, Incident, IncidentId, TimelineEntry};
+use beaconfire_ingest::{DeadLetters, Sample};
 use beaconfire_model::{Names, Source, Untrusted, Wall};
 use beaconfire_outbox::LedgerLine;
 use beaconfire_pipeline::{Counted, Tally, Tides};
@@ -28,6 +29,9 @@ use crate::threads::now;
 
 /// Attempts shown of one incident.
 const DELIVERIES_SHOWN: usize = 200;
+
+/// Bytes shown of a record that was rejected.
+const REJECTED_SHOWN: usize = 512;
 
 /// A key's last use is written at most so often.
 const TOUCH_EVERY: Duration = Duration::from_secs(60);
@@ -87,6 +91,8 @@ pub struct Office {
     pub seen: Seen,
     /// The topics' names.
     pub names: Names,
+    /// What was rejected.
+    pub letters: DeadLetters,
     /// How Kafka is.
     pub ingest: beaconfire_ingest::Metrics,
     /// How many consumers there are.
@@ -259,6 +265,7 @@ impl Office {
     }
 
     fn facts_of_sources(&self) -> Vec<SourceFacts> {
+        let samples = self.letters.samples();
         let seen = self.seen.0.read().unwrap_or_else(PoisonError::into_inner);
         let mut told = BTreeSet::new();
         let facts = |(source, tide): (Source, beaconfire_pipeline::Tide)| {
@@ -284,6 +291,7 @@ impl Office {
                 partition: source.partition,
                 formats,
                 rejected,
+                rejected_samples: samples_of(&samples, &topic, source.partition),
                 late,
                 watermark: (tide.watermark > beaconfire_model::EventTime::MIN).then_some(tide.watermark),
                 lateness: self.latenesses.get(entry).copied().unwrap_or_default(),
@@ -398,6 +406,19 @@ fn redact_lines(timeline: &mut [TimelineEntry], privacy: Privacy) {
     }
 }
 
+/// What was kept of a partition's rejected records, as it may be shown: queries were redacted before it was kept.
+fn samples_of(samples: &[Sample], topic: &str, partition: i32) -> Vec<RejectedFacts> {
+    let of = samples.iter().filter(|sample| sample.topic == topic && sample.partition == partition);
+    let facts = of.map(|sample| RejectedFacts {
+        reason: sample.reason.to_owned(),
+        offset: sample.offset,
+        payload: sample.payload.as_deref().map(|payload| {
+            Untrusted::new(&String::from_utf8_lossy(payload), REJECTED_SHOWN).clean().to_owned()
+        }),
+    });
+    facts.collect()
+}
+
 impl Desk for Office {
     fn incidents(&self, query: IncidentQuery) -> Answer<'_, Page<Incident>> {
         Box::pin(self.page(query))
@@ -481,6 +502,7 @@ impl Desk for Office {
 
 #[cfg(test)]
 mod tests {
+    use beaconfire_ingest::DeadLetter;
     use beaconfire_model::EntryId;
     use beaconfire_pipeline::Tide;
     use beaconfire_store::{Progress, StoreKnobs, Write};
@@ -493,6 +515,7 @@ mod tests {
         let url = format!("sqlite:{}/store.db", directory.display());
         let store = Store::open(&StoreKnobs { url, retention: Duration::from_secs(86_400) }).await.unwrap();
         let registry = Registry::new();
+        let ingest = beaconfire_ingest::Metrics::register(&registry).unwrap();
         let counts = |rule: &str, by_address| Counts { rule: rule.into(), by_address };
         Office {
             store,
@@ -506,7 +529,8 @@ mod tests {
             latenesses: vec![Duration::from_secs(30)],
             seen: Seen::default(),
             names: Names::default(),
-            ingest: beaconfire_ingest::Metrics::register(&registry).unwrap(),
+            letters: DeadLetters::kept(ingest.clone()),
+            ingest,
             workers: 1,
             health: Health::default(),
             privacy: Privacy::Redact,
@@ -528,6 +552,7 @@ mod tests {
                 clearance: at,
                 caught_up: true,
                 stalled: false,
+                departed: false,
                 moved: now(),
                 disorder_millis: 512,
             };
@@ -621,5 +646,25 @@ mod tests {
         redact_lines(&mut timeline, Privacy::Redact);
         let texts: Vec<_> = timeline.iter().map(|line| line.text.as_str()).collect();
         assert_eq!(texts, ["GET /a?…", "GET /a?token=x"]);
+    }
+
+    #[test]
+    fn rejected_records_are_shown_where_they_came_from_and_harmless() {
+        let metrics = beaconfire_ingest::Metrics::register(&Registry::new()).unwrap();
+        let letters = DeadLetters::kept(metrics);
+        let long = format!("\u{1b}[2J{}", "x".repeat(2_000));
+        for (topic, partition, offset, payload) in
+            [("edge", 0, 5, Some(long.as_bytes())), ("edge", 1, 6, None), ("auth", 0, 7, Some(&b"\xff"[..]))]
+        {
+            letters.send(DeadLetter { topic, partition, offset, reason: "syntax", error: "broken", payload });
+        }
+        let samples = letters.samples();
+        let first = samples_of(&samples, "edge", 0).remove(0);
+        assert_eq!((first.reason.as_str(), first.offset), ("syntax", 5));
+        let shown = first.payload.unwrap();
+        assert!(shown.starts_with("\\u{1b}[2Jx") && shown.len() <= REJECTED_SHOWN, "{shown}");
+        let tombstone = RejectedFacts { reason: "syntax".into(), offset: 6, payload: None };
+        assert_eq!(samples_of(&samples, "edge", 1), [tombstone]);
+        assert_eq!(samples_of(&samples, "auth", 0)[0].payload.as_deref(), Some("\u{fffd}"));
     }
 }

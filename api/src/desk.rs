@@ -218,6 +218,8 @@ pub struct SourceFacts {
     pub formats: Vec<(String, u64)>,
     /// Records rejected, by reason, most first.
     pub rejected: Vec<(String, u64)>,
+    /// A few of them, oldest first within a reason.
+    pub rejected_samples: Vec<RejectedFacts>,
     /// Late records.
     pub late: u64,
     /// The largest event time less the lateness; `None` before the first record.
@@ -228,6 +230,17 @@ pub struct SourceFacts {
     pub disorder: Duration,
     /// Records behind the end of the partition; `None` while unknown.
     pub lag_records: Option<u64>,
+}
+
+/// A record that was rejected.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RejectedFacts {
+    /// Why.
+    pub reason: String,
+    /// Its offset.
+    pub offset: i64,
+    /// How it begins (`privacy.query` applied, cleaned: what is in here is shown); `None` for a tombstone.
+    pub payload: Option<String>,
 }
 
 /// How one integration of one receiver is.

@@ -25,7 +25,7 @@ mod status;
 pub use auth::sha256;
 pub use desk::{
     Answer, BouncerKey, Case, DecisionQuery, DeliveryFacts, Desk, DeskError, IncidentQuery, Lift,
-    NewDecision, Page, Pull, ReceiverFacts, SourceFacts, StatusFacts,
+    NewDecision, Page, Pull, ReceiverFacts, RejectedFacts, SourceFacts, StatusFacts,
 };
 pub use exposure::check_exposure;
 pub use knobs::{HttpKnobs, Role, TlsKnobs, Token};

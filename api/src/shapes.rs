@@ -6,12 +6,12 @@ use axum::response::{IntoResponse, Response};
 use beaconfire_model::{EventTime, Wall};
 use beaconfire_view::{
     DecisionJson, DeliveryJson, FormatCountJson, IncidentDetailJson, InexactRuleJson, ListJson,
-    OutboxRowJson, Privacy, ReceiverStateJson, RejectCountJson, SourceJson, StatusJson,
+    OutboxRowJson, Privacy, ReceiverStateJson, RejectCountJson, RejectSampleJson, SourceJson, StatusJson,
 };
 use serde::Serialize;
 
 use crate::problem::Problem;
-use crate::{Case, DeliveryFacts, ReceiverFacts, SourceFacts, StatusFacts};
+use crate::{Case, DeliveryFacts, ReceiverFacts, RejectedFacts, SourceFacts, StatusFacts};
 
 /// A JSON document.
 pub(crate) struct Shape<T>(pub(crate) T);
@@ -55,12 +55,18 @@ pub(crate) fn source(source: &SourceFacts) -> SourceJson {
         |(format, records): &(String, u64)| FormatCountJson { format: format.clone(), records: *records };
     let reject =
         |(reason, records): &(String, u64)| RejectCountJson { reason: reason.clone(), records: *records };
+    let sample = |sample: &RejectedFacts| RejectSampleJson {
+        reason: sample.reason.clone(),
+        offset: sample.offset,
+        payload: sample.payload.clone(),
+    };
     SourceJson {
         entry: source.entry.clone(),
         topic: source.topic.clone(),
         partition: source.partition,
         formats: source.formats.iter().map(format).collect(),
         rejected: source.rejected.iter().map(reject).collect(),
+        rejected_samples: source.rejected_samples.iter().map(sample).collect(),
         late: source.late,
         watermark: source.watermark.map(|at: EventTime| at.to_string()),
         lateness_seconds: source.lateness.as_secs_f64(),

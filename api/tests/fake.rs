@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 
 use beaconfire_api::{
     Answer, BouncerKey, Case, DecisionQuery, DeliveryFacts, Desk, DeskError, IncidentQuery, Lift,
-    NewDecision, Page, Pull, ReceiverFacts, SourceFacts, StatusFacts, sha256,
+    NewDecision, Page, Pull, ReceiverFacts, RejectedFacts, SourceFacts, StatusFacts, sha256,
 };
 use beaconfire_incident::{
     Acknowledgement, Actor, Command, Dossier, Fingerprint, Incident, IncidentId, RatePoint, RulePeak,
@@ -178,6 +178,11 @@ impl Desk for Fake {
             partition: 0,
             formats: vec![("combined".into(), 1200)],
             rejected: vec![("syntax".into(), 2)],
+            rejected_samples: vec![RejectedFacts {
+                reason: "syntax".into(),
+                offset: 17,
+                payload: Some("{\"uri\":\"/s?…\"".into()),
+            }],
             late: 0,
             watermark: Some(now().as_event_time()),
             lateness: Duration::from_secs(30),

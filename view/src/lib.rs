@@ -26,7 +26,8 @@ pub use line::{Line, ListJson};
 pub use privacy::{Privacy, redact_query};
 pub use signal::{IncidentSignalJson, SignalJson};
 pub use state::{
-    FormatCountJson, InexactRuleJson, ReceiverStateJson, RejectCountJson, SourceJson, StatusJson,
+    FormatCountJson, InexactRuleJson, ReceiverStateJson, RejectCountJson, RejectSampleJson, SourceJson,
+    StatusJson,
 };
 pub use summary::SummaryJson;
 

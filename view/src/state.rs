@@ -18,6 +18,8 @@ pub struct SourceJson {
     pub formats: Vec<FormatCountJson>,
     /// Records rejected, by reason, most first.
     pub rejected: Vec<RejectCountJson>,
+    /// A few of them.
+    pub rejected_samples: Vec<RejectSampleJson>,
     /// Late records.
     pub late: u64,
     /// The largest event time less the lateness; `null` before the first record.
@@ -48,6 +50,17 @@ pub struct RejectCountJson {
     pub reason: String,
     /// How many.
     pub records: u64,
+}
+
+/// A record that was rejected.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RejectSampleJson {
+    /// The reason.
+    pub reason: String,
+    /// Its offset.
+    pub offset: i64,
+    /// How it begins, with its query strings redacted as `privacy.query` says; `null` for a tombstone.
+    pub payload: Option<String>,
 }
 
 /// How we are ourselves.
