@@ -139,17 +139,19 @@ impl Batch {
         };
         // Below zero only for a bad argument, which ours are not: nothing was taken.
         let taken = usize::try_from(taken).unwrap_or(0).min(most);
-        // The vector holds only what was kept, one by one: should `keep` panic, the rest is leaked and nothing is
-        // destroyed twice.
-        for at in 0..taken {
-            // SAFETY: librdkafka has written `taken <= most` pointers there. Nothing is moved, as the room is reserved,
-            // and a kept pointer lands at or before the place that is read here.
-            let message = unsafe { *room.add(at) };
+        // Each message is in the vector, or in the rest, or destroyed: never in two places, also where `keep` panics.
+        let mut rest = Rest { next: room, left: taken };
+        while rest.left > 0 {
+            // SAFETY: the rest has a message there. Nothing is moved, as the room is reserved, and a kept pointer lands
+            // at or before the place that is read here.
+            let message = unsafe { *rest.next };
             // SAFETY: librdkafka handed us this message to own; it is not destroyed before the borrow ends.
-            if keep(Message(unsafe { &*message })) {
+            let wanted = keep(Message(unsafe { &*message }));
+            rest.pass();
+            if wanted {
                 self.messages.push(message);
             } else {
-                // SAFETY: ours, destroyed once: the vector does not have it.
+                // SAFETY: ours, destroyed once: neither the rest nor the vector has it.
                 unsafe { bindings::rd_kafka_message_destroy(message) };
             }
         }
@@ -175,6 +177,34 @@ impl Batch {
 impl Drop for Batch {
     fn drop(&mut self) {
         self.clear();
+    }
+}
+
+/// Messages that were taken and not looked at yet. A panic destroys them: librdkafka does not let its client go while
+/// anybody holds one.
+struct Rest {
+    next: *mut *mut RDKafkaMessage,
+    left: usize,
+}
+
+impl Rest {
+    /// Hands the first one over to whoever has read it.
+    fn pass(&mut self) {
+        // SAFETY: there are `left` pointers from `next` on, so the place behind the first is within or at their end.
+        self.next = unsafe { self.next.add(1) };
+        self.left -= 1;
+    }
+}
+
+impl Drop for Rest {
+    fn drop(&mut self) {
+        while self.left > 0 {
+            // SAFETY: the pointer is one of `left` that librdkafka wrote.
+            let message = unsafe { *self.next };
+            self.pass();
+            // SAFETY: ours, destroyed once: it was passed over, and nobody else has it.
+            unsafe { bindings::rd_kafka_message_destroy(message) };
+        }
     }
 }
 
