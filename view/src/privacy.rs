@@ -126,7 +126,7 @@ fn string_end(text: &str, from: usize, level: usize) -> usize {
             return end;
         }
         let slashes = backslashes(&text[from..], end - from);
-        let closes = slashes <= level || (slashes - level) % (2 * unit) == 0;
+        let closes = slashes <= level || (slashes - level).is_multiple_of(2 * unit);
         // What follows a field in JSON and in access logs.
         let next = text[end + 1..].trim_start().bytes().next();
         if closes && next.is_none_or(|next| next.is_ascii_digit() || b",:}]\\\"-".contains(&next)) {
