@@ -387,6 +387,7 @@ mod tests {
             participants_total: 0,
             participants_estimated: false,
             stale: false,
+            untold: Default::default(),
         };
         Folded {
             incident,

@@ -54,17 +54,20 @@ enum What {
         #[arg(long, default_value = "")]
         reason: String,
     },
-    /// Take decisions back.
+    /// Take decisions back, and leave whom they concerned alone for an hour.
     Delete {
         /// A decision's number, or an address or network.
         which: String,
-        /// Do not allow the address besides: its rule may decide the same again. Must be given: allowing it for an
-        /// hour is not in this version.
+        /// Do not leave them alone besides: the rule may decide the same again at once.
         #[arg(long)]
         no_allow: bool,
     },
-    /// Take all decisions back.
-    Flush,
+    /// Take all decisions back, and leave whom they concerned alone for an hour.
+    Flush {
+        /// Do not leave them alone besides: the rules may decide the same again at once.
+        #[arg(long)]
+        no_allow: bool,
+    },
 }
 
 fn action(text: &str) -> Result<String, String> {
@@ -79,13 +82,6 @@ fn mode(text: &str) -> Result<String, String> {
 pub(super) fn run(arguments: Arguments, config: Option<PathBuf>, out: &mut impl Write) -> Result<(), Fault> {
     let Arguments { reach, output, what } = arguments;
     let what = what.unwrap_or(What::List { limit: lists::LIMIT });
-    if let What::Delete { no_allow: false, .. } = &what {
-        return Err(Fault::Usage(
-            "error: allowing the address for an hour, as `delete` is to do, is not in this version\n  \
-             = --no-allow takes the decision back and no more; `throttle.never` keeps an address out for good"
-                .to_owned(),
-        ));
-    }
     let (instance, output) = (Instance::of(&reach, config)?, Output::or_default(output));
     block_on(async {
         match what {
@@ -113,13 +109,15 @@ pub(super) fn run(arguments: Arguments, config: Option<PathBuf>, out: &mut impl 
                     Output::Table => table(&[made], out)?,
                 }
             }
-            What::Delete { which, .. } => {
+            What::Delete { which, no_allow } => {
                 let by = if which.parse::<i64>().is_ok() { "id" } else { "value" };
-                let lifted = Listed::of(&instance.delete(PATH, &[(by, which)]).await?);
+                let wanted = [(by, which), ("allow", (!no_allow).to_string())];
+                let lifted = Listed::of(&instance.delete(PATH, &wanted).await?);
                 print(&lifted, "nothing of that was in force", output, out)?;
             }
-            What::Flush => {
-                let lifted = Listed::of(&instance.delete(PATH, &[("all", "true".to_owned())]).await?);
+            What::Flush { no_allow } => {
+                let wanted = [("all", "true".to_owned()), ("allow", (!no_allow).to_string())];
+                let lifted = Listed::of(&instance.delete(PATH, &wanted).await?);
                 print(&lifted, "nothing was in force", output, out)?;
             }
         }

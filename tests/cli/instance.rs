@@ -274,7 +274,9 @@ fn hostile_text_does_nothing_to_a_terminal() {
 fn decisions_are_listed_made_and_taken_back() {
     let surface = Surface::start(HttpKnobs::default());
     let hour = std::time::Duration::from_secs(3_600);
-    surface.desk.board.put(fake::decision(11, "203.0.113.7", Action::Ban, Mode::DryRun, hour));
+    let decision = fake::decision(11, "203.0.113.7", Action::Ban, Mode::DryRun, hour);
+    let made = decision.created;
+    surface.desk.board.put(decision, made);
     let listed: Value = serde_json::from_str(&well(&surface, "decisions list")).unwrap();
     assert_eq!((&listed["value"], &listed["action"]), (&"203.0.113.7".into(), &"ban".into()));
     let table = well(&surface, "decisions --output table");
@@ -291,15 +293,12 @@ fn decisions_are_listed_made_and_taken_back() {
         (Action::Captcha, Some(Mode::Enforce), "scraper")
     );
 
-    let (code, _, err) = ask(&surface, "decisions delete 203.0.113.7");
-    assert_eq!(code, 2);
-    assert!(err.contains("not in this version") && err.contains("--no-allow"), "{err}");
-    for line in ["delete 203.0.113.7 --no-allow", "delete 11 --no-allow", "flush"] {
+    for line in ["delete 203.0.113.7", "delete 11 --no-allow", "flush"] {
         well(&surface, &format!("decisions {line}"));
     }
     let network = "203.0.113.7/32".parse().unwrap();
     let lifted = surface.desk.lifted.lock().unwrap();
-    assert_eq!(*lifted, [Lift::Network(network), Lift::Id(11), Lift::All]);
+    assert_eq!(*lifted, [(Lift::Network(network), true), (Lift::Id(11), false), (Lift::All, true)]);
     drop(lifted);
     assert_eq!(ask(&surface, "decisions add 203.0.113.7 --action exile").0, 2);
     assert_eq!(ask(&surface, "decisions add everybody").0, 1, "what the instance refuses");
