@@ -4,6 +4,7 @@
 //! hear of it is there. Stop: workers flush and commit what becomes durable, shards end behind them, the keeper writes
 //! what they reported, senders finish the message they are at.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -477,9 +478,13 @@ impl DeadLetterSink for Letters {
     fn reject(&mut self, record: &Record<'_>, reason: Reject) {
         let topic = self.names.name(record.source.topic);
         let cut = record.payload.map(|payload| &payload[..payload.len().min(DEAD_BYTES)]);
-        let redacted = cut.filter(|_| self.privacy == Privacy::Redact).map(|payload| {
+        let redacted = cut.and_then(|payload| {
             let text = String::from_utf8_lossy(payload);
-            self.privacy.apply_to_record(&text, &QUERY_KEYS).into_owned().into_bytes()
+            match self.privacy.apply_to_record(&text, &QUERY_KEYS) {
+                Cow::Owned(redacted) => Some(redacted.into_bytes()),
+                // Nothing to hide: the bytes stay as they came, broken ones too.
+                Cow::Borrowed(_) => None,
+            }
         });
         self.letters.send(DeadLetter {
             topic: &topic,

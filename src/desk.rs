@@ -235,7 +235,8 @@ impl Office {
         };
         let stored = self.store.add_decision(&decision).await.map_err(unavailable)?;
         // A decision that lasts longer may have been active already: that one was answered.
-        if (stored.created, &stored.origin) == (decision.created, &decision.origin) {
+        let made = |held: &Decision| (held.created, held.expires, held.origin.clone());
+        if made(&stored) == made(&decision) {
             let labels = [stored.key.action.name(), stored.key.mode.name(), "manual"];
             self.metrics.decisions.with_label_values(&labels).inc();
         }

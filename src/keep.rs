@@ -214,7 +214,7 @@ impl Keep {
         let learned = crate::threads::now();
         for (wanted, decision) in changes.decisions.iter().zip(decided) {
             // A decision that lasts longer was active already: that one was answered.
-            if decision.created == wanted.created {
+            if (decision.created, decision.expires) == (wanted.created, wanted.expires) {
                 let origin = if decision.origin == Origin::Rule { "rule" } else { "manual" };
                 let labels = [decision.key.action.name(), decision.key.mode.name(), origin];
                 self.metrics.decisions.with_label_values(&labels).inc();

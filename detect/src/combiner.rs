@@ -13,7 +13,7 @@ use crate::cut::Near;
 use crate::filter::{Around, Verdicts, with_text};
 use crate::hash::Seeded;
 use crate::parcel::{Pair, shard_of};
-use crate::plan::{Counting, FINDING, Keying, Plan, Rule};
+use crate::plan::{Counting, FINDING, Keying, Plan, Rider, Rule};
 use crate::samples::Samples;
 use crate::services::{OTHER, ServiceId, UNKNOWN, cut};
 use crate::tides::Tide;
@@ -173,8 +173,9 @@ impl Combiner {
         let seeded = *pile.index.hasher();
         verdicts.reset(&plan.tests);
         let lines = &plan.facts(service).lines;
-        for (number, ((rule, lines), near)) in plan.rules.iter().zip(lines).zip(near).enumerate() {
-            if !lines.enabled || !rule.wants(&plan.tests, request, &around, verdicts) {
+        for (number, (rule, near)) in plan.rules.iter().zip(near).enumerate() {
+            let enabled = |rider: &Rider| lines[usize::from(rider.rule)].enabled;
+            if !rule.riders.iter().any(enabled) || !rule.wants(&plan.tests, request, &around, verdicts) {
                 continue;
             }
             let Some(key) = raw_key(rule, request, name, seeded, text) else { continue };
@@ -191,8 +192,21 @@ impl Combiner {
             let place = Place::new(number, entry, service);
             let add = Add { from, place, bucket, count, matched, severity: rule.severity };
             pile.add(&add, &key, name);
-            if samples.wants(number) && (matched > 0 || !matches!(rule.count, Counting::Share { .. })) {
-                samples.request(number, service, &key, name, request);
+            if matches!(rule.count, Counting::Share { .. }) && matched == 0 {
+                continue;
+            }
+            for rider in &rule.riders {
+                if !samples.wants(rider.rule) {
+                    continue;
+                }
+                // Rules that share their counts are by client or by its prefix.
+                let of_prefix = plan.rules[usize::from(rider.rule)].keying == Keying::Prefix;
+                let key = match &key {
+                    RawKey::Client(client) if of_prefix => &RawKey::Prefix(*client),
+                    RawKey::Prefix(client) if !of_prefix => &RawKey::Client(*client),
+                    key => key,
+                };
+                samples.request(rider.rule, service, key, name, request);
             }
         }
     }

@@ -28,6 +28,8 @@ pub(crate) enum Fed {
 pub(crate) struct Departed {
     /// At most one for each partition.
     known: BTreeMap<Source, Known>,
+    /// How many of them have a number. Beyond what fits, windows count as fed by several.
+    numbers: u16,
     /// Records come in stretches of one source: how the last one's windows are marked.
     last: Option<(Source, Fed)>,
     /// How many departures there have been. A window is as old as this number was when it was begun.
@@ -69,9 +71,11 @@ impl Departed {
         {
             return (fed, 0);
         }
-        let next = u16::try_from(self.known.len()).ok();
         let known = self.known.entry(source).or_default();
-        known.number = known.number.or(next);
+        if known.number.is_none() && self.numbers < u16::MAX {
+            known.number = Some(self.numbers);
+            self.numbers += 1;
+        }
         let fed = known.number.map_or(Fed::Many, Fed::By);
         self.last = Some((source, fed));
         (fed, if partial.again { known.since } else { 0 })
@@ -86,5 +90,58 @@ impl Fed {
             (one, same) if one == same => one,
             _ => Self::Many,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use beaconfire_model::{Client, EntryId, Severity, TopicId};
+
+    use super::*;
+    use crate::Key;
+    use crate::services::UNKNOWN;
+
+    fn source(partition: i32) -> Source {
+        Source { entry: EntryId(0), topic: TopicId(0), partition }
+    }
+
+    fn partial(partition: i32, again: bool) -> Partial {
+        Partial {
+            shard: 0,
+            entry: EntryId(0),
+            source: Some(source(partition)),
+            again,
+            rule: 0,
+            service: UNKNOWN.1,
+            key: Key::Client(Client::of("203.0.113.7".parse().unwrap())),
+            bucket: 1,
+            count: 1,
+            matched: 0,
+            severity: Severity::Info,
+        }
+    }
+
+    #[test]
+    fn sources_are_told_apart_also_where_they_left_before_they_brought_anything() {
+        let mut departed = Departed::default();
+        departed.leave(source(7));
+        departed.leave(source(8));
+        let feds: Vec<Fed> = [1, 7, 2, 8, 3].map(|at| departed.of(&partial(at, false)).0).into();
+        for (at, fed) in feds.iter().enumerate() {
+            assert!(!feds[..at].contains(fed), "{feds:?}");
+        }
+        assert_eq!(departed.fed_by(source(8)), Some(feds[3]));
+        assert_eq!(feds[0].and(feds[1]), Fed::Many);
+    }
+
+    #[test]
+    fn what_is_read_again_counts_only_in_windows_younger_than_the_departure() {
+        let mut departed = Departed::default();
+        let old = departed.age();
+        departed.leave(source(1));
+        let (_, since) = departed.of(&partial(1, true));
+        assert!(old < since && since <= departed.age());
+        assert_eq!(departed.of(&partial(1, false)).1, 0, "what is new counts everywhere");
+        assert_eq!(departed.of(&partial(2, true)).1, 0, "this one never left");
     }
 }

@@ -85,6 +85,16 @@ pub(crate) enum Counting {
     Share { filter: Filter, min_requests: u64 },
 }
 
+/// A rule whose counts come with another's: the same requests of the same clients, over a window that is so many times
+/// as long.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Rider {
+    /// The rule, by its place in the plan.
+    pub(crate) rule: u16,
+    /// One of its buckets is so many of the other's.
+    pub(crate) ratio: i64,
+}
+
 /// A rule made ready.
 #[derive(Debug)]
 pub(crate) struct Rule {
@@ -96,6 +106,9 @@ pub(crate) struct Rule {
     pub(crate) count: Counting,
     pub(crate) window: Duration,
     pub(crate) cut: Cut,
+    /// What workers count for this rule serves these, itself the first. Empty where another rule's counts serve it: a
+    /// worker counts a request once for all rules that differ in their windows only, and the shards tell them apart.
+    pub(crate) riders: Vec<Rider>,
     filter: Filter,
     except: Filter,
 }
@@ -154,6 +167,9 @@ impl Plan {
         for rule in &spec.rules {
             let ready = ready(rule, &spec, &mut tests);
             rules.push(ready.map_err(|said| RuleError { rule: rule.name.to_string(), said })?);
+        }
+        for (rule, riders) in rides(&spec.rules).into_iter().enumerate() {
+            rules[rule].riders = riders;
         }
         let logins = anchored(spec.lists.get("logins").map_or(&[][..], Vec::as_slice))
             .map_err(|said| RuleError { rule: "lists.logins".to_owned(), said })?;
@@ -278,9 +294,43 @@ fn ready(rule: &RuleSpec, spec: &PlanSpec, tests: &mut Tests) -> Result<Rule, St
         count,
         window: rule.window,
         cut: Cut::new(rule.window),
+        riders: Vec::new(),
         filter: tests.filter(&rule.matchers, list)?,
         except: tests.filter(&rule.except, list)?,
     })
+}
+
+/// Which rules count for which, by place: each rule counts for itself, or one of a shorter window counts for it too.
+fn rides(rules: &[RuleSpec]) -> Vec<Vec<Rider>> {
+    let mut riders: Vec<Vec<Rider>> = vec![Vec::new(); rules.len()];
+    let mut order: Vec<usize> = (0..rules.len()).collect();
+    order.sort_by_key(|place| (rules[*place].window, *place));
+    for place in order {
+        let rule = &rules[place];
+        let carrier = (0..rules.len()).filter(|other| !riders[*other].is_empty());
+        let carrier = carrier.filter(|other| carries(&rules[*other], rule)).min();
+        // A plan has fewer than 65,535 rules, and windows of at most a day.
+        let ratio = |of: &RuleSpec| (rule.window.as_millis() / of.window.as_millis().max(1)) as i64;
+        let rider = |ratio| Rider { rule: place as u16, ratio };
+        match carrier {
+            Some(other) => riders[other].push(rider(ratio(&rules[other]))),
+            None => riders[place].push(rider(1)),
+        }
+    }
+    riders
+}
+
+/// Whether what is counted for `carrier` is, bucket by bucket, what `rule` counts.
+fn carries(carrier: &RuleSpec, rule: &RuleSpec) -> bool {
+    let of_clients = |rule: &RuleSpec| matches!(rule.by.as_slice(), [Field::Client] | [Field::Prefix]);
+    let plain = |rule: &RuleSpec| matches!(rule.count, Count::Requests | Count::BytesSent);
+    of_clients(carrier)
+        && of_clients(rule)
+        && plain(rule)
+        && carrier.count == rule.count
+        && carrier.matchers == rule.matchers
+        && carrier.except == rule.except
+        && rule.window.as_millis().is_multiple_of(carrier.window.as_millis().max(1))
 }
 
 fn is_line(line: f64) -> bool {

@@ -11,7 +11,7 @@ use crate::ask::{Ask, Asks};
 use crate::cell::{Added, Cell, Horizon, Statement, Tell};
 use crate::departed::{Departed, Fed};
 use crate::hash::Seeded;
-use crate::plan::{BUCKETS, FINDING, Keying, Plan};
+use crate::plan::{BUCKETS, FINDING, Keying, Plan, Rider};
 use crate::services::ServiceId;
 use crate::statement::Specimens;
 use crate::table::{Heap, Table};
@@ -105,6 +105,11 @@ struct Part {
     hot: BTreeSet<CellKey>,
 }
 
+/// The rules that a partial was counted for; none for findings.
+fn riders(plan: &Plan, rule: u16) -> &[Rider] {
+    plan.rules.get(usize::from(rule)).map_or(&[], |rule| &rule.riders)
+}
+
 /// The virtual shards of one thread.
 #[derive(Debug)]
 pub struct Shard {
@@ -181,16 +186,31 @@ impl Shard {
                 *cleared = *target;
             }
         }
+        let plan = self.plan.clone();
         let mut partials = parcel.partials.into_iter();
         while !partials.as_slice().is_empty() {
             self.foresee(partials.as_slice().get(..STRETCH).unwrap_or(partials.as_slice()));
             for partial in partials.by_ref().take(STRETCH) {
-                self.add_near(partial, signals);
+                self.share_out(&plan, partial, signals);
             }
         }
         self.close(signals);
         for (entry, target) in targets {
             self.advance(entry, target, signals);
+        }
+    }
+
+    /// Adds a partial to the windows of every rule that it was counted for.
+    fn share_out(&mut self, plan: &Plan, partial: Partial, signals: &mut Vec<Signal>) {
+        let riders = riders(plan, partial.rule);
+        if riders.len() < 2 {
+            self.add_near(partial, signals);
+            return;
+        }
+        let lines = &plan.facts(partial.service).lines;
+        for rider in riders.iter().filter(|rider| lines[usize::from(rider.rule)].enabled) {
+            let bucket = partial.bucket.div_euclid(rider.ratio);
+            self.add_near(Partial { rule: rider.rule, bucket, ..partial.clone() }, signals);
         }
     }
 
@@ -202,9 +222,11 @@ impl Shard {
             let Some(Some(part)) = self.parts.get(usize::from(partial.shard)) else { continue };
             // Texts cost a clone, and are rare.
             if let Key::Client(client) = partial.key {
-                let place = (partial.rule, partial.entry, partial.service);
-                let (key, _) = self.cell_key(place, Key::Client(client));
-                seen ^= part.tables[key.table()].get(&key).map_or(0, Cell::glance);
+                for rider in riders(&self.plan, partial.rule) {
+                    let place = (rider.rule, partial.entry, partial.service);
+                    let (key, _) = self.cell_key(place, Key::Client(client));
+                    seen ^= part.tables[key.table()].get(&key).map_or(0, Cell::glance);
+                }
             }
         }
         // What is seen is of no use; that it was looked at is.

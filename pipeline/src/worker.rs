@@ -278,7 +278,8 @@ impl Worker {
         }
         let turn = log.poll(wait);
         let polled_at = host.now();
-        if turn.is_ok() && log.answers() {
+        // A change of assignment says nothing of what there is to read.
+        if matches!(turn, Ok(Turn::Idle | Turn::Records | Turn::CaughtUp { .. })) && log.answers() {
             self.polled_at = polled_at;
         }
         match turn {

@@ -15,8 +15,13 @@ const KILLS: usize = 25;
 
 /// What an undisturbed process with a group and store of its own finds in the topic.
 pub fn undisturbed(world: &World, expected_floods: usize) -> Vec<Value> {
+    undisturbed_with(world, SECTIONS, |found| settled(found, expected_floods))
+}
+
+/// The same under these sections, until it has found what there is to find.
+pub fn undisturbed_with(world: &World, sections: &str, enough: impl Fn(&[Value]) -> bool) -> Vec<Value> {
     let config = world
-        .config(ENTRY, SECTIONS)
+        .config(ENTRY, sections)
         .replace(&format!("group: {}", world.name), &format!("group: {}-calm", world.name))
         .replace("beaconfire.db", "calm.db");
     // It tells nobody: the receivers are there for the other.
@@ -27,7 +32,7 @@ pub fn undisturbed(world: &World, expected_floods: usize) -> Vec<Value> {
     eventually("the undisturbed run has found everything", PATIENCE, || {
         let committed = world.kafka.committed(&format!("{}-calm", world.name), &world.name, world.partitions);
         found = service.incidents();
-        committed == world.kafka.ends(&world.name, world.partitions) && settled(&found, expected_floods)
+        committed == world.kafka.ends(&world.name, world.partitions) && enough(&found)
     });
     found
 }
