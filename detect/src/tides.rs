@@ -37,9 +37,14 @@ impl Tide {
         }
     }
 
-    /// Takes note of an event; whether it is late: older than the source's watermark.
+    /// Takes note of an event; whether it is late: older than the source's watermark. One that is not late and still
+    /// older than what nothing should have come before shows that this was said too soon (an empty partition that a
+    /// recovering sender fills with the past), and takes it back: from here on the source is waited for again.
     pub(crate) fn see(&mut self, offset: Offset, time: EventTime) -> bool {
         let late = time < self.watermark();
+        if !late && time < self.clearance {
+            self.clearance = EventTime::MIN;
+        }
         self.through = self.through.max(offset);
         self.largest = Some(self.largest.map_or(time, |largest| largest.max(time)));
         self.covers_from = self.covers_from.or(Some(time));
@@ -160,6 +165,21 @@ mod tests {
         assert_eq!(tide.watermark(), at(470));
         // A seed judges from the first record on.
         assert!(Tide::new(source(0), 30, Offset(9), Some(at(100))).see(Offset(9), at(60)));
+    }
+
+    #[test]
+    fn a_source_that_brings_what_should_not_have_come_is_waited_for_again() {
+        let mut tide = Tide::new(source(0), 30, Offset(0), None);
+        tide.clear(at(900));
+        assert_eq!(tide.reach().clearance, at(900));
+        tide.see(Offset(0), at(100));
+        assert_eq!(tide.reach().clearance, at(70));
+        // What is late says nothing new.
+        tide.clear(at(500));
+        tide.see(Offset(1), at(60));
+        assert_eq!(tide.reach().clearance, at(500));
+        tide.see(Offset(2), at(600));
+        assert_eq!(tide.reach().clearance, at(570));
     }
 
     #[test]

@@ -2,8 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use super::history::{ENTRY, Feeder, essence};
-use super::kills::undisturbed_with;
+use serde_json::Value;
+
+use super::history::{self, ENTRY, Feeder, essence};
+use super::kills::{self, undisturbed_with};
 use super::log::{Line, request};
 use super::world::{PATIENCE, World, now};
 use crate::harness::beaconfire::Beaconfire;
@@ -47,22 +49,26 @@ fn minute(start: i64) -> Vec<Line> {
     lines
 }
 
-fn settled(incidents: &[serde_json::Value]) -> bool {
+fn settled(incidents: &[Value]) -> bool {
     let of = |kind: &str| incidents.iter().any(|incident| incident["kind"] == kind);
     of("flood") && of("login") && incidents.iter().all(|incident| incident["status"] == "resolved")
 }
 
-#[test]
-fn a_process_that_comes_and_goes_changes_nothing() {
-    let Some(world) = World::new("members", 4) else { return };
-    let config = world.config(ENTRY, SECTIONS);
+/// A process reads while another joins and leaves for a minute, sharing the group and the store's file; what the first
+/// one has found once `settled` holds.
+fn come_and_go(
+    world: &World,
+    sections: &str,
+    feed: impl FnOnce() -> Feeder,
+    settled: impl Fn(&[Value]) -> bool,
+) -> Vec<Value> {
+    let config = world.config(ENTRY, sections);
     let first = Beaconfire::start(world.path(), "first", &config);
     first.ready();
-    let feeder = Feeder::start(&world, minute(now()), Duration::from_secs(60));
+    let feeder = feed();
     let until = Instant::now() + Duration::from_secs(60);
     let mut visits = 0;
     while Instant::now() < until {
-        // It shares the group and the store's file.
         let mut second = Beaconfire::start(world.path(), "second", &config);
         second.ready();
         std::thread::sleep(Duration::from_secs(2));
@@ -71,20 +77,40 @@ fn a_process_that_comes_and_goes_changes_nothing() {
         visits += 1;
     }
     assert!(visits >= 5, "{visits} visits");
-    feeder.finish(&world);
+    feeder.finish(world);
     world.read_to_the_end();
     let mut found = Vec::new();
     eventually("all incidents are over", PATIENCE, || {
         found = first.incidents();
         settled(&found)
     });
-    let floods: Vec<_> = found.iter().filter(|incident| incident["kind"] == "flood").collect();
-    assert_eq!(floods.len(), 1, "{floods:?}");
-    assert_eq!(floods[0]["participants_total"], 5, "{}", floods[0]);
-    assert_eq!(essence(&found), essence(&undisturbed_with(&world, SECTIONS, settled)));
     world.all_told(&first);
     let alerts = world.pager.alerts();
     assert_eq!(alerts.len(), found.len(), "one dedup key an episode");
     assert!(alerts.values().all(|alert| alert.opened == 1), "{alerts:?}");
     assert_eq!(world.faults(), Vec::<String>::new());
+    found
+}
+
+#[test]
+fn a_process_that_comes_and_goes_changes_nothing() {
+    let Some(world) = World::new("members", 4) else { return };
+    let feed = || Feeder::start(&world, minute(now()), Duration::from_secs(60));
+    let found = come_and_go(&world, SECTIONS, feed, settled);
+    let floods: Vec<_> = found.iter().filter(|incident| incident["kind"] == "flood").collect();
+    assert_eq!(floods.len(), 1, "{floods:?}");
+    assert_eq!(floods[0]["participants_total"], 5, "{}", floods[0]);
+    assert_eq!(essence(&found), essence(&undisturbed_with(&world, SECTIONS, settled)));
+}
+
+/// Forty minutes in 65 s, as after an outage: the workers read far ahead of one another and wait for one another, and
+/// partitions move meanwhile. One partition is empty until the end, and the floods' is empty at first: both are at
+/// their ends when the past begins to arrive.
+#[test]
+fn nor_while_a_backlog_is_read() {
+    let Some(world) = World::new("members-backlog", 4) else { return };
+    let feed = || Feeder::start(&world, history::lines(now(), 11), Duration::from_secs(65));
+    let all = |found: &[Value]| kills::settled(found, 9);
+    let found = come_and_go(&world, history::SECTIONS, feed, all);
+    assert_eq!(essence(&found), essence(&kills::undisturbed(&world, 9)));
 }
