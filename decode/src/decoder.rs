@@ -3,7 +3,7 @@
 use beaconfire_model::{Event, Offset, Record, Source};
 use ipnet::IpNet;
 
-use crate::envelope::Held;
+use crate::envelope::{Fragments, Held};
 use crate::json::Tape;
 use crate::notes::{Notes, Silent};
 use crate::time::Clock;
@@ -102,8 +102,14 @@ impl Decoder {
         self.held.lowest(source)
     }
 
-    /// Drops what is held of this source: it is no longer ours, and whoever has it reads from [`pending`](Self::pending).
-    pub fn forget(&mut self, source: Source) {
-        self.held.forget(source);
+    /// Hands over what is held of this source: it is no longer ours. Whoever goes on behind what we read
+    /// [takes it over](Self::take_over); whoever does not reads from [`pending`](Self::pending) and can drop it.
+    pub fn give_up(&mut self, source: Source) -> Fragments {
+        self.held.give_up(source)
+    }
+
+    /// Goes on where another decoder of the same entry left off.
+    pub fn take_over(&mut self, source: Source, fragments: Fragments) {
+        self.held.take_over(source, fragments);
     }
 }

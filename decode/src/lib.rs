@@ -29,6 +29,7 @@ mod time;
 mod walk;
 
 pub use decoder::{DecodeKnobs, Decoded, Decoder};
+pub use envelope::Fragments;
 pub use explain::{ExplainedEvent, ExplainedField, Explanation, Layer, explain};
 pub use format::{Format, describe};
 pub use reject::Reject;

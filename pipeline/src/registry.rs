@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
 use std::time::Duration;
 
-use beaconfire_model::{Offset, Source};
+use beaconfire_decode::Fragments;
+use beaconfire_model::{EventTime, Offset, Source};
 
 use crate::{Rewind, WorkerId};
 
@@ -17,7 +18,7 @@ const SPANS_MAX: usize = 64;
 pub(crate) type Span = (Offset, Offset);
 
 /// How a source was read last.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Last {
     /// From where to where.
     pub(crate) span: Span,
@@ -25,6 +26,10 @@ pub(crate) struct Last {
     pub(crate) rewind: Rewind,
     /// How far its newest event lay behind when it came: silence says nothing of what is nearer than that.
     pub(crate) delay: Duration,
+    /// Where the oldest line begins that came in parts and is not whole yet, and the largest event time before.
+    pub(crate) parts: Option<(Offset, Option<EventTime>)>,
+    /// Those lines.
+    pub(crate) fragments: Fragments,
 }
 
 /// What the shards hold of a source, and what is needed to go on behind it.
@@ -207,7 +212,7 @@ mod tests {
         let resumed = |last: (i64, i64), at: i64| {
             let mut merged = spans(&[(0, 100), (150, 200)]);
             let span = (Offset(last.0), Offset(last.1));
-            merged.read(Last { span, rewind: Rewind::default(), delay: Duration::ZERO });
+            merged.read(Last { span, ..Last::default() });
             merged.resume(Offset(at)).map(|last| last.span.1.0 + 1)
         };
         assert_eq!(resumed((150, 200), 160), Some(201));

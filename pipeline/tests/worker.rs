@@ -17,6 +17,7 @@ use beaconfire_pipeline::{
 
 /// 2026-01-02T03:04:00Z.
 const T0: i64 = 1_767_323_040_000;
+const REQUEST: &str = r#"203.0.113.7 - - [02/Jan/2026:03:04:00 +0000] "GET / HTTP/1.1" 200 5 "-" "-""#;
 
 fn source(partition: i32) -> Source {
     Source { entry: EntryId(0), topic: TopicId(0), partition }
@@ -181,10 +182,25 @@ impl Rig {
     }
 
     fn read(&mut self, worker: usize, partition: i32, offsets: std::ops::Range<i64>) {
-        let text = r#"203.0.113.7 - - [02/Jan/2026:03:04:00 +0000] "GET / HTTP/1.1" 200 5 "-" "-""#;
+        self.read_text(worker, partition, offsets, REQUEST);
+    }
+
+    fn read_text(&mut self, worker: usize, partition: i32, offsets: std::ops::Range<i64>, text: &str) {
         self.workers[worker].1.batch =
             offsets.map(|offset| (source(partition), offset, text.to_owned())).collect();
         self.step(worker, Turn::Records);
+    }
+
+    /// How many records the shards got: those that count, or those that count where they were forgotten.
+    fn counted(&self, again: bool) -> u64 {
+        let of = |freight: &Freight| match freight {
+            Freight::Parcel(parcel) => {
+                let partials = parcel.partials.iter().filter(|partial| partial.again == again);
+                partials.map(|partial| partial.count).sum()
+            }
+            _ => 0,
+        };
+        self.queue.freight.iter().map(of).sum()
     }
 
     fn take(&mut self, worker: usize, partition: i32) {
@@ -263,19 +279,35 @@ fn no_offset_is_merged_twice_however_often_a_source_comes_back() {
     // Again the same assignment, without having lost it.
     rig.give(0, 0, Some((35, "v1;r=5;m=-;e=3")), 0);
     rig.read(0, 0, 35..36);
-    let counted = |again: bool| -> u64 {
-        let of = |freight: &Freight| match freight {
-            Freight::Parcel(parcel) => {
-                let partials = parcel.partials.iter().filter(|partial| partial.again == again);
-                partials.map(|partial| partial.count).sum()
-            }
-            _ => 0,
-        };
-        rig.queue.freight.iter().map(of).sum()
-    };
     // What was merged before counts only where the shards have forgotten it, and is told apart.
-    assert_eq!((counted(false), counted(true)), (36, 15));
+    assert_eq!((rig.counted(false), rig.counted(true)), (36, 15));
     assert_eq!(rig.workers[0].1.starts.last().unwrap().at, Offset(35));
+}
+
+/// What has come of a line goes along with its partition where the next worker goes on behind it, and is read again
+/// where it does not.
+#[test]
+fn a_line_in_parts_is_whole_also_where_its_partition_moves_in_between() {
+    let (head, tail) = REQUEST.split_at(40);
+    let part = format!("2026-01-02T03:04:00Z stdout P {head}");
+    let rest = format!("2026-01-02T03:04:00Z stdout F {tail}");
+    let mut rig = Rig::new(2);
+    let moved = |rig: &mut Rig, next: i64| {
+        rig.give(0, 0, Some((4, "v1;r=4;m=-;e=1")), 0);
+        rig.read_text(0, 0, 4..5, &part);
+        rig.take(0, 0);
+        rig.give(1, 0, Some((next, &*format!("v1;r={next};m=-;e=2"))), 0)
+    };
+    assert_eq!(moved(&mut rig, 4), Offset(5));
+    rig.read_text(1, 0, 5..6, &rest);
+    assert_eq!(rig.counted(false), 1);
+
+    let mut rig = Rig::new(2);
+    assert_eq!(moved(&mut rig, 2), Offset(2));
+    rig.read(1, 0, 2..4);
+    rig.read_text(1, 0, 4..5, &part);
+    rig.read_text(1, 0, 5..6, &rest);
+    assert_eq!(rig.counted(false), 3);
 }
 
 #[test]

@@ -68,8 +68,12 @@ pub(crate) struct Held {
 
 type Key = (Source, Stream, Box<str>);
 
+/// Lines in parts of one source, on their way to whoever reads it next.
+#[derive(Debug, Clone, Default)]
+pub struct Fragments(Vec<((Stream, Box<str>), Line)>);
+
 /// What has come of a line.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Line {
     first: Offset,
     /// The parts, one after the other; empty once they were too long.
@@ -147,9 +151,20 @@ impl Held {
         self.of(source).map(|(_, line)| line.first).min()
     }
 
-    pub(crate) fn forget(&mut self, source: Source) {
-        self.lines.retain(|(of, ..), _| *of != source);
-        self.bytes = self.lines.iter().map(|((.., pod), line)| pod.len() + line.text.len()).sum();
+    /// Hands over what there is of a source.
+    pub(crate) fn give_up(&mut self, source: Source) -> Fragments {
+        let keys: Vec<Key> = self.of(source).map(|(key, _)| key.clone()).collect();
+        let lines = keys.into_iter().filter_map(|key| Some((self.take(&key)?, key)));
+        Fragments(lines.map(|(line, (_, stream, pod))| ((stream, pod), line)).collect())
+    }
+
+    /// Goes on with what another had of a source. Bounds were kept there: for as long as these lines take to end, a
+    /// process can hold as much as all its decoders may, in one.
+    pub(crate) fn take_over(&mut self, source: Source, fragments: Fragments) {
+        for ((stream, pod), line) in fragments.0 {
+            self.bytes += pod.len() + line.text.len();
+            self.lines.insert((source, stream, pod), line);
+        }
     }
 
     fn of(&self, source: Source) -> impl Iterator<Item = (&Key, &Line)> {
@@ -246,9 +261,15 @@ mod tests {
         assert_eq!(held.keep(line, Offset(9), None, &tail), Ok(()), "said once");
         assert!(held.finish(line, "").is_some_and(|line| line.is_ok_and(|line| line.was_refused())));
         assert!(held.overdue(source(4), Offset(7 + OFFSETS_MAX + 1)).is_some());
+        let mut other = Held::default();
         for of in 0..17 {
-            held.forget(source(of));
+            other.take_over(source(of), held.give_up(source(of)));
         }
         assert_eq!((held.bytes, held.is_empty()), (0, true));
+        let line = (source(3), Stream::Stdout, pods[1].as_str());
+        assert!(other.finish(line, "").is_some_and(|line| line.is_ok_and(|line| line.text == part)));
+        assert_eq!(other.lowest(source(3)), Some(Offset(7)));
+        (0..17).for_each(|of| drop(other.give_up(source(of))));
+        assert_eq!((other.bytes, other.is_empty()), (0, true));
     }
 }

@@ -5,4 +5,5 @@ pub(crate) mod cri;
 pub(crate) mod syslog;
 pub(crate) mod wrapper;
 
+pub use cri::Fragments;
 pub(crate) use cri::Held;

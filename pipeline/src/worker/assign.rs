@@ -165,6 +165,10 @@ impl Worker {
             let (from, through) = last.span;
             let next = Offset(through.0 + 1).max(given.low);
             (held.next, held.from, held.rewind, held.delay) = (next, from, last.rewind, last.delay);
+            held.parts = last.parts;
+            if let Some(decoder) = self.decoders.get_mut(usize::from(given.source.entry.0)) {
+                decoder.take_over(given.source, last.fragments);
+            }
             return held;
         } else if held.merged.forget() {
             // What it fed alone is counted anew; the rest of what it is read again for is not.
@@ -266,18 +270,18 @@ impl Worker {
     /// Forgets a source, and notes what the shards hold of it.
     pub(super) fn leave(&mut self, source: Source, now: Wall) {
         let Some(mut held) = self.held.remove(&source) else { return };
+        let decoder = self.decoders.get_mut(usize::from(source.entry.0));
+        let fragments = decoder.map(|decoder| decoder.give_up(source)).unwrap_or_default();
         if held.next > held.from {
-            let read = (held.from, Offset(held.next.0 - 1));
-            held.merged.add(read);
-            held.merged.read(Last { span: read, rewind: held.rewind, delay: held.delay });
+            let Held { rewind, delay, parts, .. } = held;
+            let span = (held.from, Offset(held.next.0 - 1));
+            held.merged.add(span);
+            held.merged.read(Last { span, rewind, delay, parts, fragments });
         }
         self.registry.leave(source, held.merged, self.id);
         self.owed.push(Owed { source, before: self.pieces, parts: false });
         self.left.insert(source, now.plus(self.knobs.return_within));
         self.combiner.end(source);
-        if let Some(decoder) = self.decoders.get_mut(usize::from(source.entry.0)) {
-            decoder.forget(source);
-        }
         self.tides.leave(source);
     }
 
