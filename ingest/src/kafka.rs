@@ -89,6 +89,10 @@ impl Log for KafkaLog {
         self.metrics.is_up(self.worker)
     }
 
+    fn answers_for(&self, source: Source) -> bool {
+        self.live.as_ref().is_none_or(|member| member.reader().has_leader(source))
+    }
+
     /// Leaves the group (a static member only disconnects) after the commits that are under way, and commits nothing
     /// itself. Closing a consumer can hang in librdkafka, so it happens on a thread of its own that we stop waiting
     /// for after `within`; the process may then exit regardless.

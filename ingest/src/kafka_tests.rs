@@ -8,9 +8,12 @@ use std::time::Instant;
 use beaconfire_model::{Assignment, EntryId, EventTime, Offset, Secret};
 use prometheus::Registry;
 use rdkafka::message::Message as _;
+use rdkafka::mocking::MockCoordinator;
+use rdkafka::producer::{BaseProducer, Producer as _};
 use rdkafka::{Offset as KafkaOffset, TopicPartitionList};
 
 use super::*;
+use crate::drain;
 use crate::{Broker, DeadLetter, DeadLetters, Produced, Producer, StartAt, TopicKnobs, TopicSelect};
 
 const SOON: Duration = Duration::from_secs(15);
@@ -432,6 +435,31 @@ fn a_broker_that_goes_and_comes_is_told_and_costs_nothing() {
     assert_eq!(member.seen.values().next().unwrap(), &(0..60).collect::<Vec<_>>());
     member.log.close(SOON);
     assert!(!member.metrics.kafka_up(), "nobody is left who could say");
+}
+
+#[test]
+fn a_partition_whose_broker_is_away_is_told_from_a_silent_one() {
+    let brokers: BaseProducer =
+        rdkafka::ClientConfig::new().set("test.mock.num.brokers", "2").create().unwrap();
+    let cluster = brokers.client().mock_cluster().unwrap();
+    drain::hasten_groups(brokers.client());
+    cluster.create_topic("edge", 2, 1).unwrap();
+    for (partition, leader) in [(0, 1), (1, 2)] {
+        cluster.partition_leader("edge", partition, Some(leader)).unwrap();
+    }
+    cluster.coordinator(MockCoordinator::Group("beaconfire".to_owned()), 1).unwrap();
+    let mut member = Probe::join(&knobs_at(&cluster.bootstrap_servers(), "beaconfire", &["edge"]), 0);
+    member.until("both are read", |member| member.caught_up.len() == 2);
+    let heard = |member: &Probe| {
+        let sources = member.sources().into_iter();
+        sources.map(|source| member.log.answers_for(source)).collect::<Vec<_>>()
+    };
+    member.until("both answer", |member| member.log.answers() && heard(member) == [true, true]);
+    cluster.broker_down(2).unwrap();
+    member.until("one does not", |member| heard(member) == [true, false]);
+    assert!(member.log.answers(), "there is a broker");
+    cluster.broker_up(2).unwrap();
+    member.until("both do again", |member| heard(member) == [true, true]);
 }
 
 #[test]

@@ -22,6 +22,7 @@ mod produce;
 mod reader;
 mod rebalance;
 mod settings;
+mod stats;
 
 pub use broker::Broker;
 pub use dead::{DeadLetter, DeadLetters, Sample};

@@ -127,6 +127,12 @@ impl Reader {
         self.order.clone()
     }
 
+    /// Whether the broker that leads a partition answers, as far as is known.
+    pub(crate) fn has_leader(&self, source: Source) -> bool {
+        let context = self.client.context();
+        self.readings.get(&source).is_none_or(|reading| !context.is_leaderless(&reading.wanted.place))
+    }
+
     /// The sources that are read of these partitions.
     pub(crate) fn among(&self, places: &[Place]) -> Vec<Source> {
         let ours = self.readings.iter().filter(|(_, reading)| places.contains(&reading.wanted.place));

@@ -3,7 +3,7 @@
 //! All of it arrives as callbacks on the polling thread, and all of them only take notes. The poll loop answers a
 //! rebalance later with its own start offsets; until then librdkafka waits, and pauses what it fetches.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -16,7 +16,7 @@ use rdkafka::error::{KafkaError, KafkaResult};
 use rdkafka::types::{RDKafkaErrorCode, RDKafkaRespErr};
 use rdkafka::{Offset, TopicPartitionList};
 
-use crate::Metrics;
+use crate::{Metrics, stats};
 
 /// A topic's name and a partition of it.
 pub(crate) type Place = (String, i32);
@@ -45,6 +45,7 @@ pub(crate) struct Context {
     notes: Mutex<VecDeque<Note>>,
     uncommitted: Mutex<Vec<Uncommitted>>,
     complaint: Mutex<Option<(RDKafkaErrorCode, Instant)>>,
+    leaderless: Mutex<BTreeSet<Place>>,
 }
 
 impl Context {
@@ -57,6 +58,7 @@ impl Context {
             notes: Mutex::default(),
             uncommitted: Mutex::default(),
             complaint: Mutex::default(),
+            leaderless: Mutex::default(),
         }
     }
 
@@ -90,6 +92,11 @@ impl Context {
         if !self.closing.load(Ordering::SeqCst) {
             self.metrics.set_up(self.worker, Some(up));
         }
+    }
+
+    /// Whether the broker that leads a partition was away when librdkafka last reported, or there was none.
+    pub(crate) fn is_leaderless(&self, place: &Place) -> bool {
+        lock(&self.leaderless).contains(place)
     }
 
     /// Says what is wrong and how to mend it, once a minute at most while it stays the same.
@@ -153,10 +160,16 @@ impl ClientContext for Context {
         }
     }
 
-    /// A broker's state is the one that is printed as `"state":"UP"`; parsing the whole report, which grows with the
-    /// number of partitions, would cost more than reading does on a quiet topic.
+    /// A broker's state is the one that is printed as `"state":"UP"`. Parsing the whole report, which grows with the
+    /// number of partitions, would cost more than reading does on a quiet topic, so that is done only while something
+    /// is wrong.
     fn stats_raw(&self, report: &[u8]) {
         self.saw_broker(memmem::find(report, br#""state":"UP""#).is_some());
+        *lock(&self.leaderless) = if stats::may_lack_leaders(report) {
+            stats::leaderless(report).unwrap_or_default()
+        } else {
+            BTreeSet::new()
+        };
     }
 
     fn error(&self, error: KafkaError, reason: &str) {

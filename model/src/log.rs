@@ -140,6 +140,10 @@ pub trait Log {
     fn answers(&self) -> bool {
         true
     }
+    /// The same for one source, where the log has several keepers: asked only while the log as a whole answers.
+    fn answers_for(&self, _source: Source) -> bool {
+        true
+    }
     /// Stops for good: whatever can be said to the broker in `within` is said.
     fn close(&mut self, _within: Duration) {}
 }

@@ -152,6 +152,8 @@ struct Held {
     caught_up: bool,
     stalled: bool,
     moved: Wall,
+    /// When the log last answered for it, and said what there is.
+    answered: Wall,
     /// How far the newest event lay behind our clock, or, of a backlog, behind the log's stamp, when it came.
     delay: Duration,
     /// Where the oldest line begins that came in parts and may not be whole yet, and the largest event time before.

@@ -32,6 +32,8 @@ struct Script {
     current: Option<(Source, i64, i64, String)>,
     offset: i64,
     paused: bool,
+    /// A partition whose broker is away.
+    leaderless: Option<i32>,
 }
 
 impl Script {
@@ -75,6 +77,9 @@ impl Log for Script {
     fn pause(&mut self, held: bool) -> Result<(), LogFault> {
         self.paused = held;
         Ok(())
+    }
+    fn answers_for(&self, source: Source) -> bool {
+        Some(source.partition) != self.leaderless
     }
 }
 
@@ -217,4 +222,25 @@ fn a_partition_that_ended_long_ago_and_is_silent_holds_nobody_back() {
     rig.log.put(0, NOW - 23 * HOUR, rig.world.now);
     rig.pass(5);
     assert!(rig.entry_behind() > 22 * 3_600, "{} s", rig.entry_behind());
+}
+
+/// One broker of several is away: its partition's silence says nothing, and after half a minute the others do not wait
+/// for it. What it brings when it is back is older than what they have closed, and it is waited for again.
+#[test]
+fn a_partition_whose_broker_is_away_is_not_taken_to_be_silent() {
+    let mut rig = Rig::new(2);
+    rig.log.put(0, NOW, NOW);
+    rig.log.put(1, NOW, NOW);
+    rig.pass(5);
+    rig.log.leaderless = Some(1);
+    rig.pass(20);
+    assert_eq!((rig.behind(0), rig.behind(1)), (10, 30), "as of when it last answered");
+    assert_eq!(rig.entry_behind(), 30);
+    rig.pass(15);
+    assert_eq!(rig.entry_behind(), 10, "it is not waited for");
+    assert!(rig.tides.snapshot()[&source(1)].stalled);
+    rig.log.leaderless = None;
+    rig.log.put(1, rig.world.now - 30 * SECOND, rig.world.now - 30 * SECOND);
+    rig.pass(1);
+    assert!(!rig.tides.snapshot()[&source(1)].stalled);
 }

@@ -153,6 +153,7 @@ impl Worker {
             caught_up: false,
             stalled: false,
             moved: now,
+            answered: now,
             delay: Duration::ZERO,
             parts: None,
             tally: SourceTally::new(given.source),

@@ -34,13 +34,13 @@ impl Worker {
         own.max(self.clear_at_end(source, held)).max(common.unwrap_or(EventTime::MIN))
     }
 
-    /// The same for one that is read to its end: as of when the log last answered, not of now. What came while we were
+    /// The same for one that is read to its end: as of when the log last answered for it, not of now. What came while we were
     /// waiting for something else, or while the log was away, has not been seen.
     fn clear_at_end(&self, source: Source, held: &Held) -> EventTime {
         let lateness = self.plan.entry(source.entry).lateness;
         match self.knobs.live {
             false => EventTime::MAX,
-            true => self.polled_at.as_event_time().minus(held.delay).minus(lateness),
+            true => held.answered.as_event_time().minus(held.delay).minus(lateness),
         }
     }
 
@@ -48,16 +48,21 @@ impl Worker {
     pub(super) fn note_tides<L: Log>(&mut self, log: &mut L, now: Wall) {
         let answers = log.answers();
         for (source, held) in &mut self.held {
+            if answers && log.answers_for(*source) {
+                held.answered = self.polled_at;
+            }
             // A source that stands still by our own will, or together with its log, says nothing of itself.
             if self.paused || !answers {
                 held.moved = now;
             }
+            // Whoever keeps it is away, and the log as a whole is not: others do not wait for that either.
+            let unheard = answers && self.polled_at.since(held.answered) >= self.knobs.stall_after;
             let stands = self.knobs.live && now.since(held.moved) >= self.knobs.stall_after;
             // At its end it only waits for the clock, as far back as its last record lay: after one of yesterday all
             // others would wait with it until tomorrow, and nobody would be told.
             let lateness = self.plan.entry(source.entry).lateness;
             let lags = held.delay > lateness.saturating_add(self.knobs.drift);
-            held.stalled = stands && (!held.caught_up || lags);
+            held.stalled = stands && (!held.caught_up || lags || unheard);
         }
         for (source, held) in &self.held {
             let tide = Tide {
