@@ -615,6 +615,7 @@ mod tests {
             epoch: 1,
             clearance: None,
             next: beaconfire_model::Offset(1),
+            written: now(),
         };
         for (partition, inexact) in [(1, 0), (2, 2)] {
             office.store.save(Write { progress: &[of(partition)], ..Write::default() }).await.unwrap();

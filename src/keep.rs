@@ -178,7 +178,7 @@ impl Keep {
 
     /// Writes changes in one transaction, then tells metrics, senders and the board.
     async fn write(&self, changes: &Changes, now: Wall) -> Result<(), Unsaved> {
-        if let Some(Written { decided, progress }) = self.round.write(changes).await? {
+        if let Some(Written { decided, progress }) = self.round.write(changes, now).await? {
             self.reached.note(&progress);
             self.tell(changes, decided, now);
         }

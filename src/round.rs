@@ -88,8 +88,8 @@ impl Round {
     }
 
     /// Writes changes in one transaction; none where there is nothing to write.
-    pub async fn write(&self, changes: &Changes) -> Result<Option<Written>, Unsaved> {
-        let progress = self.progress(&changes.progress);
+    pub async fn write(&self, changes: &Changes, now: Wall) -> Result<Option<Written>, Unsaved> {
+        let progress = self.progress(&changes.progress, now);
         let write = Write {
             folded: &changes.folded,
             rows: &changes.rows,
@@ -112,7 +112,7 @@ impl Round {
         self.keeper.saved(changes).into_iter().map(Durable::vouch).collect()
     }
 
-    fn progress(&self, marks: &[Mark]) -> Vec<Progress> {
+    fn progress(&self, marks: &[Mark], written: Wall) -> Vec<Progress> {
         let of = |mark: &Mark| Progress {
             entry: self.entry(mark.source.entry).to_owned(),
             topic: self.names.name(mark.source.topic).to_string(),
@@ -120,6 +120,7 @@ impl Round {
             epoch: mark.epoch,
             clearance: mark.clearance,
             next: mark.next,
+            written,
         };
         marks.iter().map(of).collect()
     }

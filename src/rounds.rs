@@ -27,6 +27,10 @@ const WHOLE_EVERY: u64 = 300;
 /// After so many rounds what is older than the retention is deleted; the first time a minute after the start.
 const SWEEP_EVERY: u64 = 600;
 
+/// How long a source may be without an owner before it is forgotten: far longer than a group takes to hand it on. We
+/// must have watched for as long ourselves: after a stop of all processes every source looks abandoned at first.
+const ABANDONED: Duration = Duration::from_secs(15 * 60);
+
 /// The board as the store has it at the start: what is active, and what ended within the time that a board remembers,
 /// so that a bouncer that last asked the process before us hears what was taken back meanwhile.
 pub async fn board(store: &Store, started: Wall) -> Result<Board, StoreError> {
@@ -121,6 +125,12 @@ impl Rounds {
                     decisions = swept.decisions,
                     "deleted what is older than store.retention"
                 );
+            }
+            if round >= ABANDONED.as_secs() {
+                let gone = self.store.forget_abandoned(at, ABANDONED).await?;
+                if gone > 0 {
+                    tracing::info!(gone, "forgot partitions that nobody reads any more");
+                }
             }
         }
         Ok(())

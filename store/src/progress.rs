@@ -1,8 +1,9 @@
 //! How far each source has come, written by its owner and read by everybody who resolves incidents.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
-use beaconfire_model::{EventTime, Offset};
+use beaconfire_model::{EventTime, Offset, Wall};
 use sqlx::{Any, Transaction};
 
 use crate::sql::Fields;
@@ -23,7 +24,12 @@ pub struct Progress {
     pub clearance: Option<EventTime>,
     /// The next offset to process.
     pub next: Offset,
+    /// When the owner wrote this. It does so every few seconds, also while nothing comes.
+    pub written: Wall,
 }
+
+/// How recently another source of the entry must have been written for silence to mean that a source has no owner.
+const LIVELY: Duration = Duration::from_secs(60);
 
 impl Store {
     /// The clearance of each entry: the minimum over its sources. An entry with a source whose clearance is not
@@ -49,9 +55,28 @@ impl Store {
                 epoch: row.number("epoch")?,
                 clearance: row.maybe_number("clearance")?.map(EventTime::from_millis),
                 next: Offset(row.number("next_offset")?),
+                written: Wall::from_millis(row.number("written")?),
             })
         };
         rows.iter().map(read).collect()
+    }
+
+    /// Forgets sources that nobody has read for so long, while others of their entry are being read: their topic or
+    /// partition is gone, and would hold back resolving for ever. How many there were.
+    pub async fn forget_abandoned(&self, now: Wall, after: Duration) -> Result<u64, StoreError> {
+        let delete = sqlx::query(
+            "DELETE FROM progress WHERE written < $1 AND entry IN \
+             (SELECT lively.entry FROM progress AS lively WHERE lively.written >= $2)",
+        );
+        let mut tx = self.begin().await?;
+        let gone = delete
+            .bind(now.minus(after).millis())
+            .bind(now.minus(LIVELY).millis())
+            .execute(&mut *tx)
+            .await?
+            .rows_affected();
+        tx.commit().await?;
+        Ok(gone)
     }
 
     /// Forgets the sources of entries that are no longer configured: they would hold back resolving for ever.
@@ -73,11 +98,11 @@ impl Store {
 pub(crate) async fn save(tx: &mut Transaction<'_, Any>, progress: &[Progress]) -> Result<(), SaveError> {
     for source in progress {
         sqlx::query(
-            "INSERT INTO progress (entry, topic, partition_number, epoch, clearance, next_offset) \
-             VALUES ($1, $2, $3, $4, $5, $6) \
+            "INSERT INTO progress (entry, topic, partition_number, epoch, clearance, next_offset, written) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7) \
              ON CONFLICT (entry, topic, partition_number) DO UPDATE SET epoch = excluded.epoch, \
-             clearance = COALESCE(excluded.clearance, progress.clearance), next_offset = excluded.next_offset \
-             WHERE progress.epoch <= excluded.epoch",
+             clearance = COALESCE(excluded.clearance, progress.clearance), next_offset = excluded.next_offset, \
+             written = excluded.written WHERE progress.epoch <= excluded.epoch",
         )
         .bind(source.entry.clone())
         .bind(source.topic.clone())
@@ -85,6 +110,7 @@ pub(crate) async fn save(tx: &mut Transaction<'_, Any>, progress: &[Progress]) -
         .bind(source.epoch)
         .bind(source.clearance.map(EventTime::millis))
         .bind(source.next.0)
+        .bind(source.written.millis())
         .execute(&mut **tx)
         .await?;
     }

@@ -265,7 +265,7 @@ impl Engine {
                 self.round.keeper.undo(changes);
                 return;
             }
-            let written = runtime.block_on(self.round.write(&changes));
+            let written = runtime.block_on(self.round.write(&changes, now));
             self.impatient += if written.is_ok() { changes.impatient } else { 0 };
             match written {
                 Ok(_) if self.sky.once_in(25) => {
@@ -307,7 +307,7 @@ impl Engine {
         if self.sky.once_in(4) {
             self.come_between();
         }
-        match runtime.block_on(self.round.write(&changes)) {
+        match runtime.block_on(self.round.write(&changes, now)) {
             Ok(_) => {}
             Err(Unsaved::Conflict) => self.conflicts += 1,
             Err(Unsaved::Store(error)) => panic!("the store failed: {error}"),
@@ -322,7 +322,7 @@ impl Engine {
             let by = Actor("ann".to_owned());
             let noted = self.round.keeper.fold_command(&incident, &by, note, &Shelf::default(), now);
             let changes = noted.expect("anybody may write a note");
-            runtime.block_on(self.round.write(&changes)).expect("nobody came between");
+            runtime.block_on(self.round.write(&changes, now)).expect("nobody came between");
         }
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use beaconfire_incident::{Acknowledgement, Fingerprint, Incident, RatePoint, Status};
 use beaconfire_model::{EventTime, Kind, Severity, Subject, Untrusted};
-use beaconfire_store::{Query, SaveError, Store, Write};
+use beaconfire_store::{Progress, Query, SaveError, Store, Write};
 
 use crate::support::*;
 
@@ -245,6 +245,27 @@ async fn pages_hold_everything_once_newest_first() {
         let query = Query { cursor: Some(foreign.into()), ..Query::default() };
         assert!(store.incidents(&query).await.is_err(), "{foreign}");
     }
+}
+
+/// A partition whose topic was deleted does not hold its entry back for ever; while nobody reads anything of an entry
+/// (all processes are stopped), all of them do.
+#[tokio::test]
+async fn a_source_that_nobody_reads_any_more_is_forgotten() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path()).await;
+    let at = |partition, second: i64| Progress {
+        written: wall(second * 1_000),
+        ..progress(partition, 1, Some(1))
+    };
+    let other = Progress { entry: "other".into(), ..at(0, 0) };
+    let written = [at(0, 0), at(1, 500), at(2, 980), other.clone()];
+    store.save(Write { progress: &written, ..Write::default() }).await.unwrap();
+    let forget = async |second: i64| {
+        store.forget_abandoned(wall(second * 1_000), Duration::from_secs(900)).await.unwrap()
+    };
+    assert_eq!(forget(1_100).await, 0, "none of them was read within a minute");
+    assert_eq!(forget(1_000).await, 1);
+    assert_eq!(store.progress().await.unwrap(), [at(1, 500), at(2, 980), other]);
 }
 
 #[tokio::test]

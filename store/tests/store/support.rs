@@ -169,6 +169,7 @@ pub(crate) fn progress(partition: i32, epoch: i64, clearance: Option<i64>) -> Pr
         epoch,
         clearance: clearance.map(event),
         next: Offset(epoch * 100),
+        written: wall(0),
     }
 }
 
