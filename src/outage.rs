@@ -270,7 +270,7 @@ mod tests {
         health.down("database is locked", now());
         let _watching = tokio::spawn(watching.run());
         standin.set(Mode::Broken(503));
-        eventually("a page", || standin.refused() > 0).await;
+        eventually("a page", || !standin.turned_away().is_empty()).await;
         let before = standin.accepted();
         health.up();
         standin.set(Mode::Well);

@@ -459,7 +459,7 @@ mod tests {
             let Turn::Wait(wait) = sender.turn(&pace).await.unwrap() else { panic!("a second probe") };
             assert!(wait > Duration::from_secs(30), "{wait:?}");
         }
-        assert_eq!(standin.refused(), 1);
+        assert_eq!(standin.turned_away().len(), 1);
         assert!(sender.condition.read(now()).0.is_some(), "the pause is shown");
 
         // Mended, and a minute later: all go.

@@ -45,6 +45,7 @@ pub struct Alert {
 #[derive(Debug, Default)]
 struct Seen {
     alerts: BTreeMap<String, Alert>,
+    turned_away: Vec<String>,
     faults: Vec<String>,
     accepted: u64,
 }
@@ -103,18 +104,23 @@ impl PagerDuty {
         self.shared.mood.visits()
     }
 
-    /// Requests that were turned away.
-    pub fn refused(&self) -> u64 {
-        self.shared.mood.refused()
+    /// The dedup keys of events that were turned away, in order.
+    pub fn turned_away(&self) -> Vec<String> {
+        locked(&self.shared.seen).turned_away.clone()
     }
 }
 
 async fn enqueue(State(shared): State<Shared>, body: String) -> Response<Body> {
-    if let Some(bad) = shared.mood.misbehave().await {
+    let event: Value = serde_json::from_str(&body).unwrap_or_default();
+    let mode = shared.mood.visit();
+    if mode != Mode::Well {
+        let key = event["dedup_key"].as_str().unwrap_or_default().to_owned();
+        locked(&shared.seen).turned_away.push(key);
+    }
+    if let Some(bad) = mode.misbehave().await {
         return bad;
     }
     let mut seen = locked(&shared.seen);
-    let event: Value = serde_json::from_str(&body).unwrap_or_default();
     let faults = faults(&event, body.len());
     if !faults.is_empty() {
         let answer =
