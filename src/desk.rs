@@ -9,7 +9,7 @@ use beaconfire_api::{
     NewDecision, Page, Pull, ReceiverFacts, RejectedFacts, SourceFacts, StatusFacts,
 };
 use beaconfire_detect::{Field, RuleSpec};
-use beaconfire_incident::{Actor, Command, Context, Dossier, Incident, IncidentId, TimelineEntry};
+use beaconfire_incident::{Actor, Command, Context, Incident, IncidentId, TimelineEntry};
 use beaconfire_ingest::{DeadLetters, Sample};
 use beaconfire_model::{Names, Source, Untrusted, Wall};
 use beaconfire_outbox::LedgerLine;
@@ -176,7 +176,7 @@ impl Office {
 
     async fn open_case(&self, id: IncidentId) -> Result<Case, DeskError> {
         let mut dossier = self.store.dossier(&id).await.map_err(unavailable)?.ok_or(DeskError::NotFound)?;
-        redact(&mut dossier, self.privacy);
+        self.privacy.apply_to_dossier(&mut dossier);
         let rows = self.store.rows(std::slice::from_ref(&id)).await.map_err(unavailable)?;
         let mut deliveries = self.store.deliveries(&id).await.map_err(unavailable)?;
         deliveries.drain(..deliveries.len().saturating_sub(DELIVERIES_SHOWN));
@@ -389,21 +389,6 @@ impl Office {
             }
             touches.done(&pull.key);
         });
-    }
-}
-
-/// Applies `privacy.query` to what records say; notes are people's own words and stay as they were written.
-fn redact(dossier: &mut Dossier, privacy: Privacy) {
-    for sample in &mut dossier.samples {
-        sample.text = Untrusted::new(&privacy.apply(sample.text.clean()), 512);
-        sample.by = Untrusted::new(&privacy.apply(sample.by.clean()), 256);
-    }
-    redact_lines(&mut dossier.timeline, privacy);
-}
-
-fn redact_lines(timeline: &mut [TimelineEntry], privacy: Privacy) {
-    for line in timeline.iter_mut().filter(|line| line.what != "noted") {
-        line.text = privacy.apply(&line.text).into_owned();
     }
 }
 
@@ -645,7 +630,7 @@ mod tests {
             text: "GET /a?token=x".into(),
         };
         let mut timeline = vec![line("opened"), line("noted")];
-        redact_lines(&mut timeline, Privacy::Redact);
+        Privacy::Redact.apply_to_timeline(&mut timeline);
         let texts: Vec<_> = timeline.iter().map(|line| line.text.as_str()).collect();
         assert_eq!(texts, ["GET /a?…", "GET /a?token=x"]);
     }

@@ -3,6 +3,9 @@
 
 use std::borrow::Cow;
 
+use beaconfire_incident::{Dossier, TimelineEntry};
+use beaconfire_model::{Subject, Untrusted};
+
 /// What of a request may leave the process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Privacy {
@@ -19,6 +22,33 @@ impl Privacy {
         match self {
             Self::Redact => redact_query(text),
             Self::Keep => Cow::Borrowed(text),
+        }
+    }
+
+    /// Everything that senders wrote of an incident, as it may be shown: raw records, names, the timeline but for notes,
+    /// which are people's own words.
+    pub fn apply_to_dossier(self, dossier: &mut Dossier) {
+        if self == Self::Keep {
+            return;
+        }
+        for sample in &mut dossier.samples {
+            sample.text = Untrusted::new(&self.apply(sample.text.clean()), 512);
+            sample.by = Untrusted::new(&self.apply(sample.by.clean()), 256);
+        }
+        let participants = dossier.participants.iter_mut().map(|row| &mut row.subject);
+        let signals = dossier.signals.iter_mut().map(|row| &mut row.subject);
+        for subject in participants.chain(signals).chain([&mut dossier.incident.target]) {
+            if let Cow::Owned(shown) = self.apply(&subject.value) {
+                *subject = Subject::new(subject.kind, shown);
+            }
+        }
+        self.apply_to_timeline(&mut dossier.timeline);
+    }
+
+    /// A timeline as it may be shown.
+    pub fn apply_to_timeline(self, timeline: &mut [TimelineEntry]) {
+        for line in timeline.iter_mut().filter(|line| line.what != "noted") {
+            line.text = self.apply(&line.text).into_owned();
         }
     }
 

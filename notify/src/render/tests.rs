@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use beaconfire_model::Untrusted;
+use beaconfire_model::{Subject, SubjectKind, Untrusted};
 use beaconfire_outbox::Action;
 use beaconfire_view::Privacy;
 use lettre::message::Mailbox;
@@ -140,13 +140,19 @@ fn a_stored_handle_that_is_no_message_id_does_not_get_into_a_header() {
 
 #[test]
 fn queries_leave_only_where_they_may() {
-    let case = Case::open();
+    let mut case = Case::open();
+    case.dossier.participants[0].subject =
+        Subject::new(SubjectKind::UserAgent, "bot (https://bot.example/?key=hidden)");
     let shown = |privacy| {
         let message = Message { site: Site { privacy, ..SITE }, ..case.message(Action::Open) };
         let facts = Facts::of(&message);
-        format!("{}{}{:?}", readable(&mailed(&message)), pagerduty::event(&message), slack::message(&facts))
+        let told = [pagerduty::event(&message).to_string(), webhook::body(&message)].concat();
+        format!("{}{told}{:?}", readable(&mailed(&message)), slack::message(&facts))
     };
-    assert!(!shown(Privacy::Redact).contains("token=abc"));
+    let redacted = shown(Privacy::Redact);
+    assert!(!redacted.contains("token=abc") && !redacted.contains("key=hidden"), "{redacted}");
+    let kept = shown(Privacy::Keep).matches("key=hidden").count();
+    assert!(kept >= 5, "text, HTML, PagerDuty, Slack, webhook: {kept}");
     assert_eq!(shown(Privacy::Keep).matches("token=abc").count(), 4, "text, HTML, PagerDuty, Slack");
 }
 

@@ -24,7 +24,9 @@ struct Body<T> {
 pub(crate) fn body(message: &Message<'_>) -> String {
     let printed = match message.matter {
         Matter::Incident(about) => {
-            let mut incident = IncidentJson::of(about.dossier);
+            let mut dossier = about.dossier.clone();
+            message.site.privacy.apply_to_dossier(&mut dossier);
+            let mut incident = IncidentJson::of(&dossier);
             incident.shorten(LISTED, LISTED);
             let told = message.handle.is_some();
             let kind = match message.action {
