@@ -9,7 +9,7 @@ use beaconfire_api::{
     NewDecision, Page, Pull, ReceiverFacts, RejectedFacts, SourceFacts, StatusFacts,
 };
 use beaconfire_detect::{Field, RuleSpec};
-use beaconfire_incident::{Actor, Command, Context, Incident, IncidentId, TimelineEntry};
+use beaconfire_incident::{Actor, Command, Context, Incident, IncidentId};
 use beaconfire_ingest::{DeadLetters, Sample};
 use beaconfire_model::{Names, Source, Untrusted, Wall};
 use beaconfire_outbox::LedgerLine;
@@ -493,6 +493,8 @@ mod tests {
     use beaconfire_pipeline::Tide;
     use beaconfire_store::{Progress, StoreKnobs, Write};
     use beaconfire_throttle::Action;
+
+    use beaconfire_incident::TimelineEntry;
 
     use super::*;
 

@@ -27,9 +27,12 @@ const WHOLE_EVERY: u64 = 300;
 /// After so many rounds what is older than the retention is deleted; the first time a minute after the start.
 const SWEEP_EVERY: u64 = 600;
 
-/// How long a source may be without an owner before it is forgotten: far longer than a group takes to hand it on. We
-/// must have watched for as long ourselves: after a stop of all processes every source looks abandoned at first.
-const ABANDONED: Duration = Duration::from_secs(15 * 60);
+/// How long a source may be without an owner before it is forgotten: far longer than a group takes to hand it on, or a
+/// broker to come back. We must have watched for as long ourselves: after a stop of all processes, or a suspend of the
+/// machine, every source looks abandoned at first.
+const ABANDONED: Duration = Duration::from_secs(60 * 60);
+/// Rounds that lie further apart than this were not watched in between.
+const BLINK: Duration = Duration::from_secs(30);
 
 /// The board as the store has it at the start: what is active, and what ended within the time that a board remembers,
 /// so that a bouncer that last asked the process before us hears what was taken back meanwhile.
@@ -71,14 +74,25 @@ impl Rounds {
         let mut tick = interval(EVERY);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut decisions_since = now();
+        let (mut last, mut watched_since) = (now(), now());
         for round in 0_u64.. {
             tick.tick().await;
             let at = now();
             self.of_memory(at);
+            if at.since(last) > BLINK || at < last {
+                watched_since = at;
+            }
+            last = at;
             match self.of_store(decisions_since, round, at).await {
                 Ok(()) => decisions_since = at.minus(OVERLAP),
                 // The keeper says when the store is away.
-                Err(error) => tracing::debug!(%error, "gauges that come from the store stay as they are"),
+                Err(error) => {
+                    watched_since = at;
+                    tracing::debug!(%error, "gauges that come from the store stay as they are");
+                }
+            }
+            if round % SWEEP_EVERY == 60 && at.since(watched_since) >= ABANDONED {
+                self.forget_abandoned(at).await;
             }
         }
     }
@@ -126,14 +140,23 @@ impl Rounds {
                     "deleted what is older than store.retention"
                 );
             }
-            if round >= ABANDONED.as_secs() {
-                let gone = self.store.forget_abandoned(at, ABANDONED).await?;
-                if gone > 0 {
-                    tracing::info!(gone, "forgot partitions that nobody reads any more");
-                }
-            }
         }
         Ok(())
+    }
+
+    async fn forget_abandoned(&self, at: Wall) {
+        match self.store.forget_abandoned(at, ABANDONED).await {
+            Ok(gone) => {
+                for (topic, partition) in gone {
+                    tracing::warn!(
+                        topic,
+                        partition,
+                        "nobody has read this partition for an hour: no longer waiting for it"
+                    );
+                }
+            }
+            Err(error) => tracing::debug!(%error, "partitions without a reader are looked for again later"),
+        }
     }
 
     async fn backlog(&mut self, at: Wall) -> Result<(), StoreError> {

@@ -181,8 +181,9 @@ impl Shard {
         let targets = self.common.clearances();
         for (entry, target) in &targets {
             let cleared = self.cleared.entry(*entry).or_insert(EventTime::MIN);
-            // A source that came back takes the clearance back with it. Far ahead goes step by step, below.
-            if *target <= cleared.plus(STEP) && self.ahead.is_empty(*entry) {
+            // A source that came back takes the clearance back with it, before anything older is read. Far ahead goes step
+            // by step, below.
+            if *target < *cleared || *target <= cleared.plus(STEP) && self.ahead.is_empty(*entry) {
                 *cleared = *target;
             }
         }

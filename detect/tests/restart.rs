@@ -316,6 +316,81 @@ fn what_waits_for_a_source_outlives_its_departure() {
     assert_eq!(rig.signals.iter().map(|signal| signal.evidence.observed.0).fold(0.0, f64::max), 16.0);
 }
 
+/// Two workers, of which each gives up a source: what a third brought far ahead of them waits, and counts whole.
+#[test]
+fn a_burst_that_waited_for_two_departures_counts_whole() {
+    let plan = plan(vec![client_rule(600.0)]);
+    let mut one = rig(&plan, 2);
+    let mut two = rig(&plan, 2);
+    let line = |second: i64, client, partition| Line {
+        time: T0 + second * 1_000,
+        client,
+        partition,
+        status: 200,
+        bytes: 1,
+    };
+    let many = |from: i64, to: i64, each: usize, client: u8, partition| -> Vec<Line> {
+        (from..to).flat_map(|second| vec![line(second, client, partition); each]).collect()
+    };
+    let hand_over = |two: &mut Rig, one: &mut Rig| {
+        for (shard, parcel) in one.shards.iter_mut().zip(two.combiner.take(2)) {
+            shard.merge(parcel, &mut one.signals);
+        }
+    };
+    let read = |two: &mut Rig, lines: Vec<Line>| {
+        for line in &lines {
+            let client = address(line.client);
+            two.see(source(line.partition), Event::Request(request(line.time, &client)));
+        }
+    };
+    for partition in [0, 3] {
+        one.begin(source(partition), 0, None);
+    }
+    for partition in [1, 2] {
+        two.begin(source(partition), 0, None);
+    }
+    two.clear(1, T0 + 1_300_000);
+    read(&mut one, [many(0, 20, 3, 10, 0), many(0, 20, 3, 13, 3)].concat());
+    read(&mut two, many(0, 20, 3, 12, 2));
+    one.merge();
+    hand_over(&mut two, &mut one);
+    one.give_up(source(0));
+    two.combiner.end(source(1));
+    // The burst begins, and waits with what the other worker reads.
+    read(&mut one, many(190, 212, 19, 3, 3));
+    one.merge();
+    read(&mut two, many(20, 235, 3, 12, 2));
+    for _ in 0..5 {
+        hand_over(&mut two, &mut one);
+        one.merge();
+    }
+    one.left(source(0), 60);
+    one.merge();
+    one.left(source(1), 0);
+    hand_over(&mut two, &mut one);
+    one.merge();
+    read(&mut two, many(235, 620, 3, 12, 2));
+    hand_over(&mut two, &mut one);
+    read(&mut one, [many(212, 240, 19, 3, 3), many(430, 476, 19, 4, 3)].concat());
+    one.merge();
+    hand_over(&mut two, &mut one);
+    one.begin(source(0), 1_000, Some(T0 + 370_000));
+    one.merge();
+    two.begin(source(1), 0, None);
+    hand_over(&mut two, &mut one);
+    one.merge();
+    read(&mut one, many(370, 620, 3, 10, 0));
+    two.clear(1, T0 + 1_300_000);
+    one.merge();
+    hand_over(&mut two, &mut one);
+    one.finish();
+    let peak = |client: u8| {
+        let of = one.signals.iter().filter(|signal| *signal.subject.value == address(client));
+        of.map(|signal| signal.evidence.observed.0).fold(0.0, f64::max)
+    };
+    assert_eq!((peak(3), peak(4)), (950.0, 874.0));
+}
+
 /// An empty partition counts as read up to now. When a recovering sender fills it with the past, it is waited for again:
 /// what another source of the entry brings meanwhile does not close windows over the rest.
 #[test]
@@ -341,5 +416,32 @@ fn an_empty_source_that_brings_the_past_is_waited_for() {
     feed(&mut rig, &lines(28..36, 1, 1), 10);
     rig.finish();
     let peak = rig.signals.iter().map(|signal| signal.evidence.observed.0).fold(0.0, f64::max);
+    assert_eq!(peak, 16.0, "{:?}", rig.signals);
+}
+
+/// The same where something waits already: what is taken back holds before anything older is added and read.
+#[test]
+fn what_waits_does_not_close_windows_over_the_past() {
+    let plan = plan(vec![client_rule(10.0)]);
+    let mut rig = rig(&plan, 1);
+    for partition in 0..3 {
+        rig.begin(source(partition), 0, None);
+        rig.clear(partition, T0 + 7_200_000);
+    }
+    let burst = |from: i64, partition: i32| -> Vec<Line> {
+        let client = u8::try_from(partition).unwrap();
+        (from..from + 8)
+            .map(|n| Line { time: T0 + n * 1_000, client, partition, status: 200, bytes: 1 })
+            .collect()
+    };
+    // The second takes its entry back, so that the first runs ahead; then the third takes it back much further.
+    feed(&mut rig, &burst(3_600, 1), 100);
+    feed(&mut rig, &burst(7_000, 0), 100);
+    feed(&mut rig, &[burst(200, 2), burst(190, 2)].concat(), 8);
+    feed(&mut rig, &burst(100, 2), 8);
+    feed(&mut rig, &burst(108, 2), 8);
+    rig.finish();
+    let of_third = rig.signals.iter().filter(|signal| *signal.subject.value == address(2));
+    let peak = of_third.map(|signal| signal.evidence.observed.0).fold(0.0, f64::max);
     assert_eq!(peak, 16.0, "{:?}", rig.signals);
 }

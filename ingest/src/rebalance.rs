@@ -165,11 +165,17 @@ impl ClientContext for Context {
     /// is wrong.
     fn stats_raw(&self, report: &[u8]) {
         self.saw_broker(memmem::find(report, br#""state":"UP""#).is_some());
-        *lock(&self.leaderless) = if stats::may_lack_leaders(report) {
+        let away = if stats::may_lack_leaders(report) {
             stats::leaderless(report).unwrap_or_default()
         } else {
             BTreeSet::new()
         };
+        let mut known = lock(&self.leaderless);
+        if *known != away {
+            let (worker, partitions) = (self.worker, away.len());
+            tracing::info!(worker, partitions, "partitions whose broker does not answer");
+            *known = away;
+        }
     }
 
     fn error(&self, error: KafkaError, reason: &str) {

@@ -69,6 +69,7 @@ impl Merged {
     pub(crate) fn forget(&mut self) -> bool {
         let news = !self.forgotten && !self.spans.is_empty();
         self.forgotten = true;
+        self.last = None;
         news
     }
 
@@ -158,7 +159,7 @@ impl Registry {
         let is_between = held.between.get(&source) == Some(&worker);
         if is_between {
             held.owed.insert(source);
-            held.merged.entry(source).or_default().forgotten = true;
+            held.merged.entry(source).or_default().forget();
         }
         is_between
     }

@@ -150,10 +150,14 @@ struct Held {
     /// What the shards held from earlier assignments: what of it is read again counts only where that is forgotten.
     merged: Merged,
     caught_up: bool,
+    /// It has been read to its end since we began or went on reading: what comes from then on comes now.
+    live: bool,
     stalled: bool,
     moved: Wall,
     /// When the log last answered for it, and said what there is.
     answered: Wall,
+    /// When the log last did not answer for it.
+    unanswered: Wall,
     /// How far the newest event lay behind our clock, or, of a backlog, behind the log's stamp, when it came.
     delay: Duration,
     /// Where the oldest line begins that came in parts and may not be whole yet, and the largest event time before.
@@ -348,7 +352,8 @@ impl Worker {
             }
             held.next = Offset(record.offset.0 + 1);
             held.moved = now;
-            let live = std::mem::take(&mut held.caught_up);
+            held.caught_up = false;
+            let live = held.live;
             let again = held.merged.holds(record.offset);
             if record.stamped.is_some_and(|stamped| stamped > limit) {
                 self.refuse(&record, Reject::Timestamp, dead);
@@ -389,7 +394,7 @@ impl Worker {
                     Some((offset, before)) => held.rewind.note_from(offset, before, time),
                     None => held.rewind.note(record.offset, time),
                 }
-                // What comes to a source that was read to its end comes now, whatever its sender stamped it with.
+                // Whatever its sender stamped it with.
                 let reference = record.stamped.filter(|_| !live).unwrap_or(now.as_event_time());
                 held.delay = reference.since(time);
                 if combiner.observe(record.source, record.offset, &event, again) == Seen::Late {

@@ -28,8 +28,8 @@ fn source(partition: i32) -> Source {
 #[derive(Default)]
 struct Script {
     turns: VecDeque<Turn>,
-    coming: VecDeque<(Source, i64, i64, String)>,
-    current: Option<(Source, i64, i64, String)>,
+    coming: VecDeque<Vec<(Source, i64, i64, String)>>,
+    current: Vec<(Source, i64, i64, String)>,
     offset: i64,
     paused: bool,
     /// A partition whose broker is away.
@@ -39,21 +39,30 @@ struct Script {
 impl Script {
     /// A request that happened at `at` comes, stamped `stamped`, and then the source's end.
     fn put(&mut self, partition: i32, at: i64, stamped: i64) {
-        let seconds = at / SECOND;
-        let line = format!(r#"{{"kind":"request","time":{seconds},"client":"203.0.113.7","status":200}}"#);
-        self.coming.push_back((source(partition), self.offset, stamped, line));
-        self.offset += 1;
+        self.batch(partition, &[(at, stamped)]);
+    }
+
+    /// The same of several that come together.
+    fn batch(&mut self, partition: i32, times: &[(i64, i64)]) {
+        let records = times.iter().zip(self.offset..).map(|((at, stamped), offset)| {
+            let seconds = at / SECOND;
+            let line =
+                format!(r#"{{"kind":"request","time":{seconds},"client":"203.0.113.7","status":200}}"#);
+            (source(partition), offset, *stamped, line)
+        });
+        self.coming.push_back(records.collect());
+        self.offset += i64::try_from(times.len()).expect("few");
     }
 }
 
 impl Log for Script {
     fn poll(&mut self, _: Duration) -> Result<Turn, LogFault> {
-        self.current = None;
+        self.current.clear();
         if let Some(turn) = self.turns.pop_front() {
             return Ok(turn);
         }
-        self.current = if self.paused { None } else { self.coming.pop_front() };
-        let Some((source, ..)) = &self.current else { return Ok(Turn::Idle) };
+        self.current = if self.paused { Vec::new() } else { self.coming.pop_front().unwrap_or_default() };
+        let Some((source, ..)) = self.current.first() else { return Ok(Turn::Idle) };
         self.turns.push_back(Turn::CaughtUp { source: *source });
         Ok(Turn::Records)
     }
@@ -240,7 +249,27 @@ fn a_partition_whose_broker_is_away_is_not_taken_to_be_silent() {
     assert_eq!(rig.entry_behind(), 10, "it is not waited for");
     assert!(rig.tides.snapshot()[&source(1)].stalled);
     rig.log.leaderless = None;
+    rig.pass(2);
+    assert_eq!(rig.behind(1), 10, "as far as the others: what it has is still to be fetched");
     rig.log.put(1, rig.world.now - 30 * SECOND, rig.world.now - 30 * SECOND);
     rig.pass(1);
     assert!(!rig.tides.snapshot()[&source(1)].stalled);
+    assert!(rig.entry_behind() >= 40, "{} s", rig.entry_behind());
+}
+
+/// A sender catches up on an hour, each record stamped with the time it tells of: the last of a batch does not make the
+/// source one that is never late.
+#[test]
+fn records_that_come_late_to_a_live_partition_are_late_by_our_clock() {
+    let mut rig = Rig::new(1);
+    rig.pass(1);
+    rig.log.turns.push_back(Turn::CaughtUp { source: source(0) });
+    rig.pass(4);
+    assert_eq!(rig.behind(0), 10, "empty, up to now");
+    for second in 0..20 {
+        let at = NOW - HOUR + second * SECOND;
+        rig.log.batch(0, &[(at, at), (at, at)]);
+        rig.pass(1);
+        assert!(rig.behind(0) >= 3_600, "{} s", rig.behind(0));
+    }
 }

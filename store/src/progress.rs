@@ -62,21 +62,25 @@ impl Store {
     }
 
     /// Forgets sources that nobody has read for so long, while others of their entry are being read: their topic or
-    /// partition is gone, and would hold back resolving for ever. How many there were.
-    pub async fn forget_abandoned(&self, now: Wall, after: Duration) -> Result<u64, StoreError> {
+    /// partition is gone, and would hold back resolving for ever. Topic and partition of each.
+    pub async fn forget_abandoned(
+        &self,
+        now: Wall,
+        after: Duration,
+    ) -> Result<Vec<(String, i32)>, StoreError> {
         let delete = sqlx::query(
             "DELETE FROM progress WHERE written < $1 AND entry IN \
-             (SELECT lively.entry FROM progress AS lively WHERE lively.written >= $2)",
+             (SELECT lively.entry FROM progress AS lively WHERE lively.written >= $2) \
+             RETURNING topic, partition_number",
         );
         let mut tx = self.begin().await?;
         let gone = delete
             .bind(now.minus(after).millis())
             .bind(now.minus(LIVELY).millis())
-            .execute(&mut *tx)
-            .await?
-            .rows_affected();
+            .fetch_all(&mut *tx)
+            .await?;
         tx.commit().await?;
-        Ok(gone)
+        gone.iter().map(|row| Ok((row.text("topic")?, row.count("partition_number")?))).collect()
     }
 
     /// Forgets the sources of entries that are no longer configured: they would hold back resolving for ever.

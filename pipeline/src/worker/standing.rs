@@ -1,9 +1,14 @@
 //! How far sources have come: what a worker tells the others of its own, and whom it holds back or no longer waits for.
 
+use std::time::Duration;
+
 use beaconfire_model::{EventTime, Log, Source, Wall};
 
 use super::{Held, Worker};
 use crate::Tide;
+
+/// A log that answers again has not brought yet what came meanwhile.
+const FETCHED_WITHIN: Duration = Duration::from_secs(3);
 
 impl Worker {
     /// Reading stops or goes on: what arrives meanwhile is not seen, so nobody is taken to be read to its end until the
@@ -12,6 +17,7 @@ impl Worker {
         for held in self.held.values_mut() {
             // What ends does not grow while it is not read.
             held.caught_up &= !self.knobs.live;
+            held.live = false;
             held.moved = now;
         }
     }
@@ -19,6 +25,7 @@ impl Worker {
     pub(super) fn caught_up(&mut self, source: Source, now: Wall) {
         if let Some(held) = self.held.get_mut(&source) {
             held.caught_up = true;
+            held.live = true;
             held.moved = now;
         }
     }
@@ -48,7 +55,9 @@ impl Worker {
     pub(super) fn note_tides<L: Log>(&mut self, log: &mut L, now: Wall) {
         let answers = log.answers();
         for (source, held) in &mut self.held {
-            if answers && log.answers_for(*source) {
+            if !answers || !log.answers_for(*source) {
+                held.unanswered = now;
+            } else if now.since(held.unanswered) >= FETCHED_WITHIN {
                 held.answered = self.polled_at;
             }
             // A source that stands still by our own will, or together with its log, says nothing of itself.
