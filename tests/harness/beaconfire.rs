@@ -140,7 +140,18 @@ impl Beaconfire {
 }
 
 impl Drop for Beaconfire {
+    /// Where a test has failed, says what it knew: whoever reads of it may not see it fail again.
     fn drop(&mut self) {
+        if std::thread::panicking() {
+            for path in ["/api/v1/sources", "/api/v1/incidents?limit=500"] {
+                let shown: String = self.text(path).chars().take(12_000).collect();
+                eprintln!("{path} said: {shown}");
+            }
+            let log = std::fs::read_to_string(self.config.with_extension("log")).unwrap_or_default();
+            let ours: Vec<&str> = log.lines().filter(|line| !line.contains("librdkafka")).collect();
+            let tail = ours.get(ours.len().saturating_sub(60)..).unwrap_or_default().join("\n");
+            eprintln!("the end of its log:\n{tail}");
+        }
         self.kill();
     }
 }
