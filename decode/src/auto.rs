@@ -6,8 +6,9 @@ use crate::json::Value;
 /// The format that an object has the shape of, without looking into envelopes.
 pub(crate) fn shape(object: Value<'_>) -> Option<Format> {
     let mut seen = 0;
-    for (key, value) in object.entries() {
-        seen |= mark(key, value);
+    for (key, value) in object.pairs() {
+        let word = key.meaning().map_or_else(|| word(key.text()), |means| means.word);
+        seen |= mark(word, value);
     }
     let has = |marks: u32| seen & marks == marks;
     let any = |marks: u32| seen & marks != 0;
@@ -43,25 +44,60 @@ const PATH: u32 = 1 << 10;
 /// A Kubernetes object's own `kind` stands beside these.
 const NESTED: u32 = 1 << 11;
 
-fn mark(key: &str, value: Value<'_>) -> u32 {
+/// What a key says of the record that has it, by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Word {
+    Kind,
+    ApiVersion,
+    Rule,
+    OutputFields,
+    Priority,
+    Output,
+    ResponseCode,
+    Downstream,
+    StartTime,
+    Request,
+    Status,
+    Path,
+    /// Nothing.
+    Other,
+}
+
+/// What this key says.
+pub(crate) fn word(key: &str) -> Word {
     match key {
-        "kind" if matches!(value.text(), Some("request" | "resource" | "runtime")) => KIND,
-        "apiVersion" => NESTED,
-        "rule" if value.text().is_some() => RULE,
-        "output_fields" if value.is_object() => FIELDS,
-        "priority" if value.text().is_some() => PRIORITY,
-        "output" if value.text().is_some() => OUTPUT,
-        "response_code" => CODE,
-        "downstream_remote_address" | "downstream_direct_remote_address" => DOWNSTREAM,
-        "start_time" => START,
-        "request" if value.text().is_some_and(is_request_line) => LINE,
-        "status" | "status_code" | "response_status" if !value.is_object() => STATUS,
+        "kind" => Word::Kind,
+        "apiVersion" => Word::ApiVersion,
+        "rule" => Word::Rule,
+        "output_fields" => Word::OutputFields,
+        "priority" => Word::Priority,
+        "output" => Word::Output,
+        "response_code" => Word::ResponseCode,
+        "downstream_remote_address" | "downstream_direct_remote_address" => Word::Downstream,
+        "start_time" => Word::StartTime,
+        "request" => Word::Request,
+        "status" | "status_code" | "response_status" => Word::Status,
         "path" | "uri" | "request_uri" | "url" | "remote_addr" | "method" | "request_method" | ":path"
-        | ":authority" | "authority"
-            if value.text().is_some() =>
-        {
-            PATH
-        }
+        | ":authority" | "authority" => Word::Path,
+        _ => Word::Other,
+    }
+}
+
+/// What a key says together with its value.
+fn mark(word: Word, value: Value<'_>) -> u32 {
+    match word {
+        Word::Kind if matches!(value.text(), Some("request" | "resource" | "runtime")) => KIND,
+        Word::ApiVersion => NESTED,
+        Word::Rule if value.is_text() => RULE,
+        Word::OutputFields if value.is_object() => FIELDS,
+        Word::Priority if value.is_text() => PRIORITY,
+        Word::Output if value.is_text() => OUTPUT,
+        Word::ResponseCode => CODE,
+        Word::Downstream => DOWNSTREAM,
+        Word::StartTime => START,
+        Word::Request if value.text().is_some_and(is_request_line) => LINE,
+        Word::Status if !value.is_object() => STATUS,
+        Word::Path if value.is_text() => PATH,
         _ => 0,
     }
 }

@@ -11,7 +11,7 @@ use crate::json::{Tape, Value};
 use crate::kubernetes;
 use crate::notes::Notes;
 use crate::pick::Pick;
-use crate::requests::{self, Fields, Made, slot};
+use crate::requests::{self, Family, Fields, Made, slot};
 use crate::time::{Clock, is_none};
 use crate::{DecodeKnobs, Decoded, Format, Reject, resources, runtime};
 
@@ -362,11 +362,13 @@ impl<'w, N: Notes, F: FnMut(Decoded<'_>)> Walk<'w, N, F> {
 
     fn request(&mut self, object: Value<'_>, format: Format, around: &Around<'_>) -> Result<(), Reject> {
         let resolved = self.knobs.client_resolved;
-        let fields = match format {
-            Format::Envoy => Fields::from(object, |key| requests::envoy::key(key, resolved)),
-            Format::Beaconfire => Fields::from(object, requests::beaconfire::key),
-            _ => Fields::from(object, requests::nginx_json::key),
+        let family = match format {
+            Format::Envoy if resolved => Family::EnvoyResolved,
+            Format::Envoy => Family::Envoy,
+            Format::Beaconfire => Family::Beaconfire,
+            _ => Family::Nginx,
         };
+        let fields = Fields::request(object, family);
         let time = self.time(fields.get(slot::TIME), around)?;
         let named = fields.get(slot::SERVICE);
         let text = fields.text(slot::SERVICE);

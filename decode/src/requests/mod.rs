@@ -38,6 +38,33 @@ pub(crate) mod slot {
 /// records that nobody could read, too.
 pub const QUERY_KEYS: [&str; 4] = ["args", "query_string", "request_query", "query"];
 
+/// JSON formats whose keys mean the same fields.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Family {
+    Beaconfire,
+    Nginx,
+    Envoy,
+    /// Envoy, where it has already found the client.
+    EnvoyResolved,
+}
+
+impl Family {
+    pub(crate) const COUNT: usize = 4;
+    /// All, in the order of their numbers.
+    pub(crate) const ALL: [Self; Self::COUNT] =
+        [Self::Beaconfire, Self::Nginx, Self::Envoy, Self::EnvoyResolved];
+}
+
+/// The field that a key stands for in a family, and which of several is taken (the lowest).
+pub(crate) fn slot_of(family: Family, key: &str) -> Option<(usize, u8)> {
+    match family {
+        Family::Beaconfire => beaconfire::key(key),
+        Family::Nginx => nginx_json::key(key),
+        Family::Envoy => envoy::key(key, false),
+        Family::EnvoyResolved => envoy::key(key, true),
+    }
+}
+
 /// The values of a request's fields.
 pub(crate) type Fields<'t> = Picked<'t, { slot::COUNT }>;
 
@@ -94,10 +121,9 @@ pub(crate) fn read<'a, N: Notes>(
     let key = |slot: usize| fields.get(slot).map_or("", |pick| pick.key);
     notes.origin("client", || trust(found, key(slot::PEER), key(slot::FORWARDED)));
     let path =
-        if from.is_empty() { key(slot::PATH).to_owned() } else { format!("{from} {}", key(slot::LINE)) };
-    notes.origin("path", || path.clone());
-    notes
-        .origin("query", || if target.query.is_empty() { key(slot::QUERY).to_owned() } else { path.clone() });
+        || if from.is_empty() { key(slot::PATH).to_owned() } else { format!("{from} {}", key(slot::LINE)) };
+    notes.origin("path", path);
+    notes.origin("query", || if target.query.is_empty() { key(slot::QUERY).to_owned() } else { path() });
     for (name, slot) in [
         ("method", slot::METHOD),
         ("host", slot::HOST),
@@ -110,7 +136,7 @@ pub(crate) fn read<'a, N: Notes>(
     ] {
         notes.origin(name, || match (key(slot), name) {
             ("", "method" | "http_version") if !line.target.is_empty() => key(slot::LINE).to_owned(),
-            ("", "host") if !target.host.is_empty() => path.clone(),
+            ("", "host") if !target.host.is_empty() => path(),
             (key, _) => key.to_owned(),
         });
     }
