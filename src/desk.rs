@@ -367,12 +367,12 @@ impl Office {
         Some(if elsewhere { self.rules.iter().map(why).collect() } else { Vec::new() })
     }
 
+    /// Ready to serve: the group was joined once, and the store can be read. One that takes no writes is `store_up`'s to
+    /// tell: console, API and bouncers are answered from it all the same, and to take a process that waits for its disk
+    /// out of service would leave people without the only page that says so.
     async fn readiness(&self) -> Result<(), String> {
         if self.ingest.joined() < self.workers {
             return Err("the consumer group is not joined yet".to_owned());
-        }
-        if let Some(outage) = self.health.outage() {
-            return Err(format!("the store takes no writes since {}: {}", outage.since, outage.said));
         }
         self.store.healthy().await.map_err(|error| error.to_string())
     }
@@ -608,6 +608,22 @@ mod tests {
             office.store.save(Write { progress: &[of(partition)], ..Write::default() }).await.unwrap();
             assert_eq!(office.inexact_rules().await.unwrap().len(), inexact, "partition {partition}");
         }
+    }
+
+    #[tokio::test]
+    async fn a_store_that_can_be_read_is_ready_and_is_up_only_where_it_takes_writes() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut office = office(directory.path()).await;
+        assert!(office.readiness().await.unwrap_err().contains("not joined"));
+        // None to wait for.
+        office.workers = 0;
+        office.health.down("database or disk is full", now());
+        assert_eq!(office.readiness().await, Ok(()));
+        assert!(!office.state().await.store_up);
+        office.health.up();
+        assert!(office.state().await.store_up);
+        office.store.close().await;
+        assert!(office.readiness().await.is_err(), "it cannot be read");
     }
 
     #[test]

@@ -1,5 +1,5 @@
 //! Whether the store takes what we write. The keeper says so, since everything that must survive goes through it;
-//! `/readyz`, `store_up` and the direct page ask here.
+//! `store_up` and the direct page ask here; `/readyz` does not, since what can be read can be served.
 
 use std::sync::Arc;
 

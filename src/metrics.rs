@@ -179,7 +179,7 @@ impl Metrics {
             )?,
             store_up: register(
                 registry,
-                IntGauge::with_opts(opts("store_up", "1 while the store answers.")),
+                IntGauge::with_opts(opts("store_up", "1 while the store answers and takes what is written.")),
             )?,
             impatient: register(
                 registry,

@@ -28,11 +28,39 @@ const WHOLE_EVERY: u64 = 300;
 const SWEEP_EVERY: u64 = 600;
 
 /// How long a source may be without an owner before it is forgotten: far longer than a group takes to hand it on, or a
-/// broker to come back. We must have watched for as long ourselves: after a stop of all processes, or a suspend of the
-/// machine, every source looks abandoned at first.
+/// broker to come back.
 const ABANDONED: Duration = Duration::from_secs(60 * 60);
 /// Rounds that lie further apart than this were not watched in between.
 const BLINK: Duration = Duration::from_secs(30);
+
+/// For how long we have watched the store without a gap. After a stop of all processes, a suspend of the machine, or an
+/// outage of the store every source looks abandoned at first: nobody could write that it was read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Watched {
+    since: Wall,
+    last: Wall,
+}
+
+impl Watched {
+    /// Nothing was watched before `at`.
+    fn from(at: Wall) -> Self {
+        Self { since: at, last: at }
+    }
+
+    /// A round at `at`; whether the store answered it. Where it did not, where the round before is too long ago, or
+    /// where the clock was set back, watching begins anew.
+    fn round(&mut self, at: Wall, answered: bool) {
+        if !answered || at < self.last || at.since(self.last) > BLINK {
+            self.since = at;
+        }
+        self.last = at;
+    }
+
+    /// Whether what nobody has written for [`ABANDONED`] was abandoned: had it been written, we would have seen it.
+    fn knows_abandoned(&self) -> bool {
+        self.last.since(self.since) >= ABANDONED
+    }
+}
 
 /// The board as the store has it at the start: what is active, and what ended within the time that a board remembers,
 /// so that a bouncer that last asked the process before us hears what was taken back meanwhile.
@@ -74,24 +102,19 @@ impl Rounds {
         let mut tick = interval(EVERY);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut decisions_since = now();
-        let (mut last, mut watched_since) = (now(), now());
+        let mut watched = Watched::from(now());
         for round in 0_u64.. {
             tick.tick().await;
             let at = now();
             self.of_memory(at);
-            if at.since(last) > BLINK || at < last {
-                watched_since = at;
-            }
-            last = at;
-            match self.of_store(decisions_since, round, at).await {
+            let answered = self.of_store(decisions_since, round, at).await;
+            watched.round(at, answered.is_ok());
+            match answered {
                 Ok(()) => decisions_since = at.minus(OVERLAP),
                 // The keeper says when the store is away.
-                Err(error) => {
-                    watched_since = at;
-                    tracing::debug!(%error, "gauges that come from the store stay as they are");
-                }
+                Err(error) => tracing::debug!(%error, "gauges that come from the store stay as they are"),
             }
-            if round % SWEEP_EVERY == 60 && at.since(watched_since) >= ABANDONED {
+            if round % SWEEP_EVERY == 60 && watched.knows_abandoned() {
                 self.forget_abandoned(at).await;
             }
         }
@@ -188,6 +211,46 @@ mod tests {
     use beaconfire_throttle::{Action, Decision, DecisionKey, Mode, Origin};
 
     use super::*;
+
+    /// Rounds from one second to another, a second apart.
+    fn watch(watched: &mut Watched, seconds: std::ops::RangeInclusive<i64>, answered: bool) {
+        for second in seconds {
+            watched.round(Wall::from_millis(second * 1_000), answered);
+        }
+    }
+
+    /// The second in which abandoned sources may first be forgotten, after what `before` has done to the watch, where
+    /// nothing more goes wrong from second `from` on.
+    fn forgets_at(from: i64, before: impl FnOnce(&mut Watched)) -> i64 {
+        let mut watched = Watched::from(Wall::from_millis(0));
+        before(&mut watched);
+        let mut second = from;
+        while !watched.knows_abandoned() {
+            watch(&mut watched, second..=second, true);
+            second += 1;
+        }
+        second - 1
+    }
+
+    #[test]
+    fn a_source_is_abandoned_only_where_nobody_wrote_for_an_hour_that_we_watched() {
+        assert_eq!(forgets_at(1, |_| {}), 3_600, "an hour from the start");
+        let answered = |watched: &mut Watched| watch(watched, 1..=3_000, true);
+        assert_eq!(forgets_at(3_030, answered), 3_600, "a slow round is no gap");
+        assert_eq!(forgets_at(3_031, answered), 3_031 + 3_600, "half a minute is: nothing of before counts");
+        assert_eq!(forgets_at(90_000, answered), 90_000 + 3_600, "however long the machine was suspended");
+        assert_eq!(forgets_at(2_000, answered), 2_000 + 3_600, "a clock that was set back tells no hour");
+        let outage = |watched: &mut Watched| {
+            answered(watched);
+            watch(watched, 3_001..=3_010, false);
+        };
+        assert_eq!(forgets_at(3_011, outage), 3_010 + 3_600, "while the store is away nobody can write");
+        // An hour of rounds is not enough where one of them saw nothing.
+        let mut watched = Watched::from(Wall::from_millis(0));
+        watch(&mut watched, 1..=3_599, true);
+        watch(&mut watched, 3_600..=3_600, false);
+        assert!(!watched.knows_abandoned());
+    }
 
     #[tokio::test]
     async fn what_was_taken_back_before_a_restart_is_still_told_after_it() {

@@ -3,7 +3,7 @@
 use axum::extract::State;
 use axum::response::Response;
 use axum::{Extension, response::IntoResponse};
-use beaconfire_incident::{Command, IncidentId, Status};
+use beaconfire_incident::{Command, Incident, IncidentId, Status};
 use beaconfire_model::{EventTime, Kind, Untrusted};
 use beaconfire_view::IncidentItemJson;
 use serde::Deserialize;
@@ -75,14 +75,18 @@ pub(crate) async fn note(
 /// The incident as it then stands.
 type Answered = Result<Response, Problem>;
 
-async fn command(
+async fn command(app: State<App>, caller: Extension<Caller>, id: Segment, command: Command) -> Answered {
+    Ok(Shape(IncidentItemJson::of(&obeyed(app, caller, id, command).await?)).into_response())
+}
+
+/// Has what the caller asks for done; the incident as it then stands.
+pub(crate) async fn obeyed(
     State(app): State<App>,
     Extension(caller): Extension<Caller>,
     Segment(id): Segment,
     command: Command,
-) -> Answered {
-    let incident = app.desk.command(incident_id(&id)?, caller.actor(), command).await?;
-    Ok(Shape(IncidentItemJson::of(&incident)).into_response())
+) -> Result<Incident, Problem> {
+    Ok(app.desk.command(incident_id(&id)?, caller.actor(), command).await?)
 }
 
 /// The id of an incident: 32 hex digits, or there is none of that name.

@@ -43,7 +43,7 @@ pub(crate) async fn healthz(State(app): State<App>) -> Response {
     said(app.desk.live())
 }
 
-/// `GET /readyz`: it can serve.
+/// `GET /readyz`: the group was joined once, and the store can be read.
 pub(crate) async fn readyz(State(app): State<App>) -> Response {
     match app.desk.ready().await {
         Ok(ready) => said(ready),

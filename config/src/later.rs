@@ -228,8 +228,8 @@ const MESSAGE_KEYS: &[(&str, &[&str])] = &[
     ("webhook_configs", &["max_alerts", "timeout"]),
 ];
 
-/// Formats of records that later versions read.
-pub(crate) const FORMATS: [&str; 18] = [
+/// Formats of records that the documentation names and this version does not read.
+pub const FORMATS: [&str; 18] = [
     "ingress-nginx",
     "traefik",
     "caddy",

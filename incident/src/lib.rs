@@ -10,6 +10,7 @@ mod fingerprint;
 mod fold;
 mod incident;
 mod title;
+pub mod words;
 mod work;
 
 pub use command::{Actor, Command, Refused, fold_command};

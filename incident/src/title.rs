@@ -1,9 +1,8 @@
 //! An incident in one line, for people.
 
-use std::time::Duration;
-
 use beaconfire_model::{Kind, SubjectKind, Untrusted};
 
+use crate::words::{bytes, count, window};
 use crate::{Incident, RulePeak};
 
 /// Longest name of a stranger's in a title, in bytes.
@@ -84,7 +83,7 @@ fn detail(incident: &Incident, rule: &str, peak: &RulePeak) -> String {
 fn who(incident: &Incident, peak: &RulePeak) -> Option<String> {
     let subject = (peak.subject != incident.target).then(|| clean(&peak.subject.value));
     let about = if incident.participants_estimated { "about " } else { "" };
-    let total = group(incident.participants_total as f64);
+    let total = count(incident.participants_total as f64);
     match (incident.participants_total, subject) {
         (0 | 1, subject) => subject,
         (_, None) => None,
@@ -125,7 +124,7 @@ impl Measure {
         match self {
             Self::ServerErrors | Self::Share => format!("{:.1} %", value * 100.0),
             Self::Bytes => bytes(value),
-            _ => group(value),
+            _ => count(value),
         }
     }
 
@@ -135,69 +134,6 @@ impl Measure {
     }
 }
 
-fn window(window: Duration) -> String {
-    match (window.as_millis(), window.as_secs()) {
-        (millis, _) if millis % 1_000 != 0 => format!("{millis} ms"),
-        (_, seconds) if seconds >= 120 && seconds.is_multiple_of(60) => format!("{} min", seconds / 60),
-        (_, seconds) => format!("{seconds} s"),
-    }
-}
-
-fn bytes(value: f64) -> String {
-    let units = ["bytes", "KiB", "MiB", "GiB", "TiB"];
-    let mut value = value;
-    let mut unit = 0;
-    while value >= 1024.0 && unit + 1 < units.len() {
-        value /= 1024.0;
-        unit += 1;
-    }
-    if unit == 0 { format!("{} bytes", group(value)) } else { format!("{value:.1} {}", units[unit]) }
-}
-
-/// `4120` as `4,120`; a fraction keeps two digits.
-fn group(value: f64) -> String {
-    if value.fract() != 0.0 || !value.is_finite() {
-        return format!("{value:.2}");
-    }
-    let digits = format!("{value:.0}");
-    let mut out = String::with_capacity(digits.len() + digits.len() / 3);
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) && !out.ends_with('-') {
-            out.push(',');
-        }
-        out.push(digit);
-    }
-    out
-}
-
 fn clean(text: &str) -> String {
     Untrusted::new(text, NAME_MAX).clean().to_owned()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn numbers_are_grouped() {
-        for (value, text) in
-            [(0.0, "0"), (999.0, "999"), (4_120.0, "4,120"), (1_234_567.0, "1,234,567"), (0.5, "0.50")]
-        {
-            assert_eq!(group(value), text);
-        }
-    }
-
-    #[test]
-    fn bytes_have_units() {
-        for (value, text) in [(900.0, "900 bytes"), (1536.0, "1.5 KiB"), (2_147_483_648.0, "2.0 GiB")] {
-            assert_eq!(bytes(value), text);
-        }
-    }
-
-    #[test]
-    fn windows_are_said_as_people_say_them() {
-        for (millis, text) in [(500, "500 ms"), (10_000, "10 s"), (60_000, "60 s"), (600_000, "10 min")] {
-            assert_eq!(window(Duration::from_millis(millis)), text);
-        }
-    }
 }

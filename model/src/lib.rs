@@ -26,4 +26,4 @@ pub use secret::Secret;
 pub use signal::{Evidence, Kind, Participant, Severity, Signal, Specimen};
 pub use subject::{Client, Prefix, Subject, SubjectKind};
 pub use time::{EventTime, Wall};
-pub use untrusted::{Untrusted, is_harmful};
+pub use untrusted::{Untrusted, escape_slack, is_harmful};

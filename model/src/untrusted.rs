@@ -46,7 +46,7 @@ impl Untrusted {
 
     /// For Slack's mrkdwn: the three characters that build mentions and links, and the backtick, are defused.
     pub fn for_slack(&self) -> String {
-        slack(&self.0)
+        escape_slack(&self.0)
     }
 
     /// For a header of a mail or a request: no line end survives cleaning, so the text stands as it is.
@@ -55,8 +55,9 @@ impl Untrusted {
     }
 }
 
-/// Escapes text for Slack's mrkdwn: `&`, `<`, `>` as its documentation asks, the backtick so that code spans hold.
-fn slack(text: &str) -> String {
+/// Escapes text for Slack's mrkdwn: `&`, `<`, `>` as its documentation asks, the backtick so that code spans hold. A
+/// stranger's `*` or `_` would only look odd.
+pub fn escape_slack(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
         match c {

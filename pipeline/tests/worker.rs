@@ -1,108 +1,19 @@
 //! Partitions that come and go: what the shards hear of them, in which order, and what is said of lost records.
 
-use std::collections::{BTreeMap, VecDeque};
-use std::sync::Arc;
+#[allow(dead_code, reason = "parts of tests; each uses some")]
+mod support;
+
 use std::time::Duration;
 
-use beaconfire_decode::{DecodeKnobs, Format, Reject};
-use beaconfire_detect::{Count, EntrySpec, Field, Plan, PlanSpec, RuleSpec};
-use beaconfire_model::{
-    Assignment, Committed, EntryId, EventTime, Kind, Log, LogFault, Matchers, Names, Offset, Record,
-    Severity, Source, Start, TopicId, Turn, Wall,
-};
-use beaconfire_pipeline::{
-    Barrier, DeadLetterSink, Durable, Exchange, Freight, Host, Known, Registry, Tides, Worker, WorkerId,
-    WorkerKnobs,
-};
+use beaconfire_decode::Format;
+use beaconfire_detect::{Count, Field, RuleSpec};
+use beaconfire_model::{EventTime, Kind, Matchers, Offset, Severity, Turn};
+use beaconfire_pipeline::{Freight, Worker};
+use support::{Clock, NoDead, Process, Queue, Script, given, source};
 
 /// 2026-01-02T03:04:00Z.
 const T0: i64 = 1_767_323_040_000;
 const REQUEST: &str = r#"203.0.113.7 - - [02/Jan/2026:03:04:00 +0000] "GET / HTTP/1.1" 200 5 "-" "-""#;
-
-fn source(partition: i32) -> Source {
-    Source { entry: EntryId(0), topic: TopicId(0), partition }
-}
-
-/// Says what it was told to say.
-#[derive(Default)]
-struct Script {
-    turns: VecDeque<Turn>,
-    batch: Vec<(Source, i64, String)>,
-    starts: Vec<Start>,
-}
-
-impl Log for Script {
-    fn poll(&mut self, _: Duration) -> Result<Turn, LogFault> {
-        Ok(self.turns.pop_front().unwrap_or(Turn::Idle))
-    }
-    fn records(&self) -> impl Iterator<Item = Record<'_>> {
-        self.batch.iter().map(|(source, offset, text)| Record {
-            source: *source,
-            offset: Offset(*offset),
-            stamped: Some(EventTime::from_millis(T0)),
-            payload: Some(text.as_bytes()),
-        })
-    }
-    fn start(&mut self, at: &[Start]) -> Result<(), LogFault> {
-        self.starts.extend(at);
-        Ok(())
-    }
-    fn release(&mut self, _: &[Source]) -> Result<(), LogFault> {
-        Ok(())
-    }
-    fn commit(&mut self, _: &[Committed]) -> Result<(), LogFault> {
-        Ok(())
-    }
-    fn pause(&mut self, _: bool) -> Result<(), LogFault> {
-        Ok(())
-    }
-}
-
-/// One shard's queue, full where it is told to be.
-#[derive(Default)]
-struct Queue {
-    full: bool,
-    freight: Vec<Freight>,
-}
-
-impl Exchange for Queue {
-    fn threads(&self) -> usize {
-        1
-    }
-    fn send(&mut self, _: usize, freight: Freight) -> Result<(), Box<Freight>> {
-        if self.full {
-            return Err(Box::new(freight));
-        }
-        self.freight.push(freight);
-        Ok(())
-    }
-}
-
-/// A clock; nothing ever becomes durable.
-struct Clock(i64);
-
-impl Host for Clock {
-    fn now(&self) -> Wall {
-        Wall::from_millis(self.0)
-    }
-    fn nap(&mut self, within: Duration) {
-        self.0 += i64::try_from(within.as_millis()).unwrap();
-    }
-    fn progress(&self, _: Source) -> Option<Known> {
-        None
-    }
-    fn durable(&mut self) -> Vec<Durable<Barrier>> {
-        Vec::new()
-    }
-}
-
-struct NoDead;
-
-impl DeadLetterSink for NoDead {
-    fn reject(&mut self, record: &Record<'_>, reason: Reject) {
-        panic!("{record:?}: {reason:?}");
-    }
-}
 
 /// Every request is a partial under its client.
 fn rule() -> RuleSpec {
@@ -129,54 +40,24 @@ struct Rig {
 
 impl Rig {
     fn new(workers: usize) -> Self {
-        let entry = EntrySpec { name: "edge".into(), service: None, lateness: Duration::from_secs(5) };
-        let spec = PlanSpec {
-            rules: vec![rule()],
-            lists: BTreeMap::new(),
-            services: BTreeMap::new(),
-            entries: vec![entry],
-            finding_window: Duration::from_secs(60),
-            seed: 0,
-        };
-        let plan = Arc::new(Plan::compile(spec).unwrap());
-        let names = Names::default();
-        names.topic("edge").unwrap();
-        let (tides, registry) = (Arc::<Tides>::default(), Arc::<Registry>::default());
-        let decode = [DecodeKnobs { format: Format::Combined, ..DecodeKnobs::default() }];
-        let worker = |n| {
-            let (tides, registry) = (tides.clone(), registry.clone());
-            let knobs = WorkerKnobs::default();
-            Worker::new(
-                WorkerId(n),
-                knobs,
-                plan.clone(),
-                &decode,
-                Arc::default(),
-                tides,
-                registry,
-                names.clone(),
-            )
-        };
-        let workers = (0..workers).map(|n| (worker(n), Script::default())).collect();
-        Self { workers, queue: Queue::default(), clock: Clock(T0) }
+        let process = Process::new(Format::Combined, Duration::from_secs(5), vec![rule()]);
+        let workers = (0..workers).map(|n| (process.worker(n), Script::default())).collect();
+        Self { workers, queue: Queue::default(), clock: Clock { now: T0, away: false } }
     }
 
     fn step(&mut self, worker: usize, turn: Turn) {
-        self.clock.0 += 300;
+        self.workers[worker].1.turns.push_back(turn);
+        self.turn(worker);
+    }
+
+    fn turn(&mut self, worker: usize) {
+        self.clock.now += 300;
         let (worker, log) = &mut self.workers[worker];
-        log.turns.push_back(turn);
         worker.step(log, &mut self.queue, &mut self.clock, &mut NoDead, Duration::ZERO).unwrap();
     }
 
     fn give(&mut self, worker: usize, partition: i32, committed: Option<(i64, &str)>, low: i64) -> Offset {
-        let committed = committed.map(|(next, metadata)| (Offset(next), metadata.to_owned()));
-        let given = Assignment {
-            source: source(partition),
-            committed,
-            low: Offset(low),
-            high: Offset(100),
-            fresh: Offset(low),
-        };
+        let given = given(partition, committed, low);
         self.step(worker, Turn::Assigned(vec![given]));
         self.workers[worker].1.starts.last().unwrap().at
     }
@@ -186,9 +67,8 @@ impl Rig {
     }
 
     fn read_text(&mut self, worker: usize, partition: i32, offsets: std::ops::Range<i64>, text: &str) {
-        self.workers[worker].1.batch =
-            offsets.map(|offset| (source(partition), offset, text.to_owned())).collect();
-        self.step(worker, Turn::Records);
+        self.workers[worker].1.put(offsets.map(|offset| (source(partition), offset, T0, text.to_owned())));
+        self.turn(worker);
     }
 
     /// How many records the shards got: those that count, or those that count where they were forgotten.
@@ -253,10 +133,10 @@ fn the_shards_hear_that_a_source_left_when_nobody_has_taken_it_over_in_time() {
     rig.take(0, 0);
     rig.take(0, 1);
     rig.give(1, 0, Some((5, "v1;r=0;m=-;e=1")), 0);
-    rig.clock.0 += 9_000;
+    rig.clock.now += 9_000;
     rig.step(0, Turn::Idle);
     assert!(!rig.heard().iter().any(|said| said.ends_with("left")));
-    rig.clock.0 += 2_000;
+    rig.clock.now += 2_000;
     rig.step(0, Turn::Idle);
     let left: Vec<String> = rig.heard().into_iter().filter(|said| said.ends_with("left")).collect();
     assert_eq!(left, ["1 left"]);
@@ -336,10 +216,10 @@ fn waiting_to_give_up_a_source_clears_no_other() {
     rig.give(0, 0, None, 0);
     rig.give(0, 1, None, 0);
     rig.step(0, Turn::CaughtUp { source: source(0) });
-    let asked = rig.clock.0;
+    let asked = rig.clock.now;
     rig.queue.freight.clear();
     rig.step(0, Turn::Revoked { sources: vec![source(1)], lost: false });
-    assert!(rig.clock.0 >= asked + 5_000, "nothing became durable");
+    assert!(rig.clock.now >= asked + 5_000, "nothing became durable");
     let mut clearances = rig.queue.freight.iter().filter_map(|freight| match freight {
         Freight::Parcel(parcel) => parcel.sources.iter().find(|reach| reach.source == source(0)),
         _ => None,

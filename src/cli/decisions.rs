@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::Fault;
 use super::case::second;
-use super::instance::{Instance, Reach};
+use super::instance::Talk;
 use super::lists::{self, Listed};
 use super::output::{self, Output};
 use super::run::block_on;
@@ -21,10 +21,7 @@ const PATH: &str = "/api/v1/decisions";
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
     #[command(flatten)]
-    reach: Reach,
-    /// How to print it; a table on a terminal, ndjson elsewhere.
-    #[arg(long, global = true)]
-    output: Option<Output>,
+    talk: Talk,
     #[command(subcommand)]
     what: Option<What>,
 }
@@ -80,9 +77,9 @@ fn mode(text: &str) -> Result<String, String> {
 }
 
 pub(super) fn run(arguments: Arguments, config: Option<PathBuf>, out: &mut impl Write) -> Result<(), Fault> {
-    let Arguments { reach, output, what } = arguments;
+    let Arguments { talk, what } = arguments;
     let what = what.unwrap_or(What::List { limit: lists::LIMIT });
-    let (instance, output) = (Instance::of(&reach, config)?, Output::or_default(output));
+    let (instance, output) = talk.settle(config)?;
     block_on(async {
         match what {
             What::List { limit } => {

@@ -2,7 +2,7 @@
 
 use std::io::{IsTerminal as _, Read as _, Write};
 
-use beaconfire_config::{Config, nearest};
+use beaconfire_config::{Config, LATER_FORMATS, nearest};
 use beaconfire_decode::{DecodeKnobs, Format, describe, explain};
 
 use super::Fault;
@@ -10,28 +10,6 @@ use super::output::cell;
 
 /// One byte over the longest record is enough to be told that it is too large.
 const RECORD_MAX: u64 = (1 << 20) + 1;
-
-/// Formats that the documentation names and this version does not read.
-const LATER: [&str; 18] = [
-    "ingress-nginx",
-    "traefik",
-    "caddy",
-    "haproxy",
-    "alb",
-    "cloudfront",
-    "cloudflare",
-    "ecs",
-    "otel",
-    "telegraf",
-    "metricbeat",
-    "cadvisor",
-    "prometheus",
-    "tracee",
-    "guardduty",
-    "k8s-audit",
-    "trivy",
-    "vpc-dns",
-];
 
 /// Which record.
 #[derive(Debug, clap::Args)]
@@ -70,11 +48,11 @@ pub(super) fn formats(out: &mut impl Write) -> Result<(), Fault> {
 pub(super) fn format(name: &str) -> Result<Format, Fault> {
     Format::parse(name).ok_or_else(|| {
         let names = Format::ALL.map(Format::name);
-        let mut said = match LATER.contains(&name) {
+        let mut said = match LATER_FORMATS.contains(&name) {
             true => format!("error: format `{name}` is not in this version"),
             false => format!("error: there is no format `{}`", cell(name)),
         };
-        if let Some(near) = nearest(name, names).filter(|_| !LATER.contains(&name)) {
+        if let Some(near) = nearest(name, names).filter(|_| !LATER_FORMATS.contains(&name)) {
             said.push_str(&format!("; did you mean `{near}`?"));
         }
         Fault::Usage(format!("{said}\n  = formats are {}", names.join(", ")))

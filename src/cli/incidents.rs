@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::Subcommand;
 use serde_json::{Value, json};
 
-use super::instance::{Instance, Reach};
+use super::instance::{Instance, Talk};
 use super::output::{self, Output, cell};
 use super::run::block_on;
 use super::{Fault, case, lists};
@@ -15,10 +15,7 @@ use super::{Fault, case, lists};
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
     #[command(flatten)]
-    reach: Reach,
-    /// How to print it; a table on a terminal, ndjson elsewhere.
-    #[arg(long, global = true)]
-    output: Option<Output>,
+    talk: Talk,
     #[command(subcommand)]
     what: Option<What>,
 }
@@ -98,8 +95,8 @@ fn id(text: &str) -> Result<String, String> {
 }
 
 pub(super) fn run(arguments: Arguments, config: Option<PathBuf>, out: &mut impl Write) -> Result<(), Fault> {
-    let Arguments { reach, output, what } = arguments;
-    let (instance, output) = (Instance::of(&reach, config)?, Output::or_default(output));
+    let Arguments { talk, what } = arguments;
+    let (instance, output) = talk.settle(config)?;
     let nothing = json!({});
     block_on(async {
         match what.unwrap_or_else(|| What::List(Filter::default())) {

@@ -12,7 +12,7 @@ use clap::Args;
 use reqwest::{Client, Method, RequestBuilder, Response, StatusCode, Url};
 use serde_json::Value;
 
-use super::output::cell;
+use super::output::{Output, cell};
 use super::{Fault, load, pinned, sources};
 
 /// How long a connection may take.
@@ -29,6 +29,23 @@ pub(super) struct Reach {
     /// A file with the secret of one of `http.tokens`, where the instance asks for a login.
     #[arg(long, global = true, value_name = "FILE")]
     pub(super) token_file: Option<PathBuf>,
+}
+
+/// What every command that talks to an instance is told: which, and how to print what it answers.
+#[derive(Debug, Args)]
+pub(super) struct Talk {
+    #[command(flatten)]
+    reach: Reach,
+    /// How to print it; a table on a terminal, ndjson elsewhere.
+    #[arg(long, global = true)]
+    output: Option<Output>,
+}
+
+impl Talk {
+    /// Both, settled.
+    pub(super) fn settle(self, config: Option<PathBuf>) -> Result<(Instance, Output), Fault> {
+        Ok((Instance::of(&self.reach, config)?, Output::or_default(self.output)))
+    }
 }
 
 /// A running instance.

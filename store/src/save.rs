@@ -6,6 +6,8 @@ mod hanging;
 use beaconfire_incident::{Folded, Incident};
 use beaconfire_outbox::Row;
 use beaconfire_throttle::Decision;
+use sqlx::any::AnyArguments;
+use sqlx::query::Query;
 use sqlx::{Any, Transaction};
 
 use crate::doc::Doc;
@@ -57,35 +59,20 @@ impl Store {
 }
 
 async fn insert(tx: &mut Transaction<'_, Any>, incident: &Incident) -> Result<(), SaveError> {
-    sqlx::query(
+    let insert = sqlx::query(
         "INSERT INTO incident (id, version, kind, severity, status, target_kind, target, service, started_at, \
          detected_at, holds_until, opened_at, changed_at, resolved_at, stale, doc, fingerprint, episode, \
          participants_total, participants_estimated) \
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20)",
-    )
-    .bind(incident.id.as_str().to_owned())
-    .bind(1_i64)
-    .bind(incident.kind.name())
-    .bind(rank(incident.severity))
-    .bind(incident.status.name())
-    .bind(incident.target.kind.name())
-    .bind(incident.target.value.to_string())
-    .bind(incident.labels.get("service").to_owned())
-    .bind(incident.started_at.millis())
-    .bind(incident.detected_at.millis())
-    .bind(incident.holds_until.millis())
-    .bind(incident.opened_at.millis())
-    .bind(incident.changed_at.millis())
-    .bind(incident.resolved_at.map(|at| at.millis()))
-    .bind(i64::from(incident.stale))
-    .bind(Doc::of(incident).print()?)
-    .bind(incident.fingerprint.as_str().to_owned())
-    .bind(i64::from(incident.episode))
-    .bind(whole(incident.participants_total))
-    .bind(i64::from(incident.participants_estimated))
-    .execute(&mut **tx)
-    .await
-    .map_err(SaveError::of_insert)?;
+    );
+    bound(insert, incident, 1)?
+        .bind(incident.fingerprint.as_str().to_owned())
+        .bind(i64::from(incident.episode))
+        .bind(whole(incident.participants_total))
+        .bind(i64::from(incident.participants_estimated))
+        .execute(&mut **tx)
+        .await
+        .map_err(SaveError::of_insert)?;
     sqlx::query(
         "INSERT INTO episode (fingerprint, last_episode) VALUES ($1, $2) ON CONFLICT (fingerprint) \
          DO UPDATE SET last_episode = excluded.last_episode WHERE episode.last_episode < excluded.last_episode",
@@ -97,31 +84,39 @@ async fn insert(tx: &mut Transaction<'_, Any>, incident: &Incident) -> Result<()
     Ok(())
 }
 
+/// Fills in what a new row and a changed one have alike: the first sixteen.
+fn bound<'q>(
+    query: Query<'q, Any, AnyArguments>,
+    incident: &Incident,
+    version: i64,
+) -> Result<Query<'q, Any, AnyArguments>, SaveError> {
+    Ok(query
+        .bind(incident.id.as_str().to_owned())
+        .bind(version)
+        .bind(incident.kind.name())
+        .bind(rank(incident.severity))
+        .bind(incident.status.name())
+        .bind(incident.target.kind.name())
+        .bind(incident.target.value.to_string())
+        .bind(incident.labels.get("service").to_owned())
+        .bind(incident.started_at.millis())
+        .bind(incident.detected_at.millis())
+        .bind(incident.holds_until.millis())
+        .bind(incident.opened_at.millis())
+        .bind(incident.changed_at.millis())
+        .bind(incident.resolved_at.map(|at| at.millis()))
+        .bind(i64::from(incident.stale))
+        .bind(Doc::of(incident).print()?))
+}
+
 /// The total of participants is not the fold's to know: [`hanging`] counts it.
 async fn update(tx: &mut Transaction<'_, Any>, incident: &Incident) -> Result<(), SaveError> {
-    let done = sqlx::query(
+    let update = sqlx::query(
         "UPDATE incident SET version = version + 1, kind = $3, severity = $4, status = $5, target_kind = $6, \
          target = $7, service = $8, started_at = $9, detected_at = $10, holds_until = $11, opened_at = $12, \
          changed_at = $13, resolved_at = $14, stale = $15, doc = $16 WHERE id = $1 AND version = $2",
-    )
-    .bind(incident.id.as_str().to_owned())
-    .bind(incident.version)
-    .bind(incident.kind.name())
-    .bind(rank(incident.severity))
-    .bind(incident.status.name())
-    .bind(incident.target.kind.name())
-    .bind(incident.target.value.to_string())
-    .bind(incident.labels.get("service").to_owned())
-    .bind(incident.started_at.millis())
-    .bind(incident.detected_at.millis())
-    .bind(incident.holds_until.millis())
-    .bind(incident.opened_at.millis())
-    .bind(incident.changed_at.millis())
-    .bind(incident.resolved_at.map(|at| at.millis()))
-    .bind(i64::from(incident.stale))
-    .bind(Doc::of(incident).print()?)
-    .execute(&mut **tx)
-    .await
-    .map_err(SaveError::of_insert)?;
+    );
+    let done =
+        bound(update, incident, incident.version)?.execute(&mut **tx).await.map_err(SaveError::of_insert)?;
     if done.rows_affected() == 1 { Ok(()) } else { Err(SaveError::Conflict) }
 }

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use beaconfire_pipeline::WorkerKnobs;
+
 use super::history::{ENTRY, Feeder, SECTIONS, essence, lines};
 use super::kills::{settled, undisturbed};
 use super::log::{flood, send};
@@ -46,17 +48,28 @@ fn a_broker_that_stops_and_dies_costs_nothing() {
     // Scenarios hold brokers for as long as the test process lives; this one is killed at its end all the same.
     let kafka: &'static Kafka = Box::leak(Box::new(kafka));
     let Some(world) = World::on(kafka, "outage", 3) else { return };
-    let feeder = Feeder::start(&world, lines(now(), 5), Duration::from_secs(60));
+    // Three times as long as all the trouble takes; what is left then is sent at once.
+    let feeder = Feeder::start(&world, lines(now(), 5), Duration::from_secs(180));
     let mut service = Beaconfire::start(world.path(), "outage", &world.config(ENTRY, SECTIONS));
     service.ready();
     eventually("Kafka is seen", PATIENCE, || service.metric("beaconfire_kafka_up") == Some(1.0));
-    std::thread::sleep(Duration::from_secs(5));
-    // Stopped for 20 s, as by a machine that swaps.
+    let mut read = reads_on(&world, 0);
+    // Stopped for a moment, as by a machine that swaps: members of the group stay what they are.
     kafka.signal("STOP");
-    std::thread::sleep(Duration::from_secs(20));
+    std::thread::sleep(Duration::from_secs(7));
+    kafka.signal("CONT");
+    read = reads_on(&world, read);
+    // Stopped for longer than a session: the group's members lose what they have, and a while later nobody waits for
+    // their coming back to it.
+    kafka.signal("STOP");
+    eventually("the partitions are lost", PATIENCE, || held(&service) == Some(0));
+    std::thread::sleep(WorkerKnobs::default().return_within + Duration::from_secs(2));
     assert!(service.alive());
     kafka.signal("CONT");
-    std::thread::sleep(Duration::from_secs(5));
+    eventually("the partitions are back", PATIENCE, || held(&service) == Some(3));
+    reads_on(&world, read);
+    // Killed while it is being read from.
+    assert!(feeder.is_mid_stream(kafka, &world) && !feeder.is_done(), "all was sent before the broker died");
     kafka.kill();
     eventually("kafka_up falls", PATIENCE, || service.metric("beaconfire_kafka_up") == Some(0.0));
     assert!(service.alive());
@@ -72,4 +85,20 @@ fn a_broker_that_stops_and_dies_costs_nothing() {
     assert_eq!(essence(&found), essence(&undisturbed(&world, 9)));
     service.stop(Duration::from_secs(10));
     kafka.kill();
+}
+
+/// Waits until the group has committed more than `before` records; how many.
+fn reads_on(world: &World, before: i64) -> i64 {
+    let mut committed = before;
+    eventually("it is read on", PATIENCE, || {
+        // A partition without a commit says -1; a broker that does not answer says nothing at all.
+        committed = world.kafka.committed(&world.name, &world.name, world.partitions).iter().sum();
+        committed > before
+    });
+    committed
+}
+
+/// How many partitions the process reads; `None` where it does not answer.
+fn held(service: &Beaconfire) -> Option<usize> {
+    service.json("/api/v1/sources")["items"].as_array().map(Vec::len)
 }

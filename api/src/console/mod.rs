@@ -22,7 +22,7 @@ use serde::Deserialize;
 use crate::auth::{Caller, sha256};
 use crate::body::{Fields, Parameters, Segment};
 use crate::edge::{App, now};
-use crate::incidents::{incident_id, note_text};
+use crate::incidents::{incident_id, note_text, obeyed};
 use crate::problem::Problem;
 use crate::{DeskError, IncidentQuery, StatusFacts};
 
@@ -119,13 +119,8 @@ pub(crate) async fn note(
 /// Back to the incident's page, so that a reload does not do it again.
 type Answered = Result<Redirect, Problem>;
 
-async fn command(
-    State(app): State<App>,
-    Extension(caller): Extension<Caller>,
-    Segment(id): Segment,
-    command: Command,
-) -> Answered {
-    let incident = app.desk.command(incident_id(&id)?, caller.actor(), command).await?;
+async fn command(app: State<App>, caller: Extension<Caller>, id: Segment, command: Command) -> Answered {
+    let incident = obeyed(app, caller, id, command).await?;
     Ok(Redirect::to(&format!("/incidents/{}", incident.id)))
 }
 

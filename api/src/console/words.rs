@@ -69,15 +69,7 @@ pub(super) fn amount(value: f64, threshold: f64) -> String {
 
 /// `1,234,567`.
 pub(super) fn count(value: u64) -> String {
-    let digits = value.to_string();
-    let mut out = String::with_capacity(digits.len() + digits.len() / 3);
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            out.push(',');
-        }
-        out.push(digit);
-    }
-    out
+    beaconfire_incident::words::count(value as f64)
 }
 
 /// `1 client`, `2 clients`.

@@ -4,7 +4,7 @@
 //! Slack refuses a message beyond about 13,200 characters and an update whose text is beyond 4,000 bytes (measured by
 //! others, not documented), so we stay beneath both.
 
-use beaconfire_model::Severity;
+use beaconfire_model::{Severity, escape_slack as escape};
 use serde_json::{Value, json};
 
 use super::{Facts, words};
@@ -118,22 +118,6 @@ fn section(text: &str) -> Value {
 
 fn mrkdwn(text: &str) -> Value {
     json!({"type": "mrkdwn", "text": text, "verbatim": true})
-}
-
-/// Escapes for mrkdwn as Slack asks, and defuses what formats: a stranger's `*` or `_` would only look odd, but a
-/// backtick would break out of a code span.
-fn escape(text: &str) -> String {
-    let mut out = String::with_capacity(text.len() + 16);
-    for c in text.chars() {
-        match c {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '`' => out.push('ʼ'),
-            other => out.push(other),
-        }
-    }
-    out
 }
 
 /// For plain text, where entities may or may not be read: the two that build mentions are replaced.

@@ -2,24 +2,11 @@
 
 use std::time::Duration;
 
+pub(crate) use beaconfire_incident::words::{count, window};
+
+use beaconfire_incident::words::bytes;
 use beaconfire_model::Untrusted;
 use reqwest::Url;
-
-/// `4120` as `4,120`; a fraction keeps two digits.
-pub(crate) fn count(value: f64) -> String {
-    if value.fract() != 0.0 || !value.is_finite() {
-        return format!("{value:.2}");
-    }
-    let digits = format!("{value:.0}");
-    let mut out = String::with_capacity(digits.len() + digits.len() / 3);
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) && !out.ends_with('-') {
-            out.push(',');
-        }
-        out.push(digit);
-    }
-    out
-}
 
 /// What a rule counted: a share in per cent, bytes with a unit, else a number. A rule says by its threshold and name
 /// which it is.
@@ -30,25 +17,6 @@ pub(crate) fn measure(rule: &str, threshold: f64, value: f64) -> String {
         bytes(value)
     } else {
         count(value)
-    }
-}
-
-fn bytes(value: f64) -> String {
-    let units = ["bytes", "KiB", "MiB", "GiB", "TiB"];
-    let (mut value, mut unit) = (value, 0);
-    while value >= 1024.0 && unit + 1 < units.len() {
-        value /= 1024.0;
-        unit += 1;
-    }
-    if unit == 0 { format!("{} bytes", count(value)) } else { format!("{value:.1} {}", units[unit]) }
-}
-
-/// A window: `60 s`, `10 min`.
-pub(crate) fn window(window: Duration) -> String {
-    match (window.as_millis(), window.as_secs()) {
-        (millis, _) if millis % 1_000 != 0 => format!("{millis} ms"),
-        (_, seconds) if seconds >= 120 && seconds.is_multiple_of(60) => format!("{} min", seconds / 60),
-        (_, seconds) => format!("{seconds} s"),
     }
 }
 
