@@ -75,7 +75,10 @@ fn compare(name: &str, load: &Load) -> Value {
     }
     let records = load.records;
     println!("\n{name}, {records} records of {} bytes", load.bytes / records);
-    println!("{:<20} {:>14} {:>8} {:>8} {:>8}", "", "CPU us/record", "least", "most", "ratio");
+    println!(
+        "{:<20} {:>14} {:>8} {:>8} {:>8} {:>9}",
+        "", "CPU us/record", "least", "most", "ratio", "records/s"
+    );
     let ratio = |side: usize| {
         // Round by round: what the machine does meanwhile is the same for both.
         median(costs[side].iter().zip(&costs[0]).map(|(cost, bare)| cost / bare).collect())
@@ -84,7 +87,8 @@ fn compare(name: &str, load: &Load) -> Value {
         let least = costs[side].iter().copied().fold(f64::INFINITY, f64::min);
         let most = costs[side].iter().copied().fold(0.0, f64::max);
         let (cost, ratio) = (median(costs[side].clone()), ratio(side));
-        println!("{name:<20} {cost:>14.3} {least:>8.3} {most:>8.3} {ratio:>8.2}");
+        let rate = 1e6 / median(walls[side].clone());
+        println!("{name:<20} {cost:>14.3} {least:>8.3} {most:>8.3} {ratio:>8.2} {rate:>9.0}");
     }
     json!({
         "records": records,
