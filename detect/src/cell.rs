@@ -142,10 +142,11 @@ impl Default for Cell {
 }
 
 impl Cell {
-    /// Reads a little of everything that adding to it will change.
+    /// Reads a little of everything that adding to it will change, and of each of the cell's cache lines.
     pub(crate) fn glance(&self) -> i64 {
         let hosts = self.apart().map_or(0, Hosts::glance);
-        self.ring.newest().unwrap_or(0) ^ hosts
+        let own = self.oldest ^ i64::from(self.age) ^ i64::from(self.hot.is_some());
+        self.ring.newest().unwrap_or(0) ^ hosts ^ own ^ self.settled.unwrap_or(0)
     }
 
     /// Adds a partial; for prefixes, under the host it came from.

@@ -60,8 +60,8 @@ pub(crate) struct Verdicts(Vec<Option<bool>>);
 impl Verdicts {
     /// Forgets those of the record before.
     pub(crate) fn reset(&mut self, tests: &Tests) {
-        self.0.clear();
         self.0.resize(tests.tests.len(), None);
+        self.0.fill(None);
     }
 }
 

@@ -104,7 +104,7 @@ impl Default for WorkerKnobs {
             hold_back: Duration::from_secs(600),
             stall_after: Duration::from_secs(30),
             return_within: Duration::from_secs(10),
-            combiner_capacity: 65_536,
+            combiner_capacity: 16_384,
             rewind: true,
             live: true,
         }
