@@ -88,10 +88,7 @@ impl Decoder {
                 walk.fault(|| format!("{} bytes, of at most {VALUE_BYTES_MAX}", payload.len()));
                 walk.refuse(Reject::TooLarge);
             }
-            Some(payload) => match std::str::from_utf8(payload) {
-                Ok(text) => walk.text(text, &Around::default()),
-                Err(broken) => walk.lossy(payload, broken.valid_up_to()),
-            },
+            Some(payload) => walk.bytes(payload),
         }
         walk.end()
     }

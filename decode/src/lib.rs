@@ -20,6 +20,7 @@ mod format;
 mod json;
 mod kubernetes;
 mod notes;
+mod path;
 mod pick;
 mod reject;
 mod requests;

@@ -56,6 +56,14 @@ impl Clock {
         }
     }
 
+    /// `2026-01-02` and `03:04:05`, apart, which is UTC.
+    pub(crate) fn date_and_time(&mut self, date: &str, time: &str) -> Option<EventTime> {
+        let mut both = [b'T'; 19];
+        both[..10].copy_from_slice(date.as_bytes().try_into().ok().map(|date: &[u8; 10]| date)?);
+        both[11..].copy_from_slice(time.as_bytes().try_into().ok().map(|time: &[u8; 8]| time)?);
+        self.iso(&both)
+    }
+
     /// `2026-01-02T03:04:05`, with `T` or a blank, any fraction, and `Z`, an offset or nothing (which is UTC) behind it.
     fn iso(&mut self, text: &[u8]) -> Option<EventTime> {
         let (minute, rest) = text.split_first_chunk::<16>()?;

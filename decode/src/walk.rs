@@ -6,11 +6,12 @@ use beaconfire_model::{Event, EventTime, Offset, Request, Source};
 use crate::auto;
 use crate::client;
 use crate::envelope::cri::{self, Full, Stream};
-use crate::envelope::{Held, syslog, wrapper};
+use crate::envelope::{Held, otel, syslog, wrapper};
 use crate::json::{Tape, Value};
 use crate::kubernetes;
 use crate::notes::Notes;
 use crate::pick::Pick;
+use crate::requests::text::Access;
 use crate::requests::{self, Fields, Made, slot};
 use crate::time::{Clock, is_none};
 use crate::{DecodeKnobs, Decoded, Format, Reject, resources, runtime};
@@ -53,6 +54,8 @@ pub(crate) struct Walk<'w, N, F> {
     each: F,
     records: u32,
     reject: Option<Reject>,
+    /// The format that is asked for; what is in an export of OpenTelemetry's may be any.
+    wanted: Format,
 }
 
 impl<'w, N: Notes, F: FnMut(Decoded<'_>)> Walk<'w, N, F> {
@@ -65,7 +68,20 @@ impl<'w, N: Notes, F: FnMut(Decoded<'_>)> Walk<'w, N, F> {
         notes: &'w mut N,
         each: F,
     ) -> Self {
-        Self { knobs, clock, held, tapes, source, offset, stamped, notes, each, records: 0, reject: None }
+        Self {
+            knobs,
+            clock,
+            held,
+            tapes,
+            source,
+            offset,
+            stamped,
+            notes,
+            each,
+            records: 0,
+            reject: None,
+            wanted: knobs.format,
+        }
     }
 
     /// Notes a reason; the first one counts.
@@ -83,8 +99,20 @@ impl<'w, N: Notes, F: FnMut(Decoded<'_>)> Walk<'w, N, F> {
         self.reject.map_or(Ok(()), Err)
     }
 
+    /// A record's bytes: text, or an export of OpenTelemetry's in protobuf.
+    pub(crate) fn bytes(&mut self, payload: &[u8]) {
+        if let Some(json) = otel::protobuf::to_json(payload) {
+            self.notes.layer("protobuf", || format!("{} bytes", payload.len()));
+            return self.json(&json, &Around::default());
+        }
+        match std::str::from_utf8(payload) {
+            Ok(text) => self.text(text, &Around::default()),
+            Err(broken) => self.lossy(payload, broken.valid_up_to()),
+        }
+    }
+
     /// Bytes that are not UTF-8: read with the broken ones replaced, so that a sender cannot hide behind one.
-    pub(crate) fn lossy(&mut self, payload: &[u8], valid: usize) {
+    fn lossy(&mut self, payload: &[u8], valid: usize) {
         self.notes
             .remark(|| format!("the bytes are not UTF-8 from byte {valid} on; broken ones were replaced"));
         let before = self.reject.take();
@@ -151,10 +179,14 @@ impl<'w, N: Notes, F: FnMut(Decoded<'_>)> Walk<'w, N, F> {
             let node = if inner.node.is_empty() { message.host } else { inner.node };
             return self.text(message.text, &Around { time, node, ..inner });
         }
-        if matches!(self.knobs.format, Format::Auto | Format::Combined) && self.combined(line, around) {
-            return;
+        if requests::cloudfront::is_heading(line) && matches!(self.wanted, Format::Auto | Format::Cloudfront)
+        {
+            return self.notes.remark(|| "a heading of CloudFront's, which is no request".to_owned());
         }
-        if requests::combined::resembles(line) {
+        if let Some(access) = requests::text::read(line, self.wanted, self.clock) {
+            return self.access(&access, around);
+        }
+        if requests::text::resembles(line) {
             self.fault(|| "it begins like an access log and goes wrong".to_owned());
             self.refuse(Reject::Syntax);
         } else {
@@ -187,44 +219,58 @@ impl<'w, N: Notes, F: FnMut(Decoded<'_>)> Walk<'w, N, F> {
         }
     }
 
-    fn combined(&mut self, line: &str, around: &Around<'_>) -> bool {
-        let Some(scanned) = requests::combined::scan(line, self.clock) else { return false };
-        let asked = requests::Line::of(scanned.request);
-        let target = requests::Target::of(asked.target);
-        let (client, found) = client::client(self.knobs, scanned.peer, scanned.forwarded);
-        let host = if target.host.is_empty() { scanned.vhost } else { target.host };
-        let request = Request {
-            time: scanned.time,
-            client,
-            service: around.service,
-            method: asked.method,
-            host,
-            path: target.path,
-            query: target.query,
-            http_version: asked.version,
-            status: scanned.status,
-            bytes_sent: scanned.bytes,
-            duration_micros: None,
-            user_agent: scanned.user_agent,
-            request_id: "",
+    /// An access log's line, taken apart.
+    fn access(&mut self, access: &Access<'_>, around: &Around<'_>) {
+        let target = requests::Target::of(access.request.target);
+        let (client, found) = client::client(self.knobs, false, access.peer, access.forwarded);
+        let mut joined = String::new();
+        let service = match (access.namespace, access.service) {
+            (_, "") => around.service,
+            ("", service) => service,
+            (namespace, service) => {
+                kubernetes::join(&mut joined, namespace, service);
+                &joined
+            }
         };
-        self.notes.origin("client", || requests::trust(found, "the first field", "the last quoted field"));
-        for (field, from) in [
-            ("time", "the brackets"),
-            ("method", "the request line"),
-            ("host", if host.is_empty() { "" } else { "the field before the client, or the request line" }),
-            ("path", "the request line"),
-            ("query", if target.query.is_empty() { "" } else { "the request line" }),
-            ("http_version", "the request line"),
-            ("status", "behind the request line"),
-            ("bytes_sent", "behind the status"),
-            ("user_agent", "the second quoted field"),
-            ("service", if around.service.is_empty() { "" } else { "the envelope" }),
+        let request = Request {
+            time: access.time,
+            client,
+            service,
+            method: access.request.method,
+            host: if target.host.is_empty() { access.host } else { target.host },
+            path: target.path,
+            query: if target.query.is_empty() { access.query } else { target.query },
+            http_version: access.request.version,
+            status: access.status,
+            bytes_sent: access.bytes,
+            duration_micros: access.duration_micros,
+            user_agent: access.user_agent,
+            request_id: access.request_id,
+        };
+        let places = access.places;
+        self.notes.origin("client", || requests::trust(found, places.peer, places.forwarded));
+        for (field, found, place) in [
+            ("time", true, places.time),
+            ("method", !request.method.is_empty(), places.request),
+            ("host", !target.host.is_empty(), places.request),
+            ("host", target.host.is_empty() && !request.host.is_empty(), places.host),
+            ("path", !request.path.is_empty(), places.request),
+            ("query", !target.query.is_empty(), places.request),
+            ("query", target.query.is_empty() && !request.query.is_empty(), places.query),
+            ("http_version", !request.http_version.is_empty(), places.request),
+            ("status", true, places.status),
+            ("bytes_sent", true, places.bytes),
+            ("duration", request.duration_micros.is_some(), places.duration),
+            ("user_agent", !request.user_agent.is_empty(), places.user_agent),
+            ("request_id", !request.request_id.is_empty(), places.request_id),
+            ("service", !access.service.is_empty(), places.service),
+            ("service", access.service.is_empty() && !service.is_empty(), "the envelope"),
         ] {
-            self.notes.origin(field, || from.to_owned());
+            if found {
+                self.notes.origin(field, || place.to_owned());
+            }
         }
-        self.hand(Event::Request(request), Format::Combined);
-        true
+        self.hand(Event::Request(request), access.format);
     }
 
     /// One JSON value after the other.
@@ -255,7 +301,10 @@ impl<'w, N: Notes, F: FnMut(Decoded<'_>)> Walk<'w, N, F> {
             return self.refuse(Reject::UnknownFormat);
         }
         let shape = auto::shape(value);
-        let format = match self.knobs.format {
+        if shape == Some(Format::Otel) {
+            return self.otel(value, around);
+        }
+        let format = match self.wanted {
             Format::Auto => shape,
             named => (shape == Some(named)).then_some(named),
         };
@@ -281,7 +330,7 @@ impl<'w, N: Notes, F: FnMut(Decoded<'_>)> Walk<'w, N, F> {
                 None => self.value(inner, &below),
             };
         }
-        match self.knobs.format {
+        match self.wanted {
             Format::Auto => {
                 self.fault(|| "it has the keys of no format of this version".to_owned());
                 self.refuse(Reject::UnknownFormat);
@@ -349,8 +398,22 @@ impl<'w, N: Notes, F: FnMut(Decoded<'_>)> Walk<'w, N, F> {
                     Err(Reject::BadValue)
                 }
             },
-            Format::Envoy | Format::NginxJson => self.request(object, format, around),
-            Format::Auto | Format::Combined => {
+            Format::Envoy
+            | Format::NginxJson
+            | Format::Traefik
+            | Format::Caddy
+            | Format::Cloudflare
+            | Format::Ecs => self.request(object, format, around),
+            Format::Otel => {
+                self.fault(|| "it has no `resourceLogs`".to_owned());
+                Err(Reject::UnknownFormat)
+            }
+            Format::Auto
+            | Format::Combined
+            | Format::IngressNginx
+            | Format::Haproxy
+            | Format::Alb
+            | Format::Cloudfront => {
                 self.fault(|| "it is JSON, not an access log's text".to_owned());
                 Err(Reject::UnknownFormat)
             }
@@ -363,19 +426,24 @@ impl<'w, N: Notes, F: FnMut(Decoded<'_>)> Walk<'w, N, F> {
     fn request(&mut self, object: Value<'_>, format: Format, around: &Around<'_>) -> Result<(), Reject> {
         let resolved = self.knobs.client_resolved;
         let fields = match format {
-            Format::Envoy => Fields::from(object, |key| requests::envoy::key(key, resolved)),
-            Format::Beaconfire => Fields::from(object, requests::beaconfire::key),
-            _ => Fields::from(object, requests::nginx_json::key),
+            Format::Caddy => requests::caddy::fields(object),
+            Format::Ecs => requests::semantic::of_object(object, resolved),
+            _ => requests::flat(format, object.entries(), resolved),
         };
+        let mut service = String::new();
+        if around.service.is_empty() && (format == Format::Ecs || fields.get(slot::KUBERNETES).is_some()) {
+            // A shipper merged the record's keys with its own.
+            wrapper::read(object).service(&mut service);
+        }
+        let around =
+            &Around { service: if service.is_empty() { around.service } else { &service }, ..*around };
+        self.request_of(&fields, format, around)
+    }
+
+    fn request_of(&mut self, fields: &Fields<'_>, format: Format, around: &Around<'_>) -> Result<(), Reject> {
         let time = self.time(fields.get(slot::TIME), around)?;
-        let named = fields.get(slot::SERVICE);
-        let text = fields.text(slot::SERVICE);
-        let (namespace, name) = match (format, named.map(|pick| pick.key)) {
-            (Format::Envoy, _) => requests::envoy::service(text),
-            (Format::NginxJson, Some("proxy_upstream_name")) => ("", requests::nginx_json::upstream(text)),
-            _ => (fields.text(slot::NAMESPACE), text),
-        };
         let mut joined = String::new();
+        let (namespace, name) = requests::service(format, fields);
         let service = match (namespace, name) {
             (_, "") => around.service,
             ("", name) => name,
@@ -384,13 +452,86 @@ impl<'w, N: Notes, F: FnMut(Decoded<'_>)> Walk<'w, N, F> {
                 &joined
             }
         };
-        let from = if name.is_empty() { "the envelope" } else { named.map_or("", |pick| pick.key) };
+        let from = if name.is_empty() { "the envelope" } else { fields.key(slot::SERVICE) };
         self.notes.origin("service", || if service.is_empty() { String::new() } else { from.to_owned() });
-        let unit_micros = if format == Format::Envoy { 1e3 } else { 1e6 };
-        let made = Made { time, service, forwarded: fields.text(slot::FORWARDED), unit_micros };
-        let request = requests::read(&fields, self.knobs, &made, self.notes)?;
+        let mut buffer = String::new();
+        let made = Made {
+            time,
+            service,
+            forwarded: requests::forwarded(fields, &mut buffer),
+            unit_micros: requests::unit_micros(format, fields),
+            resolved: requests::is_resolved(format, fields),
+        };
+        let request = requests::read(fields, self.knobs, &made, self.notes)?;
         self.hand(Event::Request(request), format);
         Ok(())
+    }
+
+    /// An export of OpenTelemetry's: each log record is a request by its attributes, or holds a record in its body.
+    fn otel(&mut self, export: Value<'_>, around: &Around<'_>) {
+        let Some(below) = self.deeper(around) else { return };
+        self.notes.layer("OpenTelemetry", || "in `resourceLogs`".to_owned());
+        let outer = self.wanted;
+        if outer == Format::Otel {
+            self.wanted = Format::Auto;
+        }
+        let before = self.records;
+        for logs in otel::list(export, "resourceLogs") {
+            let known = otel::Resource::of(logs.get("resource"));
+            let mut service = String::new();
+            known.service(&mut service);
+            let around = Around {
+                service: if service.is_empty() { below.service } else { &service },
+                node: if known.node.is_empty() { below.node } else { known.node },
+                pod: if known.pod.is_empty() { below.pod } else { known.pod },
+                ..below
+            };
+            for record in otel::list(logs, "scopeLogs").flat_map(|scope| otel::list(scope, "logRecords")) {
+                if !self.room() {
+                    break;
+                }
+                let time = otel::TIMES.iter().find_map(|key| {
+                    let time = record.get(key)?.scalar().filter(|time| *time != "0")?;
+                    self.clock.text(time)
+                });
+                let done = self.log_record(record, &Around { time: time.or(around.time), ..around });
+                if let Err(reason) = done {
+                    self.refuse(reason);
+                }
+            }
+        }
+        self.wanted = outer;
+        if self.records == before {
+            self.refuse(Reject::Empty);
+        }
+    }
+
+    fn log_record(&mut self, record: Value<'_>, around: &Around<'_>) -> Result<(), Reject> {
+        let body = record.get("body").map(otel::bare);
+        let map = body.and_then(|body| body.get("values"));
+        for list in record.get("attributes").into_iter().chain(map) {
+            let fields = requests::semantic::of_pairs(otel::pairs(list), self.knobs.client_resolved);
+            if requests::semantic::is_request(&fields) && matches!(self.wanted, Format::Auto | Format::Otel) {
+                return self.request_of(&fields, Format::Otel, around);
+            }
+            if let Some(format @ (Format::NginxJson | Format::Envoy | Format::Traefik | Format::Cloudflare)) =
+                auto::of_pairs(otel::pairs(list))
+                && matches!(self.wanted, Format::Auto) | (self.wanted == format)
+            {
+                let fields = requests::flat(format, otel::pairs(list), self.knobs.client_resolved);
+                return self.request_of(&fields, format, around);
+            }
+        }
+        match body.and_then(Value::text) {
+            Some(text) => {
+                self.text(text, around);
+                Ok(())
+            }
+            None => {
+                self.fault(|| "a log record without HTTP attributes or a text in its body".to_owned());
+                Err(Reject::UnknownFormat)
+            }
+        }
     }
 
     fn falco(&mut self, object: Value<'_>, around: &Around<'_>) -> Result<(), Reject> {
