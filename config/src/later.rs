@@ -26,7 +26,7 @@ const LATER: &[(&str, &str)] = &[
     ("kafka.ingest_topic", "HTTP inputs are not in this version"),
     (
         "kafka.topics.*.log_format",
-        "`log_format` is not in this version: formats are combined, nginx-json, envoy, falco, beaconfire",
+        "`log_format` is not in this version: see `beaconfire formats` for those that it reads",
     ),
     ("kafka.topics.*.timezone", "`timezone` is not in this version: times without an offset are read as UTC"),
     ("kafka.topics.*.dedup", "`dedup` is not in this version: every record counts"),
@@ -229,16 +229,7 @@ const MESSAGE_KEYS: &[(&str, &[&str])] = &[
 ];
 
 /// Formats of records that later versions read.
-pub(crate) const FORMATS: [&str; 18] = [
-    "ingress-nginx",
-    "traefik",
-    "caddy",
-    "haproxy",
-    "alb",
-    "cloudfront",
-    "cloudflare",
-    "ecs",
-    "otel",
+pub(crate) const FORMATS: [&str; 9] = [
     "telegraf",
     "metricbeat",
     "cadvisor",

@@ -12,16 +12,7 @@ use super::output::cell;
 const RECORD_MAX: u64 = (1 << 20) + 1;
 
 /// Formats that the documentation names and this version does not read.
-const LATER: [&str; 18] = [
-    "ingress-nginx",
-    "traefik",
-    "caddy",
-    "haproxy",
-    "alb",
-    "cloudfront",
-    "cloudflare",
-    "ecs",
-    "otel",
+const LATER: [&str; 9] = [
     "telegraf",
     "metricbeat",
     "cadvisor",

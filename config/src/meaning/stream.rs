@@ -1,6 +1,7 @@
 //! `kafka` and `clients`: what is read, and how it is understood.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use beaconfire_decode::{DecodeKnobs, Format};
 use beaconfire_detect::EntrySpec;
@@ -25,6 +26,9 @@ pub(crate) struct Streams {
 /// Entries at most: ids have 16 bits, and each entry has windows of its own.
 const ENTRIES_MAX: usize = 1000;
 
+/// How far records of formats that are delivered in batches are out of order, unless the entry says.
+const BATCHES: Duration = Duration::from_mins(5);
+
 /// Reads `kafka` and `clients`. Without brokers and topics there is no Kafka.
 pub(crate) fn streams(judge: &mut Judge<'_>, raw: &Raw) -> Streams {
     let proxies = judge.networks(&raw.clients.trusted_proxies);
@@ -48,11 +52,12 @@ pub(crate) fn streams(judge: &mut Judge<'_>, raw: &Raw) -> Streams {
             judge.error(topic.place, format!("`{name}` stands twice in `kafka.topics`"), "merge the two");
         }
         let start = start(judge, &topic.start);
+        let format = format(judge, &topic.format);
         let lateness = match &topic.lateness {
             Some(lateness) => judge.span("lateness", lateness, "0s"..="1h"),
+            None if comes_in_batches(format) => BATCHES.max(raw.limits.lateness.duration),
             None => raw.limits.lateness.duration,
         };
-        let format = format(judge, &topic.format);
         if let Some(service) = &topic.service
             && (service.is_empty() || service.len() > 128)
         {
@@ -241,6 +246,10 @@ fn start(judge: &mut Judge<'_>, text: &At<String>) -> StartAt {
             }
         },
     }
+}
+
+fn comes_in_batches(format: Format) -> bool {
+    matches!(format, Format::Alb | Format::Cloudfront | Format::Cloudflare)
 }
 
 fn format(judge: &mut Judge<'_>, text: &At<String>) -> Format {

@@ -140,15 +140,6 @@ fn keys_of_integrations() {
 #[test]
 fn words_of_later_versions() {
     for format in [
-        "ingress-nginx",
-        "traefik",
-        "caddy",
-        "haproxy",
-        "alb",
-        "cloudfront",
-        "cloudflare",
-        "ecs",
-        "otel",
         "telegraf",
         "metricbeat",
         "cadvisor",
