@@ -191,6 +191,35 @@ fn formats_are_listed_by_the_names_that_topics_take() {
 }
 
 #[test]
+fn a_topics_own_form_is_explained_and_replayed() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = r#"
+kafka:
+  brokers: [localhost:9092]
+  topics:
+    - {name: lines, log_format: '$status|$remote_addr|[$time_iso8601]|$request', timezone: Europe/Berlin, service: shop}
+    - {name: objects, fields: {status: s, client: c, path: p, time: t}, timezone: America/New_York}
+"#;
+    std::fs::write(dir.path().join("beaconfire.yaml"), config).unwrap();
+    let line = "200|203.0.113.7|[2026-07-02T05:04:05]|GET /cart HTTP/1.1";
+    let (code, out, err) = run(dir.path(), &["explain", "--topic", "lines", line], None);
+    assert_eq!(code, 0, "{err}");
+    for part in ["2026-07-02T03:04:05Z", "203.0.113.7", "/cart", "from log_format"] {
+        assert!(out.contains(part), "{part}: {out}");
+    }
+    let object = r#"{"s":200,"c":"203.0.113.7","p":"/cart","t":"2026-01-02 03:04:05"}"#;
+    let (_, out, _) = run(dir.path(), &["explain", "--topic", "objects", object], None);
+    assert!(out.contains("2026-01-02T08:04:05Z") && out.contains("from p)"), "{out}");
+    let (code, _, err) = run(dir.path(), &["explain", "--topic", "linse", line], None);
+    assert_eq!(code, 2);
+    assert!(err.contains("did you mean `lines`?"), "{err}");
+    let (code, out, err) =
+        run(dir.path(), &["replay", "--topic", "lines", "--output", "ndjson", "-"], Some(line.as_bytes()));
+    assert_eq!(code, 0, "{err}");
+    assert!(out.contains(r#""decoded":1"#), "{out}");
+}
+
+#[test]
 fn completions_know_every_command_and_version_what_was_built() {
     let dir = tempfile::tempdir().unwrap();
     let (code, help, _) = run(dir.path(), &["--help"], None);

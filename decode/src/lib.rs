@@ -28,6 +28,7 @@ mod resources;
 mod runtime;
 mod time;
 mod walk;
+mod zone;
 
 pub use decoder::{DecodeKnobs, Decoded, Decoder};
 pub use envelope::Fragments;
@@ -35,3 +36,6 @@ pub use explain::{ExplainedEvent, ExplainedField, Explanation, Layer, explain};
 pub use format::{Format, describe};
 pub use reject::Reject;
 pub use requests::QUERY_KEYS;
+pub use requests::log_format::{BadLogFormat, LogFormat};
+pub use requests::paths::{BadFieldPath, FieldPaths};
+pub use zone::Zone;

@@ -11,6 +11,7 @@ use crate::json::{Tape, Value};
 use crate::kubernetes;
 use crate::notes::Notes;
 use crate::pick::Pick;
+use crate::requests::log_format::Texts;
 use crate::requests::text::Access;
 use crate::requests::{self, Fields, Made, slot};
 use crate::time::{Clock, is_none};
@@ -179,6 +180,12 @@ impl<'w, N: Notes, F: FnMut(Decoded<'_>)> Walk<'w, N, F> {
             let node = if inner.node.is_empty() { message.host } else { inner.node };
             return self.text(message.text, &Around { time, node, ..inner });
         }
+        if let Some(format) = &self.knobs.log_format {
+            match format.scan(line) {
+                Some(texts) => return self.own_line(&texts, around),
+                None => self.notes.remark(|| "it does not fit `log_format`".to_owned()),
+            }
+        }
         if requests::cloudfront::is_heading(line) && matches!(self.wanted, Format::Auto | Format::Cloudfront)
         {
             return self.notes.remark(|| "a heading of CloudFront's, which is no request".to_owned());
@@ -217,6 +224,48 @@ impl<'w, N: Notes, F: FnMut(Decoded<'_>)> Walk<'w, N, F> {
             Some(Ok(line)) if line.was_refused() => {}
             Some(Ok(line)) => self.text(&line.text, &Around { time: line.time.or(time), ..inner }),
         }
+    }
+
+    /// A line in the operator's own format, taken apart.
+    fn own_line(&mut self, texts: &Texts<'_>, around: &Around<'_>) {
+        let time = match texts[slot::TIME] {
+            "" => around.time.or(self.stamped).ok_or(Reject::MissingTime),
+            text => self.clock.text(text).ok_or(Reject::Timestamp),
+        };
+        let time = match time {
+            Ok(time) => time,
+            Err(reason) => {
+                self.fault(|| "`log_format` fits, but there is no time that we read".to_owned());
+                return self.refuse(reason);
+            }
+        };
+        let version = texts[slot::VERSION];
+        let request = match texts[slot::LINE] {
+            "" => requests::Line {
+                method: texts[slot::METHOD],
+                target: texts[slot::PATH],
+                version: version.strip_prefix("HTTP/").unwrap_or(version),
+            },
+            line => requests::Line::of(line),
+        };
+        let access = Access {
+            format: if self.wanted == Format::Auto { Format::Combined } else { self.wanted },
+            time,
+            peer: texts[slot::PEER],
+            forwarded: texts[slot::FORWARDED],
+            request,
+            host: texts[slot::HOST],
+            query: texts[slot::QUERY],
+            status: requests::text::status(texts[slot::STATUS]).unwrap_or(0),
+            bytes: requests::text::count(texts[slot::BYTES]).unwrap_or(0),
+            duration_micros: requests::text::seconds(texts[slot::DURATION]),
+            user_agent: texts[slot::AGENT],
+            request_id: texts[slot::ID],
+            namespace: texts[slot::NAMESPACE],
+            service: texts[slot::SERVICE],
+            places: &requests::log_format::PLACES,
+        };
+        self.access(&access, around);
     }
 
     /// An access log's line, taken apart.
@@ -299,6 +348,16 @@ impl<'w, N: Notes, F: FnMut(Decoded<'_>)> Walk<'w, N, F> {
         }
         if !value.is_object() {
             return self.refuse(Reject::UnknownFormat);
+        }
+        if let Some(fields) = self.knobs.fields.of(value) {
+            let format = if self.wanted == Format::Auto { Format::Beaconfire } else { self.wanted };
+            let unit = self.knobs.fields.unit_micros();
+            let merged = if around.service.is_empty() { merged(value) } else { String::new() };
+            let service = if around.service.is_empty() { &merged } else { around.service };
+            if let Err(reason) = self.request_of(&fields, format, unit, &Around { service, ..*around }) {
+                self.refuse(reason);
+            }
+            return;
         }
         let shape = auto::shape(value);
         if shape == Some(Format::Otel) {
@@ -430,17 +489,20 @@ impl<'w, N: Notes, F: FnMut(Decoded<'_>)> Walk<'w, N, F> {
             Format::Ecs => requests::semantic::of_object(object, resolved),
             _ => requests::flat(format, object.entries(), resolved),
         };
-        let mut service = String::new();
-        if around.service.is_empty() && (format == Format::Ecs || fields.get(slot::KUBERNETES).is_some()) {
-            // A shipper merged the record's keys with its own.
-            wrapper::read(object).service(&mut service);
-        }
-        let around =
-            &Around { service: if service.is_empty() { around.service } else { &service }, ..*around };
-        self.request_of(&fields, format, around)
+        let unit_micros = requests::unit_micros(format, &fields);
+        let may_be_merged = format == Format::Ecs || fields.get(slot::KUBERNETES).is_some();
+        let merged = if may_be_merged { merged(object) } else { String::new() };
+        let service = if around.service.is_empty() { &merged } else { around.service };
+        self.request_of(&fields, format, unit_micros, &Around { service, ..*around })
     }
 
-    fn request_of(&mut self, fields: &Fields<'_>, format: Format, around: &Around<'_>) -> Result<(), Reject> {
+    fn request_of(
+        &mut self,
+        fields: &Fields<'_>,
+        format: Format,
+        unit_micros: f64,
+        around: &Around<'_>,
+    ) -> Result<(), Reject> {
         let time = self.time(fields.get(slot::TIME), around)?;
         let mut joined = String::new();
         let (namespace, name) = requests::service(format, fields);
@@ -459,7 +521,7 @@ impl<'w, N: Notes, F: FnMut(Decoded<'_>)> Walk<'w, N, F> {
             time,
             service,
             forwarded: requests::forwarded(fields, &mut buffer),
-            unit_micros: requests::unit_micros(format, fields),
+            unit_micros,
             resolved: requests::is_resolved(format, fields),
         };
         let request = requests::read(fields, self.knobs, &made, self.notes)?;
@@ -512,14 +574,16 @@ impl<'w, N: Notes, F: FnMut(Decoded<'_>)> Walk<'w, N, F> {
         for list in record.get("attributes").into_iter().chain(map) {
             let fields = requests::semantic::of_pairs(otel::pairs(list), self.knobs.client_resolved);
             if requests::semantic::is_request(&fields) && matches!(self.wanted, Format::Auto | Format::Otel) {
-                return self.request_of(&fields, Format::Otel, around);
+                let unit_micros = requests::unit_micros(Format::Otel, &fields);
+                return self.request_of(&fields, Format::Otel, unit_micros, around);
             }
             if let Some(format @ (Format::NginxJson | Format::Envoy | Format::Traefik | Format::Cloudflare)) =
                 auto::of_pairs(otel::pairs(list))
                 && matches!(self.wanted, Format::Auto) | (self.wanted == format)
             {
                 let fields = requests::flat(format, otel::pairs(list), self.knobs.client_resolved);
-                return self.request_of(&fields, format, around);
+                let unit_micros = requests::unit_micros(format, &fields);
+                return self.request_of(&fields, format, unit_micros, around);
             }
         }
         match body.and_then(Value::text) {
@@ -563,4 +627,11 @@ impl<'w, N: Notes, F: FnMut(Decoded<'_>)> Walk<'w, N, F> {
         self.notes.event(&decoded);
         (self.each)(decoded);
     }
+}
+
+/// The service that a shipper's metadata name among a record's own keys.
+fn merged(object: Value<'_>) -> String {
+    let mut service = String::new();
+    wrapper::read(object).service(&mut service);
+    service
 }

@@ -13,6 +13,7 @@ use crate::complain::Complaint;
 use crate::de::At;
 use crate::judge::{Judge, sentence};
 use crate::later::FORMATS;
+use crate::meaning::own;
 use crate::raw::{Kafka, Raw, Sealed, Topic};
 
 /// What comes in: the same entries, as each crate wants them, by their place in `kafka.topics`.
@@ -70,6 +71,9 @@ pub(crate) fn streams(judge: &mut Judge<'_>, raw: &Raw) -> Streams {
             format,
             trusted_proxies: proxies.clone(),
             client_resolved: topic.client_resolved,
+            log_format: own::log_format(judge, topic, format),
+            fields: own::fields(judge, topic, format),
+            zone: own::zone(judge, topic),
         });
         entries.push(EntrySpec {
             name,

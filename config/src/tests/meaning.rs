@@ -67,6 +67,50 @@ clients: {trusted_proxies: [10.1.2.3/8, 192.0.2.7, '2001:db8::/32']}
 }
 
 #[test]
+fn forms_of_ones_own_arrive() {
+    use beaconfire_decode::{FieldPaths, LogFormat, Zone};
+
+    let config = load(
+        r#"kafka:
+  brokers: [a:9092]
+  topics:
+    - {name: one, format: combined, log_format: '$remote_addr [$time_local] "$request" $status', timezone: Europe/Berlin}
+    - {name: two, fields: {path: http.url, status: http.code, duration_ms: took, client: from}}
+    - {name: three, fields: {}, timezone: UTC}
+"#,
+    )
+    .config();
+    let [one, two, three] = config.decode.as_slice() else { panic!("three topics") };
+    assert_eq!(one.log_format, LogFormat::parse("$remote_addr [$time_local] \"$request\" $status").ok());
+    assert!(one.zone != Zone::default() && three.zone == Zone::default());
+    let mut paths = FieldPaths::default();
+    for (name, path) in
+        [("client", "from"), ("duration_ms", "took"), ("path", "http.url"), ("status", "http.code")]
+    {
+        paths.add(name, path).unwrap();
+    }
+    assert_eq!((&two.fields, &three.fields), (&paths, &FieldPaths::default()));
+}
+
+#[test]
+fn forms_of_ones_own_are_refused_where_they_could_not_work() {
+    for (topic, said) in [
+        ("log_format: '$remote_addr'", "none of `$request`"),
+        ("log_format: '$status$request'", "nothing between them"),
+        ("log_format: '{\"status\":\"$status\"}'", "name them under `fields`"),
+        ("log_format: $status, format: caddy", "no meaning beside `format: caddy`"),
+        ("fields: {statsu: a}", "did you mean `status`?"),
+        ("fields: {status: ''}", "is no path"),
+        ("fields: {client: a}", "none of path, request and status"),
+        ("fields: {status: a, duration_ms: b, duration_ns: c}", "a second time"),
+        ("fields: {status: a}, format: haproxy", "no meaning beside `format: haproxy`"),
+        ("timezone: Europe/Bremen", "no time zone `Europe/Bremen`"),
+    ] {
+        refused(&load(&format!("kafka: {{brokers: [a:1], topics: [{{name: a, {topic}}}]}}\n")), said);
+    }
+}
+
+#[test]
 fn kafka_is_refused_where_it_could_not_work() {
     for (kafka, said) in [
         ("{topics: [{name: a}]}", "no `kafka.brokers`"),
