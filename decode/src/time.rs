@@ -60,19 +60,23 @@ impl Clock {
         let bytes = text.trim_ascii().as_bytes();
         match (bytes.get(2), bytes.get(4)) {
             (Some(b'/'), _) if bytes.len() == 26 => self.clf(bytes),
-            (Some(b'/'), _) => self.clf_without_zone(bytes),
+            (Some(b'/'), _) => self.clf_with_fraction(bytes),
             (_, Some(b'-')) => self.iso(bytes),
             _ => epoch(text.trim_ascii()),
         }
     }
 
-    /// `30/Jul/2018:09:03:52.726`, as HAProxy writes it: no zone, so it is the log's.
-    fn clf_without_zone(&self, text: &[u8]) -> Option<EventTime> {
+    /// `30/Jul/2018:09:03:52.726`, as HAProxy writes it: without a zone it is of the log's.
+    fn clf_with_fraction(&self, text: &[u8]) -> Option<EventTime> {
         let (minute, rest) = text.split_first_chunk::<17>()?;
         let (seconds, rest) = rest.split_first_chunk::<3>()?;
         let (fraction, rest) = fraction(rest)?;
-        let time = self.zone.to_utc(clf_minute(minute)?) + second(seconds)? + fraction;
-        rest.is_empty().then(|| EventTime::from_millis(time))
+        let begins = match <&[u8; 6]>::try_from(rest) {
+            Ok(zone) => clf_minute(minute)? - offset(zone)?,
+            Err(_) if rest.is_empty() => self.zone.to_utc(clf_minute(minute)?),
+            Err(_) => return None,
+        };
+        Some(EventTime::from_millis(begins + second(seconds)? + fraction))
     }
 
     /// `2026-01-02` and `03:04:05`, apart, which is UTC.
@@ -262,6 +266,7 @@ mod tests {
             ("2100-03-01T00:00:00Z", "2100-03-01T00:00:00Z"),
             ("25/Oct/2016:14:49:33 +0200", "2016-10-25T12:49:33Z"),
             ("30/Jul/2018:09:03:52.726", "2018-07-30T09:03:52.726Z"),
+            ("30/Jul/2018:09:03:52.726 +0200", "2018-07-30T07:03:52.726Z"),
             ("30/Jul/2018:09:03:52", "2018-07-30T09:03:52Z"),
             ("1767323045", "2026-01-02T03:04:05Z"),
             ("1767323045.5987", "2026-01-02T03:04:05.598Z"),

@@ -1,6 +1,8 @@
 //! One record's way through its coats: envelopes come off in whatever order they were put on, and what is left is read
 //! by its format. Every turn is bounded: so many coats, so many records in one value.
 
+use std::borrow::Cow;
+
 use beaconfire_model::{Event, EventTime, Offset, Request, Source};
 
 use crate::auto;
@@ -271,6 +273,10 @@ impl<'w, N: Notes, F: FnMut(Decoded<'_>)> Walk<'w, N, F> {
     /// An access log's line, taken apart.
     fn access(&mut self, access: &Access<'_>, around: &Around<'_>) {
         let target = requests::Target::of(access.request.target);
+        let user_agent = match access.format {
+            Format::Cloudfront => requests::cloudfront::decoded(access.user_agent),
+            _ => Cow::Borrowed(access.user_agent),
+        };
         let (client, found) = client::client(self.knobs, false, access.peer, access.forwarded);
         let mut joined = String::new();
         let service = match (access.namespace, access.service) {
@@ -293,7 +299,7 @@ impl<'w, N: Notes, F: FnMut(Decoded<'_>)> Walk<'w, N, F> {
             status: access.status,
             bytes_sent: access.bytes,
             duration_micros: access.duration_micros,
-            user_agent: access.user_agent,
+            user_agent: &user_agent,
             request_id: access.request_id,
         };
         let places = access.places;

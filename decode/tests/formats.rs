@@ -278,7 +278,7 @@ fn aws_load_balancers() {
 #[test]
 fn cloudfront() {
     let line = "2026-01-02\t03:04:05\tLAX1\t512\t203.0.113.7\tGET\td111.cloudfront.net\t/cart\t200\t-\tFire%20fox\tid=1\t-\tHit\tSOX4==\tshop.example.com\thttps\t23\t0.001\t-\tTLSv1.2\tECDHE\tHit\tHTTP/2.0\t-\t-\t11040\t0.001\tHit\ttext/html\t78\t-\t-";
-    let meant = "2026-01-02T03:04:05Z 203.0.113.7 d111.cloudfront.net GET shop.example.com/cart?id=1 2.0 200 512 1000us Fire%20fox SOX4==";
+    let meant = "2026-01-02T03:04:05Z 203.0.113.7 d111.cloudfront.net GET shop.example.com/cart?id=1 2.0 200 512 1000us Fire fox SOX4==";
     check(Format::Cloudfront, line, meant);
     client(
         &behind_proxies(),
@@ -566,6 +566,15 @@ fn times_without_an_offset_are_of_the_topics_zone() {
     let line = r#"203.0.113.7:4711 [02/Jan/2026:03:04:05.678] in shop/web1 0/0/1/6/7 200 512 - - ---- 1/1/0/0/0 0/0 "GET / HTTP/1.1""#;
     assert!(read(&knobs, line.as_bytes()).0[0].starts_with("2026-01-02T02:04:05.678Z "));
     assert!(read(&knobs, HEAD.as_bytes()).0[0].starts_with("2026-01-02T03:04:05Z "));
+}
+
+#[test]
+fn a_shippers_host_is_no_host_header() {
+    let (events, _) = read(
+        &DecodeKnobs::default(),
+        br#"{"time":"2026-01-02T03:04:05Z","remote_addr":"203.0.113.7","status":"200","http_host":"shop.example.com","uri":"/a","host":{"name":"node-1"}}"#,
+    );
+    assert!(events[0].contains(" shop.example.com/a "), "{events:?}");
 }
 
 /// What each file of the shared samples holds: its lines, all of which are requests of this format.

@@ -56,7 +56,7 @@ pub(super) fn run(arguments: Arguments, config: Config, out: &mut impl Write) ->
 
 pub(super) fn formats(out: &mut impl Write) -> Result<(), Fault> {
     for format in Format::ALL {
-        writeln!(out, "{:<12} {}", format.name(), describe(format))?;
+        writeln!(out, "{:<13} {}", format.name(), describe(format))?;
     }
     Ok(())
 }

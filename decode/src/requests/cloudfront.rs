@@ -1,6 +1,8 @@
 //! Standard access logs of CloudFront: fields between tabs, in the order that AWS gives. What senders wrote is
 //! percent-encoded, so a tab is a tab.
 
+use std::borrow::Cow;
+
 use super::Line;
 use super::text::{Access, Places, count, seconds, some, status};
 use crate::Format;
@@ -77,6 +79,33 @@ pub(crate) fn scan<'b>(line: &'b str, clock: &mut Clock) -> Option<Access<'b>> {
     })
 }
 
+/// A header as it was sent, before CloudFront wrote `%20` for its blanks. What is no escape stands for itself.
+pub(crate) fn decoded(text: &str) -> Cow<'_, str> {
+    if !text.contains('%') {
+        return Cow::Borrowed(text);
+    }
+    let hex = |byte: Option<&u8>| byte.and_then(|byte| char::from(*byte).to_digit(16));
+    let bytes = text.as_bytes();
+    let mut out = Vec::with_capacity(bytes.len());
+    let mut at = 0;
+    while let Some(byte) = bytes.get(at) {
+        match (byte, hex(bytes.get(at + 1)), hex(bytes.get(at + 2))) {
+            (b'%', Some(high), Some(low)) => {
+                out.push((high * 16 + low) as u8);
+                at += 3;
+            }
+            _ => {
+                out.push(*byte);
+                at += 1;
+            }
+        }
+    }
+    match String::from_utf8(out) {
+        Ok(text) => Cow::Owned(text),
+        Err(broken) => Cow::Owned(String::from_utf8_lossy(broken.as_bytes()).into_owned()),
+    }
+}
+
 /// `2026-01-02`, a tab.
 pub(crate) fn begins(line: &str) -> bool {
     let bytes = line.as_bytes();
@@ -86,4 +115,20 @@ pub(crate) fn begins(line: &str) -> bool {
 /// The two lines at the top of each file.
 pub(crate) fn is_heading(line: &str) -> bool {
     line.starts_with("#Version:") || line.starts_with("#Fields:")
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn headers_lose_their_escapes() {
+        for (text, meant) in [
+            ("Mozilla/5.0%20(X11)", "Mozilla/5.0 (X11)"),
+            ("a%2", "a%2"),
+            ("%zz%41", "%zzA"),
+            ("%ff%C3%A9", "\u{fffd}é"),
+            ("curl", "curl"),
+        ] {
+            assert_eq!(super::decoded(text), meant, "{text}");
+        }
+    }
 }

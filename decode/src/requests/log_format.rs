@@ -158,7 +158,7 @@ impl LogFormat {
 /// What a variable stands for.
 fn field(name: &str) -> Option<(usize, u8)> {
     match name {
-        "proxy_add_x_forwarded_for" => Some((slot::FORWARDED, 4)),
+        "proxy_add_x_forwarded_for" => Some((slot::FORWARDED, 5)),
         _ => nginx_json::key(name),
     }
 }

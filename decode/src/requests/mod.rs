@@ -63,6 +63,8 @@ pub(crate) fn flat<'t>(
     pairs: impl Iterator<Item = (&'t str, Value<'t>)>,
     resolved: bool,
 ) -> Fields<'t> {
+    // An object under one of these keys is a shipper's: `"host": {"name": …}`.
+    let pairs = pairs.filter(|(key, value)| !value.is_object() || *key == "kubernetes");
     Fields::from(pairs, |key| {
         let slot = match format {
             Format::Envoy => envoy::key(key, resolved),
