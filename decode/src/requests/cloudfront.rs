@@ -114,7 +114,7 @@ pub(crate) fn begins(line: &str) -> bool {
 
 /// The two lines at the top of each file.
 pub(crate) fn is_heading(line: &str) -> bool {
-    line.starts_with("#Version:") || line.starts_with("#Fields:")
+    line.starts_with('#') && (line.starts_with("#Version:") || line.starts_with("#Fields:"))
 }
 
 #[cfg(test)]

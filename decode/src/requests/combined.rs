@@ -47,6 +47,7 @@ const TRAEFIK: Places =
     Places { duration: "the last field", service: "the quoted router", forwarded: "", ..PLACES };
 
 /// Takes a line apart that is `wanted`, or any of these under [`Format::Auto`]; `None` where it is not.
+#[inline]
 pub(crate) fn scan<'b>(line: &'b str, wanted: Format, clock: &mut Clock) -> Option<Access<'b>> {
     let bytes = line.as_bytes();
     let (open, close, time) = find_time(bytes, clock)?;

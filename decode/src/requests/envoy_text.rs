@@ -89,9 +89,9 @@ pub(crate) fn scan<'b>(line: &'b str, clock: &mut Clock) -> Option<Access<'b>> {
     })
 }
 
-/// `[20`: how both begin.
+/// `[2026-`: how both begin.
 pub(crate) fn begins(line: &str) -> bool {
-    line.starts_with("[20")
+    line.starts_with("[20") && line.as_bytes().get(5) == Some(&b'-')
 }
 
 /// The quote behind the request: the first with a status behind it.

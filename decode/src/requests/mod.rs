@@ -65,16 +65,17 @@ pub(crate) fn flat<'t>(
 ) -> Fields<'t> {
     // An object under one of these keys is a shipper's: `"host": {"name": …}`.
     let pairs = pairs.filter(|(key, value)| !value.is_object() || *key == "kubernetes");
-    Fields::from(pairs, |key| {
-        let slot = match format {
-            Format::Envoy => envoy::key(key, resolved),
-            Format::Beaconfire => beaconfire::key(key),
-            Format::Traefik => traefik::key(key),
-            Format::Cloudflare => cloudflare::key(key),
-            _ => nginx_json::key(key),
-        };
+    let or_metadata = |slot: Option<(usize, u8)>, key: &str| {
         slot.or_else(|| (key == "kubernetes").then_some((slot::KUBERNETES, 0)))
-    })
+    };
+    // The format is asked once, not for each key.
+    match format {
+        Format::Envoy => Fields::from(pairs, |key| or_metadata(envoy::key(key, resolved), key)),
+        Format::Beaconfire => Fields::from(pairs, beaconfire::key),
+        Format::Traefik => Fields::from(pairs, |key| or_metadata(traefik::key(key), key)),
+        Format::Cloudflare => Fields::from(pairs, cloudflare::key),
+        _ => Fields::from(pairs, |key| or_metadata(nginx_json::key(key), key)),
+    }
 }
 
 /// The service that a record names, as (namespace, name).

@@ -49,43 +49,58 @@ pub(crate) struct Places {
     pub(crate) service: &'static str,
 }
 
-/// Which format's first bytes a line has.
-fn family(line: &str) -> Format {
-    if envoy_text::begins(line) {
-        Format::Envoy
-    } else if alb::begins(line) {
-        Format::Alb
-    } else if cloudfront::begins(line) {
-        Format::Cloudfront
-    } else if haproxy::begins(line) {
-        Format::Haproxy
-    } else {
-        Format::Combined
+/// Which format's first bytes a line has, of those that have some of their own.
+fn family(line: &str) -> Option<Format> {
+    match line.as_bytes().first()? {
+        b'[' => envoy_text::begins(line).then_some(Format::Envoy),
+        b'h' | b'g' | b'w' => alb::begins(line).then_some(Format::Alb),
+        b'0'..=b'9' => cloudfront::begins(line).then_some(Format::Cloudfront),
+        _ => None,
     }
 }
 
 /// Takes a line apart that is `wanted`, or anything under [`Format::Auto`]; `None` where it is not.
+#[inline]
 pub(crate) fn read<'b>(line: &'b str, wanted: Format, clock: &mut Clock) -> Option<Access<'b>> {
     let wants = |format: Format| wanted == Format::Auto || wanted == format;
     let special = match family(line) {
-        Format::Envoy if wants(Format::Envoy) => envoy_text::scan(line, clock),
-        Format::Alb if wants(Format::Alb) => alb::scan(line, clock),
-        Format::Cloudfront if wants(Format::Cloudfront) => cloudfront::scan(line, clock),
-        Format::Haproxy if wants(Format::Haproxy) => haproxy::scan(line, clock),
+        Some(Format::Envoy) if wants(Format::Envoy) => envoy_text::scan(line, clock),
+        Some(Format::Alb) if wants(Format::Alb) => alb::scan(line, clock),
+        Some(Format::Cloudfront) if wants(Format::Cloudfront) => cloudfront::scan(line, clock),
         _ => None,
     };
+    if special.is_some() {
+        return special;
+    }
     // A vhost may begin like any of them: whoever asked wrote it.
-    special.or_else(|| match wanted {
+    let combined = match wanted {
         Format::Auto | Format::Combined | Format::IngressNginx | Format::Traefik => {
             combined::scan(line, wanted, clock)
         }
         _ => None,
-    })
+    };
+    if combined.is_some() || !wants(Format::Haproxy) {
+        return combined;
+    }
+    haproxy::scan(line, clock)
 }
 
 /// Whether a line looks like one of these formats from afar: for telling a broken line from other text.
 pub(crate) fn resembles(line: &str) -> bool {
-    family(line) != Format::Combined || combined::resembles(line)
+    family(line).is_some() || haproxy::begins(line) || combined::resembles(line)
+}
+
+/// Whether text that begins with a bracket is a line and no array of JSON: Envoy's time stands in brackets, and so does
+/// an IPv6 address that is a vhost.
+pub(crate) fn begins_in_brackets(text: &str) -> bool {
+    let Some(inside) = text.strip_prefix('[') else { return false };
+    let end = inside.find(|c: char| !c.is_ascii_hexdigit() && c != ':' && c != '.').unwrap_or(inside.len());
+    let (first, rest) = inside.split_at(end);
+    match rest.bytes().next() {
+        None | Some(b',') => false,
+        Some(b']') => first.contains(':'),
+        Some(_) => !first.is_empty() && combined::resembles(text),
+    }
 }
 
 /// The fields of a line, one after the other: words between blanks, and text in quotes.
@@ -139,6 +154,7 @@ impl<'b> Iterator for Words<'b> {
 /// The field that begins at `start`, behind its quote, and the place behind its end. Without an end it is the rest.
 ///
 /// A quote ends it only before a blank or the line's end: not every server escapes those of its senders.
+#[inline]
 pub(crate) fn quote(line: &str, start: usize) -> (&str, usize) {
     let bytes = line.as_bytes();
     let mut at = start;
@@ -153,6 +169,7 @@ pub(crate) fn quote(line: &str, start: usize) -> (&str, usize) {
 }
 
 /// `-` is how lines say "none".
+#[inline]
 pub(crate) fn some(text: &str) -> &str {
     if text == "-" { "" } else { text }
 }
@@ -191,6 +208,29 @@ mod tests {
         assert_eq!(all("a  b"), ["a", "", "b"]);
         assert_eq!(all(""), Vec::<&str>::new());
         assert_eq!(Words::at("é\"", 0).word(), Some("é\""));
+    }
+
+    #[test]
+    fn lines_in_brackets_are_told_from_arrays() {
+        for (text, meant) in [
+            (r#"[2026-01-02T03:04:05Z] "GET / HTTP/2" 200"#, true),
+            ("[2001:db8::1]:443 203.0.113.7 - -", true),
+            ("[::1] 203.0.113.7 - -", true),
+            (r#"[20 203.0.113.7 - - [x] "GET /""#, true),
+            (r#"[1767323045.5,{"log":"a] "}]"#, false),
+            (r#"[2033323045, {}]"#, false),
+            (r#"[{"log":"a] "}]"#, false),
+            (r#"["a] ","b"]"#, false),
+            ("[]", false),
+            ("[1]", false),
+            ("[false]", false),
+            ("[-1]", false),
+            ("[ 1]", false),
+            ("[", false),
+            ("x", false),
+        ] {
+            assert_eq!(begins_in_brackets(text), meant, "{text}");
+        }
     }
 
     #[test]
