@@ -132,7 +132,7 @@ impl<'w, N: Notes, F: FnMut(Decoded<'_>)> Walk<'w, N, F> {
         let bare = text.trim_end_matches(blank);
         match bare.as_bytes() {
             [] => self.refuse(Reject::Empty),
-            [b'{' | b'[', ..] if !requests::text::begins_in_brackets(bare) => self.json(bare, around),
+            [b'{' | b'[', ..] if !requests::text::only_begins_like_json(bare) => self.json(bare, around),
             _ if memchr::memchr(b'\n', bare.as_bytes()).is_some() => {
                 for line in text.lines() {
                     if !self.room() {

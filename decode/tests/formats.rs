@@ -495,7 +495,9 @@ fn a_topic_may_mix_shapes() {
 /// A vhost is what a sender calls it: it must not pass for the beginning of another format and hide the request.
 #[test]
 fn a_vhost_hides_no_request() {
-    for host in ["h2", "http", "[2001:db8::1]:443", "[::1]", "[20", "[2026-01-02", "wss", "a:1"] {
+    for host in
+        ["h2", "http", "[2001:db8::1]:443", "[::1]", "[20", "[2026-01-02", "[", "{", "{}", "wss", "a:1"]
+    {
         client(&DecodeKnobs::default(), &format!("{host} {HEAD}"), "203.0.113.7");
     }
 }

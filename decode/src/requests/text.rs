@@ -90,17 +90,22 @@ pub(crate) fn resembles(line: &str) -> bool {
     family(line).is_some() || haproxy::begins(line) || combined::resembles(line)
 }
 
-/// Whether text that begins with a bracket is a line and no array of JSON: Envoy's time stands in brackets, and so does
-/// an IPv6 address that is a vhost.
-pub(crate) fn begins_in_brackets(text: &str) -> bool {
-    let Some(inside) = text.strip_prefix('[') else { return false };
+/// Whether text that begins with a bracket or brace is a line all the same: Envoy's time stands in brackets, and a vhost
+/// is whatever a sender called it, who is not to hide a request behind that.
+pub(crate) fn only_begins_like_json(text: &str) -> bool {
+    let Some(inside) = text.strip_prefix('[') else { return ends_like_a_line(text) };
     let end = inside.find(|c: char| !c.is_ascii_hexdigit() && c != ':' && c != '.').unwrap_or(inside.len());
     let (first, rest) = inside.split_at(end);
     match rest.bytes().next() {
         None | Some(b',') => false,
-        Some(b']') => first.contains(':'),
-        Some(_) => !first.is_empty() && combined::resembles(text),
+        Some(b']') if first.contains(':') => true,
+        Some(_) => ends_like_a_line(text),
     }
+}
+
+/// Whether no value of JSON ends where this does, and there is an access log's time in it.
+fn ends_like_a_line(text: &str) -> bool {
+    !text.ends_with(['}', ']']) && combined::resembles(text)
 }
 
 /// The fields of a line, one after the other: words between blanks, and text in quotes.
@@ -211,13 +216,18 @@ mod tests {
     }
 
     #[test]
-    fn lines_in_brackets_are_told_from_arrays() {
+    fn lines_that_begin_like_json_are_told_from_it() {
         for (text, meant) in [
             (r#"[2026-01-02T03:04:05Z] "GET / HTTP/2" 200"#, true),
             ("[2001:db8::1]:443 203.0.113.7 - -", true),
             ("[::1] 203.0.113.7 - -", true),
             (r#"[20 203.0.113.7 - - [x] "GET /""#, true),
             (r#"[1767323045.5,{"log":"a] "}]"#, false),
+            (r#"{ 203.0.113.7 - - [x] "GET / HTTP/1.1" 200 5"#, true),
+            (r#"{} 203.0.113.7 - - [x] "GET / HTTP/1.1" 200 5"#, true),
+            (r#"[ 203.0.113.7 - - [x] "GET / HTTP/1.1" 200 5"#, true),
+            (r#"{"log":"a] "}"#, false),
+            (r#"{"log":"[x] \"GET /"#, false),
             (r#"[2033323045, {}]"#, false),
             (r#"[{"log":"a] "}]"#, false),
             (r#"["a] ","b"]"#, false),
@@ -229,7 +239,7 @@ mod tests {
             ("[", false),
             ("x", false),
         ] {
-            assert_eq!(begins_in_brackets(text), meant, "{text}");
+            assert_eq!(only_begins_like_json(text), meant, "{text}");
         }
     }
 
