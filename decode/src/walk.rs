@@ -1,20 +1,17 @@
 //! One record's way through its coats: envelopes come off in whatever order they were put on, and what is left is read
 //! by its format. Every turn is bounded: so many coats, so many records in one value.
 
-use std::borrow::Cow;
+mod exports;
+mod lines;
 
-use beaconfire_model::{Event, EventTime, Offset, Request, Source};
+use beaconfire_model::{Event, EventTime, Offset, Source};
 
 use crate::auto;
-use crate::client;
-use crate::envelope::cri::{self, Full, Stream};
-use crate::envelope::{Held, otel, syslog, wrapper};
+use crate::envelope::{Held, otel, wrapper};
 use crate::json::{Tape, Value};
 use crate::kubernetes;
 use crate::notes::Notes;
 use crate::pick::Pick;
-use crate::requests::log_format::Texts;
-use crate::requests::text::Access;
 use crate::requests::{self, Fields, Made, slot};
 use crate::time::{Clock, is_none};
 use crate::{DecodeKnobs, Decoded, Format, Reject, resources, runtime};
@@ -163,169 +160,6 @@ impl<'w, N: Notes, F: FnMut(Decoded<'_>)> Walk<'w, N, F> {
             return None;
         }
         Some(Around { coats: around.coats + 1, ..*around })
-    }
-
-    fn line(&mut self, line: &str, around: &Around<'_>) {
-        // Blanks at the end stay until it is clear that the line does not go on: a part may have been cut behind one.
-        let line = line.trim_end_matches(['\r', '\n', '\0']);
-        if let Some(part) = cri::strip(line) {
-            return self.cri(part, around);
-        }
-        let line = line.trim_end_matches(blank);
-        // Before the access log: that one would take the header's words for its vhost and client.
-        if let Some(message) = syslog::strip(line) {
-            let Some(inner) = self.deeper(around) else { return };
-            let time = self.clock.text(message.time).or(inner.time);
-            self.notes.layer("syslog", || {
-                format!("from {}", if message.host.is_empty() { "nobody named" } else { message.host })
-            });
-            let node = if inner.node.is_empty() { message.host } else { inner.node };
-            return self.text(message.text, &Around { time, node, ..inner });
-        }
-        if let Some(format) = &self.knobs.log_format {
-            match format.scan(line) {
-                Some(texts) => return self.own_line(&texts, around),
-                None => self.notes.remark(|| "it does not fit `log_format`".to_owned()),
-            }
-        }
-        if requests::cloudfront::is_heading(line) && matches!(self.wanted, Format::Auto | Format::Cloudfront)
-        {
-            return self.notes.remark(|| "a heading of CloudFront's, which is no request".to_owned());
-        }
-        if let Some(access) = requests::text::read(line, self.wanted, self.clock) {
-            return self.access(&access, around);
-        }
-        if requests::text::resembles(line) {
-            self.fault(|| "it begins like an access log and goes wrong".to_owned());
-            self.refuse(Reject::Syntax);
-        } else {
-            self.fault(|| "it has the shape of no format".to_owned());
-            self.refuse(Reject::UnknownFormat);
-        }
-    }
-
-    /// A container runtime's line, or a part of one.
-    fn cri(&mut self, part: cri::Cri<'_>, around: &Around<'_>) {
-        let Some(inner) = self.deeper(around) else { return };
-        let time = self.clock.text(part.time).or(inner.time);
-        let key = (self.source, part.stream, around.pod);
-        if part.partial {
-            match self.held.keep(key, self.offset, time, part.text) {
-                Ok(()) => self.notes.remark(|| "a part of a line, kept until its end comes".to_owned()),
-                Err(Full::Line) => self.refuse(Reject::TooLarge),
-                Err(Full::Table) => self.refuse(Reject::TooMany),
-            }
-            return;
-        }
-        let stream = if part.stream == Stream::Stdout { "stdout" } else { "stderr" };
-        self.notes.layer("CRI", || stream.to_owned());
-        match self.held.finish(key, part.text) {
-            None => self.text(part.text, &Around { time, ..inner }),
-            Some(Err(_)) => self.refuse(Reject::TooLarge),
-            // It was refused when it became too long; once is enough.
-            Some(Ok(line)) if line.was_refused() => {}
-            Some(Ok(line)) => self.text(&line.text, &Around { time: line.time.or(time), ..inner }),
-        }
-    }
-
-    /// A line in the operator's own format, taken apart.
-    fn own_line(&mut self, texts: &Texts<'_>, around: &Around<'_>) {
-        let time = match texts[slot::TIME] {
-            "" => around.time.or(self.stamped).ok_or(Reject::MissingTime),
-            text => self.clock.text(text).ok_or(Reject::Timestamp),
-        };
-        let time = match time {
-            Ok(time) => time,
-            Err(reason) => {
-                self.fault(|| "`log_format` fits, but there is no time that we read".to_owned());
-                return self.refuse(reason);
-            }
-        };
-        let version = texts[slot::VERSION];
-        let request = match texts[slot::LINE] {
-            "" => requests::Line {
-                method: texts[slot::METHOD],
-                target: texts[slot::PATH],
-                version: version.strip_prefix("HTTP/").unwrap_or(version),
-            },
-            line => requests::Line::of(line),
-        };
-        let access = Access {
-            format: if self.wanted == Format::Auto { Format::Combined } else { self.wanted },
-            time,
-            peer: texts[slot::PEER],
-            forwarded: texts[slot::FORWARDED],
-            request,
-            host: texts[slot::HOST],
-            query: texts[slot::QUERY],
-            status: requests::text::status(texts[slot::STATUS]).unwrap_or(0),
-            bytes: requests::text::count(texts[slot::BYTES]).unwrap_or(0),
-            duration_micros: requests::text::seconds(texts[slot::DURATION]),
-            user_agent: texts[slot::AGENT],
-            request_id: texts[slot::ID],
-            namespace: texts[slot::NAMESPACE],
-            service: texts[slot::SERVICE],
-            places: &requests::log_format::PLACES,
-        };
-        self.access(&access, around);
-    }
-
-    /// An access log's line, taken apart.
-    fn access(&mut self, access: &Access<'_>, around: &Around<'_>) {
-        let target = requests::Target::of(access.request.target);
-        let user_agent = match access.format {
-            Format::Cloudfront => requests::cloudfront::decoded(access.user_agent),
-            _ => Cow::Borrowed(access.user_agent),
-        };
-        let (client, found) = client::client(self.knobs, false, access.peer, access.forwarded);
-        let mut joined = String::new();
-        let service = match (access.namespace, access.service) {
-            (_, "") => around.service,
-            ("", service) => service,
-            (namespace, service) => {
-                kubernetes::join(&mut joined, namespace, service);
-                &joined
-            }
-        };
-        let request = Request {
-            time: access.time,
-            client,
-            service,
-            method: access.request.method,
-            host: if target.host.is_empty() { access.host } else { target.host },
-            path: target.path,
-            query: if target.query.is_empty() { access.query } else { target.query },
-            http_version: access.request.version,
-            status: access.status,
-            bytes_sent: access.bytes,
-            duration_micros: access.duration_micros,
-            user_agent: &user_agent,
-            request_id: access.request_id,
-        };
-        let places = access.places;
-        self.notes.origin("client", || requests::trust(found, places.peer, places.forwarded));
-        for (field, found, place) in [
-            ("time", true, places.time),
-            ("method", !request.method.is_empty(), places.request),
-            ("host", !target.host.is_empty(), places.request),
-            ("host", target.host.is_empty() && !request.host.is_empty(), places.host),
-            ("path", !request.path.is_empty(), places.request),
-            ("query", !target.query.is_empty(), places.request),
-            ("query", target.query.is_empty() && !request.query.is_empty(), places.query),
-            ("http_version", !request.http_version.is_empty(), places.request),
-            ("status", true, places.status),
-            ("bytes_sent", true, places.bytes),
-            ("duration", request.duration_micros.is_some(), places.duration),
-            ("user_agent", !request.user_agent.is_empty(), places.user_agent),
-            ("request_id", !request.request_id.is_empty(), places.request_id),
-            ("service", !access.service.is_empty(), places.service),
-            ("service", access.service.is_empty() && !service.is_empty(), "the envelope"),
-        ] {
-            if found {
-                self.notes.origin(field, || place.to_owned());
-            }
-        }
-        self.hand(Event::Request(request), access.format);
     }
 
     /// One JSON value after the other.
@@ -533,75 +367,6 @@ impl<'w, N: Notes, F: FnMut(Decoded<'_>)> Walk<'w, N, F> {
         let request = requests::read(fields, self.knobs, &made, self.notes)?;
         self.hand(Event::Request(request), format);
         Ok(())
-    }
-
-    /// An export of OpenTelemetry's: each log record is a request by its attributes, or holds a record in its body.
-    fn otel(&mut self, export: Value<'_>, around: &Around<'_>) {
-        let Some(below) = self.deeper(around) else { return };
-        self.notes.layer("OpenTelemetry", || "in `resourceLogs`".to_owned());
-        let outer = self.wanted;
-        if outer == Format::Otel {
-            self.wanted = Format::Auto;
-        }
-        let before = self.records;
-        for logs in otel::list(export, "resourceLogs") {
-            let known = otel::Resource::of(logs.get("resource"));
-            let mut service = String::new();
-            known.service(&mut service);
-            let around = Around {
-                service: if service.is_empty() { below.service } else { &service },
-                node: if known.node.is_empty() { below.node } else { known.node },
-                pod: if known.pod.is_empty() { below.pod } else { known.pod },
-                ..below
-            };
-            for record in otel::list(logs, "scopeLogs").flat_map(|scope| otel::list(scope, "logRecords")) {
-                if !self.room() {
-                    break;
-                }
-                let time = otel::TIMES.iter().find_map(|key| {
-                    let time = record.get(key)?.scalar().filter(|time| *time != "0")?;
-                    self.clock.text(time)
-                });
-                let done = self.log_record(record, &Around { time: time.or(around.time), ..around });
-                if let Err(reason) = done {
-                    self.refuse(reason);
-                }
-            }
-        }
-        self.wanted = outer;
-        if self.records == before {
-            self.refuse(Reject::Empty);
-        }
-    }
-
-    fn log_record(&mut self, record: Value<'_>, around: &Around<'_>) -> Result<(), Reject> {
-        let body = record.get("body").map(otel::bare);
-        let map = body.and_then(|body| body.get("values"));
-        for list in record.get("attributes").into_iter().chain(map) {
-            let fields = requests::semantic::of_pairs(otel::pairs(list), self.knobs.client_resolved);
-            if requests::semantic::is_request(&fields) && matches!(self.wanted, Format::Auto | Format::Otel) {
-                let unit_micros = requests::unit_micros(Format::Otel, &fields);
-                return self.request_of(&fields, Format::Otel, unit_micros, around);
-            }
-            if let Some(format @ (Format::NginxJson | Format::Envoy | Format::Traefik | Format::Cloudflare)) =
-                auto::of_pairs(otel::pairs(list))
-                && matches!(self.wanted, Format::Auto) | (self.wanted == format)
-            {
-                let fields = requests::flat(format, otel::pairs(list), self.knobs.client_resolved);
-                let unit_micros = requests::unit_micros(format, &fields);
-                return self.request_of(&fields, format, unit_micros, around);
-            }
-        }
-        match body.and_then(Value::text) {
-            Some(text) => {
-                self.text(text, around);
-                Ok(())
-            }
-            None => {
-                self.fault(|| "a log record without HTTP attributes or a text in its body".to_owned());
-                Err(Reject::UnknownFormat)
-            }
-        }
     }
 
     fn falco(&mut self, object: Value<'_>, around: &Around<'_>) -> Result<(), Reject> {
