@@ -20,7 +20,7 @@ const FORWARDED_BYTES_MAX: usize = 1024;
 /// How the client was found, for `explain`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Found {
-    /// The record's address is already the client's, says the configuration.
+    /// The record's address is already the client's, says the configuration or the record.
     Resolved,
     /// The peer, which is no proxy of ours.
     Peer,
@@ -32,10 +32,15 @@ pub(crate) enum Found {
     Nobody,
 }
 
-/// The client of a request whose socket's other end was `peer`.
-pub(crate) fn client(knobs: &DecodeKnobs, peer: &str, forwarded: &str) -> (Option<Client>, Found) {
+/// The client of a request whose socket's other end was `peer`, or who was `resolved` before it was logged.
+pub(crate) fn client(
+    knobs: &DecodeKnobs,
+    resolved: bool,
+    peer: &str,
+    forwarded: &str,
+) -> (Option<Client>, Found) {
     let Some(peer) = address(peer) else { return (None, Found::Nobody) };
-    if knobs.client_resolved {
+    if resolved || knobs.client_resolved {
         return (Some(Client::of(peer)), Found::Resolved);
     }
     if !is_trusted(&knobs.trusted_proxies, peer) {
@@ -78,6 +83,17 @@ pub(crate) fn address(text: &str) -> Option<IpAddr> {
     })
 }
 
+/// `address:port` without its port, in formats that always have one: the last colon parts them, also where the address
+/// is IPv6 and has no brackets.
+pub(crate) fn without_port(text: &str) -> &str {
+    match text.rsplit_once(':') {
+        Some((host, port)) if port.parse::<u16>().is_ok() => {
+            host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host)
+        }
+        _ => text,
+    }
+}
+
 fn is_trusted(proxies: &[IpNet], address: IpAddr) -> bool {
     proxies.iter().any(|network| network.contains(&address))
 }
@@ -95,7 +111,7 @@ mod tests {
     }
 
     fn who(trusted: &[&str], peer: &str, forwarded: &str) -> String {
-        client(&knobs(trusted), peer, forwarded).0.map_or("nobody".into(), |client| client.to_string())
+        client(&knobs(trusted), false, peer, forwarded).0.map_or("nobody".into(), |client| client.to_string())
     }
 
     #[test]
@@ -127,6 +143,21 @@ mod tests {
     }
 
     #[test]
+    fn the_last_colon_parts_address_and_port() {
+        for (text, meant) in [
+            ("203.0.113.7:4711", "203.0.113.7"),
+            ("2001:db8::9:4711", "2001:db8::9"),
+            ("[2001:db8::9]:4711", "2001:db8::9"),
+            ("-:4711", "-"),
+            ("unix:1", "unix"),
+            ("-", "-"),
+            ("", ""),
+        ] {
+            assert_eq!(without_port(text), meant);
+        }
+    }
+
+    #[test]
     fn forwarded_addresses_are_believed_from_the_right_through_our_proxies() {
         let ours = &["10.0.0.0/8", "2001:db8:ff::/48"][..];
         for (trusted, peer, forwarded, meant) in [
@@ -151,7 +182,7 @@ mod tests {
     #[test]
     fn a_resolved_address_is_taken_as_it_is() {
         let knobs = DecodeKnobs { client_resolved: true, ..knobs(&["10.0.0.0/8"]) };
-        assert_eq!(client(&knobs, "10.0.0.1", "198.51.100.1").0.unwrap().to_string(), "10.0.0.1");
+        assert_eq!(client(&knobs, false, "10.0.0.1", "198.51.100.1").0.unwrap().to_string(), "10.0.0.1");
     }
 
     #[test]

@@ -15,11 +15,19 @@ pub(crate) struct Pick<'t> {
 pub(crate) struct Picked<'t, const N: usize>([Option<Pick<'t>>; N]);
 
 impl<'t, const N: usize> Picked<'t, N> {
-    /// Sorts the entries of `object` by `slot`, which names a key's field and rank; `None` passes it over. Values that
-    /// say "none" are passed over too, so that a worse key with a value serves.
-    pub(crate) fn from(object: Value<'t>, slot: impl Fn(&str) -> Option<(usize, u8)>) -> Self {
-        let mut picked = Self([None; N]);
-        for (key, value) in object.entries() {
+    /// Nothing found yet.
+    pub(crate) fn none() -> Self {
+        Self([None; N])
+    }
+
+    /// Sorts `pairs` by `slot`, which names a key's field and rank; `None` passes it over. Values that say "none" are
+    /// passed over too, so that a worse key with a value serves.
+    pub(crate) fn from(
+        pairs: impl Iterator<Item = (&'t str, Value<'t>)>,
+        slot: impl Fn(&str) -> Option<(usize, u8)>,
+    ) -> Self {
+        let mut picked = Self::none();
+        for (key, value) in pairs {
             if let Some((field, rank)) = slot(key) {
                 picked.offer(field, rank, key, value);
             }
@@ -27,6 +35,7 @@ impl<'t, const N: usize> Picked<'t, N> {
         picked
     }
 
+    /// Offers a value for a field; it is taken where its rank is not worse than that of the one before.
     pub(crate) fn offer(&mut self, field: usize, rank: u8, key: &'t str, value: Value<'t>) {
         if !value.is_missing()
             && let Some(place) = self.0.get_mut(field)
@@ -38,6 +47,11 @@ impl<'t, const N: usize> Picked<'t, N> {
 
     pub(crate) fn get(&self, field: usize) -> Option<Pick<'t>> {
         self.0.get(field).copied().flatten()
+    }
+
+    /// The key that the field was found under; empty where there is none.
+    pub(crate) fn key(&self, field: usize) -> &'t str {
+        self.get(field).map_or("", |pick| pick.key)
     }
 
     /// The field's text; empty where there is none.

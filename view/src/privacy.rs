@@ -88,6 +88,35 @@ pub fn redact_query(text: &str) -> Cow<'_, str> {
 /// strings under `keys`. A raw record is not split at blanks: senders may write those into a query. As the record may
 /// be broken it is read as text, and what is in doubt is cut.
 fn redact_record<'t>(text: &'t str, keys: &[&str]) -> Cow<'t, str> {
+    match redact_columns(text) {
+        Cow::Borrowed(text) => redact_marked(text, keys),
+        Cow::Owned(text) => Cow::Owned(redact_marked(&text, keys).into_owned()),
+    }
+}
+
+/// Tabs in a line from which on it is a row of columns, as CloudFront writes them.
+const COLUMNS: usize = 11;
+
+/// Cuts the columns that may be a query or cookies: those with an equals sign. They have no question mark before them.
+fn redact_columns(text: &str) -> Cow<'_, str> {
+    let is_row = |line: &str| line.bytes().filter(|byte| *byte == b'\t').count() >= COLUMNS;
+    if !text.contains('\t') || !text.lines().any(is_row) {
+        return Cow::Borrowed(text);
+    }
+    let mut out = String::with_capacity(text.len());
+    for line in text.split_inclusive('\n') {
+        let is_row = is_row(line);
+        for column in line.split_inclusive(['\t', '\n']) {
+            let bare = column.trim_end_matches(['\t', '\n']);
+            out.push_str(if is_row && bare.contains('=') { "…" } else { bare });
+            out.push_str(&column[bare.len()..]);
+        }
+    }
+    Cow::Owned(out)
+}
+
+/// Cuts what a question mark or one of the keys goes before.
+fn redact_marked<'t>(text: &'t str, keys: &[&str]) -> Cow<'t, str> {
     let mut out = String::new();
     let (mut copied, mut at, mut level) = (0, 0, 0);
     while let Some(found) = text[at..].find(['?', '"']) {
@@ -133,14 +162,27 @@ fn backslashes(text: &str, at: usize) -> usize {
 
 /// Where the string value begins, if a key whose value is a query string is quoted here, behind so many backslashes: none
 /// in plain JSON, one in JSON within a string of JSON, and so on.
-fn value_of_key(text: &str, quote: usize, slashes: usize, keys: &[&str]) -> Option<usize> {
+fn value_of_key<'t>(text: &'t str, quote: usize, slashes: usize, keys: &[&str]) -> Option<usize> {
     let quoted = |rest: &'_ str| -> Option<usize> {
         let behind = rest.trim_start_matches('\\');
         (rest.len() - behind.len() == slashes && behind.starts_with('"')).then_some(slashes + 1)
     };
     let rest = &text[quote + 1..];
     let key = keys.iter().find(|key| rest.starts_with(**key) && quoted(&rest[key.len()..]).is_some())?;
-    let rest = rest[key.len() + slashes + 1..].trim_start().strip_prefix(':')?.trim_start();
+    let rest = rest[key.len() + slashes + 1..].trim_start();
+    let rest = match rest.strip_prefix(':') {
+        Some(rest) => rest.trim_start(),
+        // OpenTelemetry's attributes name the key in one pair and have the value in the next.
+        None => {
+            let word = |rest: &'t str, mark: char, word: &str| {
+                let rest = rest.trim_start().strip_prefix(mark)?.trim_start();
+                let rest = rest.get(quoted(rest)?..)?.strip_prefix(word)?;
+                rest.get(quoted(rest)?..)
+            };
+            let rest = word(word(rest, ',', "value")?.trim_start().strip_prefix(':')?, '{', "stringValue")?;
+            rest.trim_start().strip_prefix(':')?.trim_start()
+        }
+    };
     Some(text.len() - rest.len() + quoted(rest)?)
 }
 
@@ -243,6 +285,30 @@ mod tests {
             r#"{"args":7,"arg":"x","kind":"query","my_args":"x"}"#,
         );
         record("\"args\":\"\u{fffd}…\"", "\"args\":\"…\"");
+        record(
+            r#"{"key":"query","value":{"stringValue":"q=jane doe"}},{"key":"x","value":{"stringValue":"y"}}"#,
+            r#"{"key":"query","value":{"stringValue":"…"}},{"key":"x","value":{"stringValue":"y"}}"#,
+        );
+        record(
+            r#"{"a":"{\"key\": \"query\", \"value\": {\"stringValue\": \"q=jane\"}}"}"#,
+            r#"{"a":"{\"key\": \"query\", \"value\": {\"stringValue\": \"…\"}}"}"#,
+        );
+        record(r#"{"key":"query","value":{"intValue":"7"}}"#, r#"{"key":"query","value":{"intValue":"7"}}"#);
+    }
+
+    #[test]
+    fn records_in_columns_lose_those_that_may_be_queries() {
+        let row = |query: &str, cookie: &str| {
+            format!(
+                "2026-01-02\t03:04:05\tX1\t5\t192.0.2.1\tGET\th\t/s\t200\t-\tcurl\t{query}\t{cookie}\tHit"
+            )
+        };
+        record(&row("q=jane", "id=7"), &row("…", "…"));
+        record(
+            &format!("{}\n{}", row("-", "-"), row("q=jane doe", "-")),
+            &format!("{}\n{}", row("-", "-"), row("…", "-")),
+        );
+        record("a\tb=c", "a\tb=c");
     }
     /// Senders write what is in records, and this runs where records are read.
     #[test]
