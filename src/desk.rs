@@ -176,7 +176,6 @@ impl Office {
 
     async fn open_case(&self, id: IncidentId) -> Result<Case, DeskError> {
         let mut dossier = self.store.dossier(&id).await.map_err(unavailable)?.ok_or(DeskError::NotFound)?;
-        self.privacy.apply_to_dossier(&mut dossier);
         let rows = self.store.rows(std::slice::from_ref(&id)).await.map_err(unavailable)?;
         let mut deliveries = self.store.deliveries(&id).await.map_err(unavailable)?;
         deliveries.drain(..deliveries.len().saturating_sub(DELIVERIES_SHOWN));
@@ -193,6 +192,7 @@ impl Office {
         let service = self.context.services.get(&*dossier.incident.target.value);
         let runbook = service.map(|service| service.annotations.get("runbook_url").to_owned());
         let runbook = runbook.filter(|url| !url.is_empty());
+        self.privacy.apply_to_dossier(&mut dossier);
         Ok(Case { dossier, rows, deliveries, decisions, runbook })
     }
 

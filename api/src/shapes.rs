@@ -6,7 +6,7 @@ use axum::response::{IntoResponse, Response};
 use beaconfire_model::{EventTime, Wall};
 use beaconfire_view::{
     DecisionJson, DeliveryJson, FormatCountJson, IncidentDetailJson, InexactRuleJson, ListJson,
-    OutboxRowJson, Privacy, ReceiverStateJson, RejectCountJson, RejectSampleJson, SourceJson, StatusJson,
+    OutboxRowJson, ReceiverStateJson, RejectCountJson, RejectSampleJson, SourceJson, StatusJson,
 };
 use serde::Serialize;
 
@@ -45,7 +45,7 @@ pub(crate) fn case(case: &Case) -> IncidentDetailJson {
         decisions: case.decisions.iter().map(DecisionJson::stored).collect(),
         runbook_url: case.runbook.clone(),
         // The desk has applied `privacy.query` already, for the console too.
-        ..IncidentDetailJson::of(&case.dossier, Privacy::Keep)
+        ..IncidentDetailJson::of(&case.dossier)
     }
 }
 

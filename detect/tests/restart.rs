@@ -437,11 +437,10 @@ fn what_waits_does_not_close_windows_over_the_past() {
     // The second takes its entry back, so that the first runs ahead; then the third takes it back much further.
     feed(&mut rig, &burst(3_600, 1), 100);
     feed(&mut rig, &burst(7_000, 0), 100);
-    feed(&mut rig, &[burst(200, 2), burst(190, 2)].concat(), 8);
-    feed(&mut rig, &burst(100, 2), 8);
-    feed(&mut rig, &burst(108, 2), 8);
+    feed(&mut rig, &[burst(100, 2), burst(108, 2)].concat(), 100);
+    feed(&mut rig, &burst(116, 2), 100);
     rig.finish();
     let of_third = rig.signals.iter().filter(|signal| *signal.subject.value == address(2));
     let peak = of_third.map(|signal| signal.evidence.observed.0).fold(0.0, f64::max);
-    assert_eq!(peak, 16.0, "{:?}", rig.signals);
+    assert_eq!(peak, 24.0, "{:?}", rig.signals);
 }

@@ -11,8 +11,8 @@ use crate::rebalance::Place;
 /// How long a broker that we fetch from may be silent: it answers a fetch within half a second, also where there is
 /// nothing. One that has gone without a word stays `UP` until its requests time out, a minute later.
 const SILENT: i64 = 5_000_000;
-/// Without a leader, or with one that is not among the brokers: a broker that Kafka no longer names goes from the report.
-/// Each topic's partition -1, where what belongs to none is kept, is without both.
+/// Without a leader, or with one that is not among the brokers: one that Kafka no longer names goes from the report. Each
+/// topic's partition -1, where what belongs to none is kept, is without both.
 const LACKING: [&str; 2] = [r#""leader":-1,"#, r#""broker":-1,"#];
 const NO_PARTITION: &str = r#""partition":-1,"#;
 
@@ -43,8 +43,8 @@ struct Partition {
     leader: i32,
 }
 
-/// Whether a report is worth parsing: a broker that was reached once, or is needed, is in a state other than `UP` (one that
-/// never was says `INIT`; the group's own states are in small letters), or is silent, or partitions lack one.
+/// Whether a report is worth parsing: a broker is silent, or in a state other than `UP` (one that was never needed says
+/// `INIT`; the group's own states are in small letters), or partitions lack one.
 pub(crate) fn may_lack_leaders(report: &[u8]) -> bool {
     let count = |sign: &str| memmem::find_iter(report, sign).count();
     let behind =

@@ -257,6 +257,21 @@ fn a_partition_whose_broker_is_away_is_not_taken_to_be_silent() {
     assert!(rig.entry_behind() >= 40, "{} s", rig.entry_behind());
 }
 
+/// A broker that answers again has not brought yet what came meanwhile.
+#[test]
+fn a_broker_that_is_back_is_given_the_time_for_a_fetch() {
+    let mut rig = Rig::new(1);
+    rig.log.put(0, NOW, NOW);
+    rig.pass(5);
+    rig.log.leaderless = Some(0);
+    rig.pass(10);
+    rig.log.leaderless = None;
+    rig.pass(2);
+    assert!(rig.behind(0) >= 20, "{} s", rig.behind(0));
+    rig.pass(3);
+    assert_eq!(rig.behind(0), 10);
+}
+
 /// A sender catches up on an hour, each record stamped with the time it tells of: the last of a batch does not make the
 /// source one that is never late.
 #[test]

@@ -8,7 +8,7 @@ use beaconfire_incident::{
 use beaconfire_model::{Kind, Subject};
 use serde::{Deserialize, Serialize};
 
-use crate::{DecisionJson, DeliveryJson, IncidentSignalJson, OutboxRowJson, Privacy, clean, number};
+use crate::{DecisionJson, DeliveryJson, IncidentSignalJson, OutboxRowJson, clean, number};
 
 /// `{"type":"incident",…}`: an incident as it was recorded, a function of the records and of nothing else.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -188,7 +188,7 @@ pub struct IncidentDetailJson {
 
 impl IncidentDetailJson {
     /// The shape of an incident with what hangs on it in the store; deliveries and the like are the caller's.
-    pub fn of(dossier: &Dossier, privacy: Privacy) -> Self {
+    pub fn of(dossier: &Dossier) -> Self {
         let incident = &dossier.incident;
         Self {
             item: IncidentItemJson::of(incident),
@@ -196,8 +196,8 @@ impl IncidentDetailJson {
             participants: dossier.participants.iter().map(ParticipantJson::of).collect(),
             signals: dossier.signals.iter().map(IncidentSignalJson::detailed).collect(),
             points: dossier.points.iter().map(PointJson::of).collect(),
-            samples: dossier.samples.iter().map(|sample| SampleJson::of(sample, privacy)).collect(),
-            timeline: dossier.timeline.iter().map(|entry| TimelineJson::of(entry, privacy)).collect(),
+            samples: dossier.samples.iter().map(SampleJson::of).collect(),
+            timeline: dossier.timeline.iter().map(TimelineJson::of).collect(),
             notifications: Vec::new(),
             deliveries: Vec::new(),
             decisions: Vec::new(),
@@ -283,13 +283,13 @@ pub struct SampleJson {
 }
 
 impl SampleJson {
-    /// The shape of a raw record, as far as it may be shown.
-    pub fn of(sample: &SampleRow, privacy: Privacy) -> Self {
+    /// The shape of a raw record.
+    pub fn of(sample: &SampleRow) -> Self {
         Self {
             at: sample.time.to_string(),
             client: sample.client.map(|client| client.to_string()),
-            text: privacy.apply(sample.text.clean()).into_owned(),
-            by: privacy.apply(sample.by.clean()).into_owned(),
+            text: sample.text.clean().to_owned(),
+            by: sample.by.clean().to_owned(),
         }
     }
 }
@@ -310,16 +310,15 @@ pub struct TimelineJson {
 }
 
 impl TimelineJson {
-    /// The shape of a line, as far as it may be shown. Notes are people's own words and stay as they were written.
-    pub fn of(entry: &TimelineEntry, privacy: Privacy) -> Self {
+    /// The shape of a line.
+    pub fn of(entry: &TimelineEntry) -> Self {
         let text = beaconfire_model::Untrusted::new(&entry.text, 4_096);
-        let privacy = if entry.what == "noted" { Privacy::Keep } else { privacy };
         Self {
             at: entry.at.to_string(),
             event_at: entry.event_at.map(|at| at.to_string()),
             actor: clean(&entry.actor),
             what: entry.what.clone(),
-            text: privacy.apply(text.clean()).into_owned(),
+            text: text.clean().to_owned(),
         }
     }
 }

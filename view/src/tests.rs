@@ -222,14 +222,16 @@ fn other_lines_print_as_documented() {
 #[test]
 fn the_detail_reads_back_and_cuts_queries_but_not_notes() {
     let dossier = dossier(Status::Open);
-    let detail = IncidentDetailJson::of(&dossier, Privacy::Redact);
+    let mut shown = dossier.clone();
+    Privacy::Redact.apply_to_dossier(&mut shown);
+    let detail = IncidentDetailJson::of(&shown);
     let text = serde_json::to_string(&detail).unwrap();
     assert_eq!(serde_json::from_str::<IncidentDetailJson>(&text).unwrap(), detail);
     assert_eq!(detail.samples[0].text, "GET /cart?… 200");
     assert_eq!(detail.samples[0].by, "curl/8\\u{202e}");
     assert_eq!(detail.timeline[0].text, "GET /cart?…");
     assert_eq!(detail.timeline[1].text, "see /runbook?step=2");
-    let kept = IncidentDetailJson::of(&dossier, Privacy::Keep);
+    let kept = IncidentDetailJson::of(&dossier);
     assert_eq!(kept.samples[0].text, "GET /cart?id=1 200");
 }
 

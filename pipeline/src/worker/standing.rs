@@ -41,8 +41,8 @@ impl Worker {
         own.max(self.clear_at_end(source, held)).max(common.unwrap_or(EventTime::MIN))
     }
 
-    /// The same for one that is read to its end: as of when the log last answered for it, not of now. What came while we were
-    /// waiting for something else, or while the log was away, has not been seen.
+    /// The same for one that is read to its end: as of when the log last answered for it, not of now. What came while we
+    /// were waiting for something else, or while the log was away, has not been seen.
     fn clear_at_end(&self, source: Source, held: &Held) -> EventTime {
         let lateness = self.plan.entry(source.entry).lateness;
         match self.knobs.live {
