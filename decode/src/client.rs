@@ -46,19 +46,33 @@ pub(crate) fn client(
     if !is_trusted(&knobs.trusted_proxies, peer) {
         return (Some(Client::of(peer)), Found::Peer);
     }
-    let (mut client, mut found) = (peer, Found::Proxy);
+    let (client, found) = walk(knobs, forwarded).unwrap_or((peer, Found::Proxy));
+    (Some(Client::of(client)), found)
+}
+
+/// The client of a request whose server logs no peer, but adds it to X-Forwarded-For, if the operator says so.
+pub(crate) fn appended(knobs: &DecodeKnobs, forwarded: &str) -> (Option<Client>, Found) {
+    match walk(knobs, forwarded).filter(|_| knobs.client_resolved) {
+        Some((client, found)) => (Some(Client::of(client)), found),
+        None => (None, Found::Nobody),
+    }
+}
+
+/// The first address from the right that is no proxy of ours, or the last that can be believed.
+fn walk(knobs: &DecodeKnobs, forwarded: &str) -> Option<(IpAddr, Found)> {
+    let mut client = None;
     // Cutting inside a token or character makes that token unreadable, which ends the walk there.
     let cut = forwarded.len().saturating_sub(FORWARDED_BYTES_MAX);
     let tail = forwarded.as_bytes().get(cut..).unwrap_or_default();
     for (hop, token) in tail.rsplit(|byte| *byte == b',').take(HOPS_MAX).enumerate() {
         let whole = cut == 0 || token.as_ptr() != tail.as_ptr();
         let Some(next) = std::str::from_utf8(token).ok().filter(|_| whole).and_then(address) else { break };
-        (client, found) = (next, Found::Hop(hop + 1));
+        client = Some((next, Found::Hop(hop + 1)));
         if !is_trusted(&knobs.trusted_proxies, next) {
             break;
         }
     }
-    (Some(Client::of(client)), found)
+    client
 }
 
 /// An address as logs write it: with or without port, brackets, quotes and zone. IPv4-mapped IPv6 is IPv4.

@@ -53,6 +53,7 @@ pub(crate) fn scan<'b>(line: &'b str, clock: &mut Clock) -> Option<Access<'b>> {
         time,
         peer,
         forwarded: "",
+        peer_appended: false,
         // What was no request in HTTP has dashes for its method and version.
         request: Line::of(
             request.strip_prefix("- ").and_then(|rest| rest.strip_suffix("- -")).unwrap_or(request),

@@ -60,6 +60,7 @@ pub(crate) fn scan<'b>(line: &'b str, clock: &mut Clock) -> Option<Access<'b>> {
         time,
         peer: fields[CLIENT],
         forwarded: fields[FORWARDED],
+        peer_appended: false,
         request: Line {
             method: fields[METHOD],
             target: fields[PATH],
@@ -112,9 +113,15 @@ pub(crate) fn begins(line: &str) -> bool {
     bytes.get(10) == Some(&b'\t') && bytes.get(4) == Some(&b'-') && bytes[0].is_ascii_digit()
 }
 
-/// The two lines at the top of each file.
+/// The two lines at the top of each file: exactly these, as a vhost may begin like them.
 pub(crate) fn is_heading(line: &str) -> bool {
-    line.starts_with('#') && (line.starts_with("#Version:") || line.starts_with("#Fields:"))
+    let is_name = |word: &str| {
+        !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_alphabetic() || b"-()".contains(&byte))
+    };
+    line == "#Version: 1.0"
+        || line.strip_prefix("#Fields: date time x-edge-location").is_some_and(|rest| {
+            rest.is_empty() || rest.strip_prefix(' ').is_some_and(|names| names.split(' ').all(is_name))
+        })
 }
 
 #[cfg(test)]

@@ -65,6 +65,7 @@ pub(crate) fn scan<'b>(line: &'b str, wanted: Format, clock: &mut Clock) -> Opti
         time,
         peer,
         forwarded: "",
+        peer_appended: false,
         request: Line::of(&line[start..end]),
         host: some(vhost),
         query: "",
@@ -101,15 +102,31 @@ fn main<'b>(access: Access<'b>, mut further: Words<'b>) -> Access<'b> {
     }
 }
 
-/// The time a request took, where all these fields are numbers, named or not; `None` where they are not.
+/// The time a request took, where all these fields are numbers, named or not; `None` where they are not. A quoted field
+/// without a name is no number, nor is an address: it might be X-Forwarded-For, and the field before it a cookie.
 fn timings(mut further: Words<'_>) -> Option<Option<u64>> {
     let mut took = None;
+    let mut is_quoted = false;
     for _ in 0..FURTHER_MAX {
-        let Some(field) = further.next() else { return Some(took) };
+        let field = match further.word() {
+            Some(field) => field,
+            None => return further.rest().is_empty().then_some(took),
+        };
         let (name, value) = field.split_once('=').unwrap_or(("", field));
-        let value = value.trim_matches(['"', ',']);
-        let is_number = value.bytes().all(|byte| byte.is_ascii_digit() || b".-, :".contains(&byte));
-        if !is_number || !name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_') {
+        // What several upstreams said has blanks within its quotes.
+        let value = match value.strip_prefix('"') {
+            Some(value) if !name.is_empty() => {
+                is_quoted = true;
+                value
+            }
+            _ => value,
+        };
+        let value = match value.strip_suffix('"') {
+            Some(value) if std::mem::take(&mut is_quoted) => value,
+            _ => value,
+        };
+        let value = value.strip_suffix(',').unwrap_or(value);
+        if !is_number(value) || !name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_') {
             return None;
         }
         if took.is_none() && (matches!(name, "rt" | "request_time") || name.is_empty() && is_time(value)) {
@@ -117,6 +134,16 @@ fn timings(mut further: Words<'_>) -> Option<Option<u64>> {
         }
     }
     None
+}
+
+/// Digits with at most one point among them; or a mark that stands for none, or between two of several upstreams.
+fn is_number(text: &str) -> bool {
+    let mut points = 0;
+    matches!(text, "-" | "-1" | ":")
+        || text.bytes().all(|byte| {
+            points += usize::from(byte == b'.');
+            byte.is_ascii_digit() || byte == b'.'
+        }) && points < 2
 }
 
 /// `0.012`, as nginx writes `$request_time`; whole numbers are sizes, ports and the like.

@@ -2,23 +2,27 @@
 //! `[time] "request" 200 - … bytes_in bytes_out took upstream "forwarded" "agent" "id" "authority" "upstream"`, behind
 //! which Istio has the cluster and the addresses.
 //!
-//! Envoy does not escape quotes in what senders wrote. So those five fields count only where there are five of them;
-//! where a sender wrote a quote and a blank, X-Forwarded-For could be anyone's words and is not looked at. Istio's
-//! address of the peer stands behind the last quote, where senders do not write.
+//! Envoy does not escape quotes in what senders wrote. Istio's address of the peer stands behind the last quote, where
+//! only the server's name of a TLS handshake is a sender's word, which stands behind the address. Of the quoted fields
+//! X-Forwarded-For is the first. Where there are more than five, its end is where an address stands before a quote,
+//! as whoever is to be believed adds one; where there are two such places, a sender made one of them.
+//!
+//! Envoy's own format has no address of the peer. With `use_remote_address` Envoy adds it to X-Forwarded-For before it
+//! logs that; without, that is whatever the sender wrote. No log tells which, so the operator has to: `client_resolved`.
 
 use memchr::{memchr, memchr_iter, memrchr};
 
 use super::text::{Access, Places, Words, count, some, status};
 use super::{Line, envoy};
-use crate::Format;
 use crate::time::Clock;
+use crate::{Format, client};
 
 /// Fields between the response's flags and the numbers: Istio has details, their end and a failure's reason.
 const DETAILS_MAX: usize = 5;
 
 const ENVOY: Places = Places {
     time: "the brackets",
-    peer: "the last address of the first quoted field behind the numbers (the log has no other of the peer)",
+    peer: "",
     forwarded: "the first quoted field behind the numbers",
     request: "the request line",
     host: "the fourth quoted field behind the numbers",
@@ -31,8 +35,11 @@ const ENVOY: Places = Places {
     service: "",
 };
 
-const ISTIO: Places =
-    Places { peer: "the third field from the end", service: "the cluster behind the quoted fields", ..ENVOY };
+const ISTIO: Places = Places {
+    peer: "the fourth field behind the quoted ones",
+    service: "the cluster behind the quoted fields",
+    ..ENVOY
+};
 
 /// Takes a line apart; `None` where it is not of this format.
 pub(crate) fn scan<'b>(line: &'b str, clock: &mut Clock) -> Option<Access<'b>> {
@@ -55,6 +62,7 @@ pub(crate) fn scan<'b>(line: &'b str, clock: &mut Clock) -> Option<Access<'b>> {
         time,
         peer: "",
         forwarded: "",
+        peer_appended: false,
         // A connection without requests, as Istio logs it, has three dashes.
         request: Line::of(if request == "- - -" { "-" } else { request }),
         host: some(quoted.authority),
@@ -69,16 +77,13 @@ pub(crate) fn scan<'b>(line: &'b str, clock: &mut Clock) -> Option<Access<'b>> {
         places: &ENVOY,
     };
     if tail.is_empty() {
-        // An Envoy at the edge adds its peer to X-Forwarded-For before it logs it.
-        let (forwarded, peer) = quoted.forwarded.rsplit_once(',').unwrap_or(("", quoted.forwarded));
-        return Some(Access { peer: some(peer.trim_ascii()), forwarded, ..access });
+        return Some(Access { forwarded: some(quoted.forwarded), peer_appended: true, ..access });
     }
     let mut tail = tail.split(' ');
-    let fields: [&str; 6] = std::array::from_fn(|_| tail.next().unwrap_or_default());
-    let [cluster, _, _, peer, _, route] = fields;
+    let [cluster, _, _, peer] = std::array::from_fn(|_| tail.next().unwrap_or_default());
+    // The server's name and the route's stand behind it: without those, one of the others is not what it seems.
+    let peer = if tail.count() < 2 { "" } else { peer };
     let (namespace, service) = envoy::service(some(cluster.trim_end_matches(';')));
-    // More or fewer than six fields: one of them is not what it seems.
-    let peer = if route.is_empty() || tail.next().is_some() { "" } else { peer };
     Some(Access {
         peer: some(peer),
         forwarded: some(quoted.forwarded),
@@ -130,12 +135,34 @@ struct Quoted<'b> {
     authority: &'b str,
 }
 
+/// Between two quoted fields.
+const BETWEEN: &str = "\" \"";
+/// Places that are looked at for the end of X-Forwarded-For.
+const ENDS_MAX: usize = 32;
+
 impl<'b> Quoted<'b> {
     fn of(inside: &'b str) -> Option<Self> {
-        let mut from_end = inside.rsplitn(4, "\" \"");
+        let mut from_end = inside.rsplitn(4, BETWEEN);
         let (_upstream, authority, request_id) = (from_end.next()?, from_end.next()?, from_end.next()?);
-        let (forwarded, user_agent) = from_end.next()?.split_once("\" \"")?;
-        let forwarded = if user_agent.contains("\" \"") { "" } else { forwarded };
+        let rest = from_end.next()?;
+        let (forwarded, user_agent) = rest.split_once(BETWEEN)?;
+        if !user_agent.contains(BETWEEN) {
+            return Some(Self { forwarded, user_agent, request_id, authority });
+        }
+        let mut found = None;
+        let mut is_alone = true;
+        for (count, (end, _)) in rest.match_indices(BETWEEN).enumerate() {
+            let last = rest[..end].rsplit([',', '"']).next().unwrap_or_default();
+            if client::address(last).is_some() {
+                is_alone &= found.is_none();
+                found.get_or_insert(end);
+            }
+            is_alone &= count < ENDS_MAX;
+        }
+        let (forwarded, user_agent) = match found {
+            Some(end) if is_alone => (&rest[..end], &rest[end + BETWEEN.len()..]),
+            _ => ("", user_agent),
+        };
         Some(Self { forwarded, user_agent, request_id, authority })
     }
 }

@@ -56,6 +56,7 @@ pub(crate) fn scan<'b>(line: &'b str, clock: &mut Clock) -> Option<Access<'b>> {
         time,
         peer,
         forwarded: "",
+        peer_appended: false,
         request: Line::of(if request == "<BADREQ>" { "-" } else { request }),
         host: "",
         query: "",

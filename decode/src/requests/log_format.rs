@@ -1,8 +1,12 @@
 //! Lines in a format of the operator's own, given as nginx's `log_format` has it.
 
+mod fit;
+
 use super::nginx_json;
 use super::slot::{self, COUNT};
-use super::text::{Places, some, status};
+use super::text::Places;
+use crate::time::Clock;
+use fit::{Fit, Kind, Mood};
 
 /// Bytes of a format at most.
 const FORMAT_BYTES_MAX: usize = 4096;
@@ -32,8 +36,13 @@ pub struct LogFormat(Vec<Part>);
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Part {
     Text(String),
-    /// A variable, by the field it stands for and its rank among those that do.
-    Variable(Option<(usize, u8)>),
+    /// A variable, by the field it stands for and its rank among those that do, by what its values look like, and
+    /// whether they are a query string or a part of one.
+    Variable {
+        field: Option<(usize, u8)>,
+        kind: Kind,
+        bare: bool,
+    },
 }
 
 /// Why a text is no format.
@@ -70,6 +79,17 @@ impl std::error::Error for BadLogFormat {}
 /// The texts of a line by the field they stand for; empty where it has none.
 pub(crate) type Texts<'b> = [&'b str; COUNT];
 
+/// A line, taken apart.
+#[derive(Debug)]
+pub(crate) struct Scanned<'b> {
+    pub(crate) texts: Texts<'b>,
+    /// The fields that are left empty because senders could have made them up.
+    pub(crate) doubtful: [bool; 2],
+}
+
+/// The fields that must be beyond doubt: whoever could choose them would choose who is blamed.
+const SURE: [usize; 2] = [slot::PEER, slot::FORWARDED];
+
 impl LogFormat {
     /// Reads a format in nginx's words: `$name` or `${name}` for a variable, all else as it stands.
     ///
@@ -96,7 +116,7 @@ impl LogFormat {
                 rest = behind;
                 continue;
             };
-            if matches!(parts.last(), Some(Part::Variable(_))) {
+            if matches!(parts.last(), Some(Part::Variable { .. })) {
                 return Err(BadLogFormat::Adjacent);
             }
             let (name, behind) = match behind.strip_prefix('{') {
@@ -109,11 +129,16 @@ impl LogFormat {
             if name.is_empty() {
                 return Err(BadLogFormat::Nameless);
             }
-            parts.push(Part::Variable(field(name)));
+            let field = field(name);
+            let slot = field.map(|(slot, _)| slot);
+            let bare = slot == Some(slot::QUERY) || name.starts_with("arg_");
+            parts.push(Part::Variable { field, kind: Kind::of(name, slot), bare });
             rest = behind;
         }
         let has = |slot: usize| {
-            parts.iter().any(|part| matches!(part, Part::Variable(Some((of, _))) if *of == slot))
+            parts
+                .iter()
+                .any(|part| matches!(part, Part::Variable { field: Some((of, _)), .. } if *of == slot))
         };
         if ![slot::LINE, slot::PATH, slot::STATUS].into_iter().any(has) {
             return Err(BadLogFormat::NoRequest);
@@ -122,36 +147,36 @@ impl LogFormat {
     }
 
     /// Takes a line apart; `None` where it is not of this format.
-    pub(crate) fn scan<'b>(&self, line: &'b str) -> Option<Texts<'b>> {
-        let mut found = [("", u8::MAX); COUNT];
-        let mut at = 0;
-        for (place, part) in self.0.iter().enumerate() {
-            match part {
-                Part::Text(text) => {
-                    at = line.get(at..)?.starts_with(text.as_str()).then_some(at + text.len())?;
-                }
-                Part::Variable(field) => {
-                    let end = match self.0.get(place + 1) {
-                        Some(Part::Text(text)) => end(line, at, text)?,
-                        _ => line.len(),
-                    };
-                    let value = some(line.get(at..end)?);
-                    if let Some((slot, rank)) = field
-                        && !value.is_empty()
-                        && *rank < found[*slot].1
-                    {
-                        found[*slot] = (value, *rank);
-                    }
-                    at = end;
-                }
+    pub(crate) fn scan<'b>(&self, line: &'b str, clock: &mut Clock) -> Option<Scanned<'b>> {
+        let mut fit = Fit::new(&self.0, line, clock);
+        let mood = Mood::ALL.into_iter().find(|mood| fit.fits(*mood))?;
+        let mut found = [("", u8::MAX, 0); COUNT];
+        for (place, value) in fit.values() {
+            if let Some(Part::Variable { field: Some((slot, rank)), .. }) = self.0.get(place)
+                && !value.is_empty()
+                && *rank < found[*slot].1
+            {
+                found[*slot] = (value, *rank, place);
             }
         }
-        let mut texts = found.map(|(text, _)| text);
+        let mut texts = found.map(|(text, ..)| text);
         if nginx_json::key("proxy_upstream_name") == Some((slot::SERVICE, found[slot::SERVICE].1)) {
             texts[slot::SERVICE] = nginx_json::upstream(texts[slot::SERVICE]);
         }
-        let status_is_one = texts[slot::STATUS].is_empty() || status(texts[slot::STATUS]).is_some();
-        (at == line.len() && status_is_one).then_some(texts)
+        let doubtful = SURE.map(|slot| {
+            let (value, _, place) = found[slot];
+            let is_doubtful = !value.is_empty() && fit.is_doubtful(place, value, mood);
+            if is_doubtful {
+                texts[slot] = "";
+            }
+            is_doubtful
+        });
+        Some(Scanned { texts, doubtful })
+    }
+
+    /// Whether its lines hold query strings that no question mark goes before.
+    pub fn has_bare_queries(&self) -> bool {
+        self.0.iter().any(|part| matches!(part, Part::Variable { bare: true, .. }))
     }
 }
 
@@ -163,33 +188,15 @@ fn field(name: &str) -> Option<(usize, u8)> {
     }
 }
 
-/// Where a value ends that begins at `from`: before `text`, the first that senders did not write. nginx escapes their
-/// quotes, and puts a comma or colon and a blank between what several upstreams said.
-fn end(line: &str, from: usize, text: &str) -> Option<usize> {
-    let bytes = line.as_bytes();
-    let mut at = from;
-    loop {
-        let found = at + memchr::memmem::find(bytes.get(at..)?, text.as_bytes())?;
-        let before = &bytes[from..found];
-        let escaped =
-            text.starts_with('"') && before.iter().rev().take_while(|byte| **byte == b'\\').count() % 2 == 1;
-        let listed = text.starts_with(' ')
-            && (before.ends_with(b",") || before.ends_with(b" :") || bytes[found..].starts_with(b" : "));
-        if !escaped && !listed {
-            return Some(found);
-        }
-        at = found + 1;
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::requests::text::some;
 
     const FORMAT: &str = r#"$remote_addr [$time_local] "$request" $status ${body_bytes_sent}b $upstream_response_time rt=$request_time "$http_user_agent" to=$host;"#;
 
     fn scan(format: &str, line: &str) -> Option<Vec<(usize, String)>> {
-        let texts = LogFormat::parse(format).unwrap().scan(line)?;
+        let texts = LogFormat::parse(format).unwrap().scan(line, &mut Clock::default())?.texts;
         let found = texts.iter().enumerate().filter(|(_, text)| !text.is_empty());
         Some(found.map(|(slot, text)| (slot, (*text).to_owned())).collect())
     }
@@ -221,6 +228,95 @@ mod tests {
             [(slot::HOST, "b".into()), (slot::STATUS, "200".into())]
         );
         assert_eq!(scan("$status", "200").unwrap(), [(slot::STATUS, "200".into())]);
+    }
+
+    /// The client, X-Forwarded-For, the line's path or request, and the status.
+    #[track_caller]
+    fn check(format: &str, line: &str, meant: [&str; 4]) {
+        let format = LogFormat::parse(format).unwrap();
+        let texts = format.scan(line, &mut Clock::default()).expect(line).texts;
+        let path = if texts[slot::LINE].is_empty() { slot::PATH } else { slot::LINE };
+        assert_eq!(
+            [slot::PEER, slot::FORWARDED, path, slot::STATUS].map(|slot| texts[slot]),
+            meant,
+            "{line}"
+        );
+    }
+
+    /// A rule for what several upstreams say once held for all, and a comma hid what a sender asked for.
+    #[test]
+    fn commas_and_colons_are_a_lists_only_where_upstreams_speak() {
+        let format = "$remote_addr $request_uri $upstream_addr $status $upstream_status $host";
+        for path in ["/a,", "/a:", "/,", "/a,b"] {
+            for upstreams in ["-", "10.0.0.1:80", "10.0.0.1:80, unix:/x : 10.0.0.2:80"] {
+                let line = format!("203.0.113.7 {path} {upstreams} 200 502, 200 shop");
+                check(format, &line, ["203.0.113.7", "", path, "200"]);
+            }
+        }
+    }
+
+    #[test]
+    fn what_senders_write_hides_no_request_and_forges_nobody() {
+        let main = r#"$remote_addr - $remote_user [$time_local] "$request" $status $body_bytes_sent "$http_referer" "$http_user_agent" "$http_x_forwarded_for""#;
+        for (user, agent, forwarded) in [
+            ("-", "curl", "-"),
+            ("a [b] c", "curl", "-"),
+            ("a [02/Jan/2020:03:04:05 +0000] ", "curl", "6.6.6.6 - 6.6.6.7"),
+            (r"a [02/Jan/2020:03:04:05 +0000] \x22GET /x HTTP/1.1\x22 404 0 \x22", r"\x22", "-"),
+            (r#"a [02/Jan/2020:03:04:05 +0000] \"GET /x\" 404 0"#, r#"x\" \"y\\"#, r#"\""#),
+            (" - 6.6.6.6 - [", r#"] "GET / HTTP/1.1" 500 1"#.replace('"', "\\\"").as_str(), "[a] - 6.6.6.6"),
+        ] {
+            let line = format!(
+                r#"203.0.113.7 - {user} [02/Jan/2026:03:04:05 +0000] "GET /a HTTP/1.1" 200 5 "-" "{agent}" "{forwarded}""#
+            );
+            check(main, &line, ["203.0.113.7", some(forwarded), "GET /a HTTP/1.1", "200"]);
+        }
+        // Behind what senders wrote, too, an address is one, and a time is one.
+        let late = r#"$http_x_forwarded_for - $remote_user - $remote_addr [$time_local] "$request" $status"#;
+        for forwarded in
+            ["-", "a - b", "6.6.6.6 - x - 6.6.6.7 [x]", "6.6.6.6 [02/Jan/2020:03:04:05 +0000]", ","]
+        {
+            for user in ["-", "a - 6.6.6.6 - b", "x - 6.6.6.7 [02/Jan/2020:03:04:05 +0000] y", "[] - [", "a,"]
+            {
+                let line = format!(
+                    r#"{forwarded} - {user} - 203.0.113.7 [02/Jan/2026:03:04:05 +0000] "GET /a" 200"#
+                );
+                let format = LogFormat::parse(late).unwrap();
+                let texts = format.scan(&line, &mut Clock::default()).expect(&line).texts;
+                assert_eq!((texts[slot::PEER], texts[slot::STATUS]), ("203.0.113.7", "200"), "{line}");
+            }
+        }
+        // A server that was told not to escape leaves quotes as they came.
+        let line =
+            r#"203.0.113.7 - a" [02/Jan/2026:03:04:05 +0000] "GET /a"b HTTP/1.1" 200 5 "-" "x"y\" "-""#;
+        check(main, line, ["203.0.113.7", "", r#"GET /a"b HTTP/1.1"#, "200"]);
+    }
+
+    #[test]
+    fn a_client_whom_two_readings_name_differently_is_not_believed() {
+        let format = "$http_x_forwarded_for - $remote_addr - $http_user_agent $status";
+        check(
+            format,
+            "1.1.1.1, 2.2.2.2 - 203.0.113.7 - curl 8 200",
+            ["203.0.113.7", "1.1.1.1, 2.2.2.2", "", "200"],
+        );
+        for line in ["x - 6.6.6.6 - y - 203.0.113.7 - curl 200", "x - 203.0.113.7 - y - 6.6.6.6 - curl 200"] {
+            check(format, line, ["", "x", "", "200"]);
+        }
+        let format = "$remote_addr $http_x_forwarded_for $remote_user $status";
+        check(format, "10.0.0.1 6.6.6.6, 1.1.1.1 - 200", ["10.0.0.1", "6.6.6.6, 1.1.1.1", "", "200"]);
+        check(format, "10.0.0.1 1.1.1.1 jane doe 200", ["10.0.0.1", "1.1.1.1", "", "200"]);
+        // Whether the proxy appended the address, or the user's name is one, nobody knows.
+        check(format, "10.0.0.1 6.6.6.6 x, 1.1.1.1 - 200", ["10.0.0.1", "", "", "200"]);
+    }
+
+    #[test]
+    fn a_search_ends() {
+        let format =
+            LogFormat::parse(&format!("{}$status", "$http_a $http_b [$request_time] ".repeat(20))).unwrap();
+        for line in ["[1] ".repeat(4000), " ".repeat(60_000), "[1] x ".repeat(10_000), "\\".repeat(60_000)] {
+            assert!(format.scan(&line, &mut Clock::default()).is_none());
+        }
     }
 
     #[test]

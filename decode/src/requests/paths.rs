@@ -2,6 +2,7 @@
 
 use super::Fields;
 use super::slot::*;
+use crate::envelope::otel;
 use crate::json::Value;
 use crate::path::{DOTS_MAX, find};
 
@@ -87,14 +88,33 @@ impl FieldPaths {
         self.paths.iter().any(|(slot, _)| [PATH, LINE, STATUS].contains(slot))
     }
 
+    /// The keys, in one piece or as they stand in nested objects, under which such a record holds its query string.
+    pub fn query_keys(&self) -> impl Iterator<Item = &str> {
+        let paths = self.paths.iter().filter(|(slot, _)| *slot == QUERY).map(|(_, path)| path.as_str());
+        // The items of an array have no keys.
+        let named = paths
+            .map(|path| path.trim_end_matches(|c: char| c.is_ascii_digit() || c == '.'))
+            .filter(|path| !path.is_empty());
+        named.flat_map(|path| path.match_indices('.').map(|(at, _)| &path[at + 1..]).chain([path]))
+    }
+
     /// The values of an object, if it is one of these: if it has what was asked or answered.
     pub(crate) fn of<'t>(&'t self, object: Value<'t>) -> Option<Fields<'t>> {
+        self.from(|path| find(object, path))
+    }
+
+    /// The same of OpenTelemetry's attributes, a list of pairs.
+    pub(crate) fn of_attributes<'t>(&'t self, list: Value<'t>) -> Option<Fields<'t>> {
+        self.from(|path| attribute(list, path))
+    }
+
+    fn from<'t>(&'t self, find: impl Fn(&str) -> Option<Value<'t>>) -> Option<Fields<'t>> {
         if self.paths.is_empty() {
             return None;
         }
         let mut fields = Fields::none();
         for (slot, path) in &self.paths {
-            if let Some(value) = find(object, path) {
+            if let Some(value) = find(path) {
                 fields.offer(*slot, 0, path, value);
             }
         }
@@ -105,4 +125,15 @@ impl FieldPaths {
     pub(crate) fn unit_micros(&self) -> f64 {
         self.nanos.map_or(1e6, |nanos| f64::from(nanos) / 1e3)
     }
+}
+
+/// The value at `path` among attributes: under a key of this name, or of its beginning, with a map behind it.
+fn attribute<'t>(list: Value<'t>, path: &str) -> Option<Value<'t>> {
+    if let Some((_, value)) = otel::pairs(list).find(|(key, _)| *key == path) {
+        return Some(value);
+    }
+    path.match_indices('.').take(DOTS_MAX).find_map(|(at, _)| {
+        let (_, map) = otel::pairs(list).find(|(key, _)| *key == &path[..at])?;
+        attribute(map.get("values")?, &path[at + 1..])
+    })
 }

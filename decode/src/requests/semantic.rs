@@ -7,10 +7,7 @@ use crate::json::Value;
 use crate::path::{alone, find};
 
 /// Names, the fields they stand for, and which of several is taken (the lowest).
-///
-/// `client.address` is what a library took for the client. Beside the socket's other end it counts as forwarded by that;
-/// alone it has to do.
-const NAMES: [(&str, usize, u8); 46] = [
+const NAMES: [(&str, usize, u8); 43] = [
     ("@timestamp", TIME, 0),
     ("network.peer.address", PEER, 0),
     ("net.sock.peer.addr", PEER, 1),
@@ -24,9 +21,6 @@ const NAMES: [(&str, usize, u8); 46] = [
     ("http.request.header.x_forwarded_for", FORWARDED, 1),
     ("http.request.headers.x-forwarded-for", FORWARDED, 2),
     ("http.request.headers.X-Forwarded-For", FORWARDED, 3),
-    ("client.ip", FORWARDED, 4),
-    ("client.address", FORWARDED, 5),
-    ("http.client_ip", FORWARDED, 6),
     ("http.request.method", METHOD, 0),
     ("http.method", METHOD, 1),
     ("url.domain", HOST, 0),
@@ -64,7 +58,7 @@ pub(crate) fn of_object(object: Value<'_>, resolved: bool) -> Fields<'_> {
     let mut fields = Fields::none();
     for (path, slot, rank) in NAMES {
         if let Some(value) = find(object, path) {
-            fields.offer(slot, order(slot, rank, resolved), path, value);
+            offer(&mut fields, (slot, rank), path, value, resolved);
         }
     }
     fields
@@ -75,15 +69,26 @@ pub(crate) fn of_pairs<'t>(pairs: impl Iterator<Item = (&'t str, Value<'t>)>, re
     let mut fields = Fields::none();
     for (key, value) in pairs {
         for (_, slot, rank) in NAMES.iter().filter(|(name, ..)| *name == key) {
-            fields.offer(*slot, order(*slot, *rank, resolved), key, alone(value));
+            offer(&mut fields, (*slot, *rank), key, alone(value), resolved);
         }
     }
     fields
 }
 
-/// Where the operator says that the client was found already, that one comes before the peer.
-fn order(slot: usize, rank: u8, resolved: bool) -> u8 {
-    if slot == PEER && resolved { 7 - rank } else { rank }
+/// What a library took for the client is the leftmost of X-Forwarded-For, which is the sender's own word: it counts only
+/// where the operator says that the client was found already, and then before the peer.
+fn offer<'t>(
+    fields: &mut Fields<'t>,
+    (slot, rank): (usize, u8),
+    key: &'t str,
+    value: Value<'t>,
+    resolved: bool,
+) {
+    let is_word_of_sender = matches!(key, "client.address" | "http.client_ip");
+    if resolved || !is_word_of_sender {
+        let rank = if slot == PEER && resolved { 7 - rank } else { rank };
+        fields.offer(slot, rank, key, value);
+    }
 }
 
 /// Whether these say enough to be a request: something only HTTP has.

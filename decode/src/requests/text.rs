@@ -16,6 +16,8 @@ pub(crate) struct Access<'b> {
     pub(crate) peer: &'b str,
     /// X-Forwarded-For.
     pub(crate) forwarded: &'b str,
+    /// The line has no peer, but its last X-Forwarded-For is one if the operator says so.
+    pub(crate) peer_appended: bool,
     pub(crate) request: Line<'b>,
     /// Counts where the request line has no host.
     pub(crate) host: &'b str,
@@ -192,7 +194,8 @@ pub(crate) fn count(text: &str) -> Option<u64> {
 pub(crate) fn status(text: &str) -> Option<u16> {
     match text {
         "-" | "-1" => Some(0),
-        _ => text.parse().ok().filter(|status| *status < 1000 && text.len() <= 3),
+        _ if text.len() > 3 || !text.bytes().all(|byte| byte.is_ascii_digit()) => None,
+        _ => text.parse().ok(),
     }
 }
 

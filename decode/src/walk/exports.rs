@@ -52,6 +52,10 @@ impl<N: Notes, F: FnMut(Decoded<'_>)> Walk<'_, N, F> {
         let body = record.get("body").map(otel::bare);
         let map = body.and_then(|body| body.get("values"));
         for list in record.get("attributes").into_iter().chain(map) {
+            if let Some(fields) = self.knobs.fields.of_attributes(list) {
+                let format = if self.wanted == Format::Auto { Format::Otel } else { self.wanted };
+                return self.request_of(&fields, format, self.knobs.fields.unit_micros(), around);
+            }
             let fields = requests::semantic::of_pairs(otel::pairs(list), self.knobs.client_resolved);
             if requests::semantic::is_request(&fields) && matches!(self.wanted, Format::Auto | Format::Otel) {
                 let unit_micros = requests::unit_micros(Format::Otel, &fields);

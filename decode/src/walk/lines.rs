@@ -34,17 +34,24 @@ impl<N: Notes, F: FnMut(Decoded<'_>)> Walk<'_, N, F> {
             return self.text(message.text, &Around { time, node, ..inner });
         }
         if let Some(format) = &self.knobs.log_format {
-            match format.scan(line) {
-                Some(texts) => return self.own_line(&texts, around),
+            match format.scan(line, self.clock) {
+                Some(scanned) => {
+                    for (doubtful, name) in scanned.doubtful.into_iter().zip(["client", "X-Forwarded-For"]) {
+                        if doubtful {
+                            self.notes.remark(|| format!("`log_format` fits in two ways, with another {name} in each: it is not believed; quotes around what senders write would tell them apart"));
+                        }
+                    }
+                    return self.own_line(&scanned.texts, around);
+                }
                 None => self.notes.remark(|| "it does not fit `log_format`".to_owned()),
             }
+        }
+        if let Some(access) = requests::text::read(line, self.wanted, self.clock) {
+            return self.access(&access, around);
         }
         if requests::cloudfront::is_heading(line) && matches!(self.wanted, Format::Auto | Format::Cloudfront)
         {
             return self.notes.remark(|| "a heading of CloudFront's, which is no request".to_owned());
-        }
-        if let Some(access) = requests::text::read(line, self.wanted, self.clock) {
-            return self.access(&access, around);
         }
         if requests::text::resembles(line) {
             self.fault(|| "it begins like an access log and goes wrong".to_owned());
@@ -106,6 +113,7 @@ impl<N: Notes, F: FnMut(Decoded<'_>)> Walk<'_, N, F> {
             time,
             peer: texts[slot::PEER],
             forwarded: texts[slot::FORWARDED],
+            peer_appended: false,
             request,
             host: texts[slot::HOST],
             query: texts[slot::QUERY],
@@ -128,7 +136,10 @@ impl<N: Notes, F: FnMut(Decoded<'_>)> Walk<'_, N, F> {
             Format::Cloudfront => requests::cloudfront::decoded(access.user_agent),
             _ => Cow::Borrowed(access.user_agent),
         };
-        let (client, found) = client::client(self.knobs, false, access.peer, access.forwarded);
+        let (client, found) = match access.peer_appended {
+            false => client::client(self.knobs, false, access.peer, access.forwarded),
+            true => client::appended(self.knobs, access.forwarded),
+        };
         let mut joined = String::new();
         let service = match (access.namespace, access.service) {
             (_, "") => around.service,
@@ -154,6 +165,9 @@ impl<N: Notes, F: FnMut(Decoded<'_>)> Walk<'_, N, F> {
             request_id: access.request_id,
         };
         let places = access.places;
+        if access.peer_appended && !self.knobs.client_resolved {
+            self.notes.remark(|| "the log has no peer, and X-Forwarded-For is the sender's word unless the server adds to it: say `client_resolved: true` where it does (Envoy's `use_remote_address`)".to_owned());
+        }
         self.notes.origin("client", || requests::trust(found, places.peer, places.forwarded));
         for (field, found, place) in [
             ("time", true, places.time),

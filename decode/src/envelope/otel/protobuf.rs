@@ -5,8 +5,9 @@
 
 use std::fmt::Write as _;
 
-/// Messages within messages at most: 5 down to an attribute's value, the rest are lists and maps in values.
-const DEPTH_MAX: usize = 16;
+/// Lists and maps within an attribute's value at most. Each makes four levels of JSON, below the nine down to the value
+/// itself, and what is nested deeper than 64 would not be read: one attribute would lose its whole batch.
+const DEPTH_MAX: usize = 12;
 /// Bytes of JSON at most. Text of control characters grows sixfold.
 const JSON_BYTES_MAX: usize = 8 << 20;
 
@@ -121,7 +122,8 @@ impl Writer {
 
     fn value(&mut self, message: &[u8], depth: usize) -> Option<()> {
         if depth > DEPTH_MAX {
-            return None;
+            self.out.push_str("null");
+            return Some(());
         }
         // Of several the last counts; an empty message is no value.
         let Some(field) = Fields(message).last() else {
