@@ -35,7 +35,7 @@ pub(crate) fn log_format(judge: &mut Judge<'_>, topic: &Topic, format: Format) -
 pub(crate) fn fields(judge: &mut Judge<'_>, topic: &Topic, format: Format) -> FieldPaths {
     let mut paths = FieldPaths::default();
     let Some(first) = topic.fields.values().next() else { return paths };
-    if !matches!(format, Format::Auto | Format::NginxJson | Format::Beaconfire) {
+    if !matches!(format, Format::Auto | Format::NginxJson | Format::Otel | Format::Beaconfire) {
         let said = format!("`fields` has no meaning beside `format: {}`", format.name());
         judge.error(first.place, said, "write `format: auto`, or take `fields` out");
     }
@@ -63,8 +63,12 @@ pub(crate) fn fields(judge: &mut Judge<'_>, topic: &Topic, format: Format) -> Fi
 }
 
 /// Where the clock stood that wrote this topic's times.
-pub(crate) fn zone(judge: &mut Judge<'_>, topic: &Topic) -> Zone {
+pub(crate) fn zone(judge: &mut Judge<'_>, topic: &Topic, format: Format) -> Zone {
     let Some(name) = &topic.timezone else { return Zone::default() };
+    if matches!(format, Format::Alb | Format::Cloudfront | Format::Cloudflare) {
+        let said = format!("`timezone` has no meaning beside `format: {}`: its times are UTC", format.name());
+        judge.error(name.place, said, "take `timezone` out");
+    }
     match TimeZone::get(name) {
         Ok(zone) => offsets(&zone),
         Err(_) => {

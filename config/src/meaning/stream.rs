@@ -73,7 +73,7 @@ pub(crate) fn streams(judge: &mut Judge<'_>, raw: &Raw) -> Streams {
             client_resolved: topic.client_resolved,
             log_format: own::log_format(judge, topic, format),
             fields: own::fields(judge, topic, format),
-            zone: own::zone(judge, topic),
+            zone: own::zone(judge, topic, format),
         });
         entries.push(EntrySpec {
             name,

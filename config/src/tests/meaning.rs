@@ -77,10 +77,11 @@ fn forms_of_ones_own_arrive() {
     - {name: one, format: combined, log_format: '$remote_addr [$time_local] "$request" $status', timezone: Europe/Berlin}
     - {name: two, fields: {path: http.url, status: http.code, duration_ms: took, client: from}}
     - {name: three, fields: {}, timezone: UTC}
+    - {name: four, format: otel, fields: {path: http.url}}
 "#,
     )
     .config();
-    let [one, two, three] = config.decode.as_slice() else { panic!("three topics") };
+    let [one, two, three, four] = config.decode.as_slice() else { panic!("four topics") };
     assert_eq!(one.log_format, LogFormat::parse("$remote_addr [$time_local] \"$request\" $status").ok());
     assert!(one.zone != Zone::default() && three.zone == Zone::default());
     let mut paths = FieldPaths::default();
@@ -90,6 +91,7 @@ fn forms_of_ones_own_arrive() {
         paths.add(name, path).unwrap();
     }
     assert_eq!((&two.fields, &three.fields), (&paths, &FieldPaths::default()));
+    assert!(four.fields.is_request());
 }
 
 #[test]
@@ -104,6 +106,9 @@ fn forms_of_ones_own_are_refused_where_they_could_not_work() {
         ("fields: {client: a}", "none of path, request and status"),
         ("fields: {status: a, duration_ms: b, duration_ns: c}", "a second time"),
         ("fields: {status: a}, format: haproxy", "no meaning beside `format: haproxy`"),
+        ("timezone: Europe/Berlin, format: cloudfront", "its times are UTC"),
+        ("timezone: Europe/Berlin, format: cloudflare", "its times are UTC"),
+        ("timezone: Europe/Berlin, format: alb", "its times are UTC"),
         ("timezone: Europe/Bremen", "no time zone `Europe/Bremen`"),
     ] {
         refused(&load(&format!("kafka: {{brokers: [a:1], topics: [{{name: a, {topic}}}]}}\n")), said);
