@@ -91,11 +91,9 @@ impl FieldPaths {
     /// The keys, in one piece or as they stand in nested objects, under which such a record holds its query string.
     pub fn query_keys(&self) -> impl Iterator<Item = &str> {
         let paths = self.paths.iter().filter(|(slot, _)| *slot == QUERY).map(|(_, path)| path.as_str());
-        // The items of an array have no keys.
-        let named = paths
-            .map(|path| path.trim_end_matches(|c: char| c.is_ascii_digit() || c == '.'))
-            .filter(|path| !path.is_empty());
-        named.flat_map(|path| path.match_indices('.').map(|(at, _)| &path[at + 1..]).chain([path]))
+        paths
+            .map(without_numbers)
+            .flat_map(|path| path.match_indices('.').map(|(at, _)| &path[at + 1..]).chain([path]))
     }
 
     /// The values of an object, if it is one of these: if it has what was asked or answered.
@@ -136,4 +134,12 @@ fn attribute<'t>(list: Value<'t>, path: &str) -> Option<Value<'t>> {
         let (_, map) = otel::pairs(list).find(|(key, _)| *key == &path[..at])?;
         attribute(map.get("values")?, &path[at + 1..])
     })
+}
+
+/// A path without the numbers of an array's items at its end, which have no keys.
+fn without_numbers(path: &str) -> &str {
+    match path.rsplit_once('.') {
+        Some((before, last)) if last.bytes().all(|byte| byte.is_ascii_digit()) => without_numbers(before),
+        _ => path,
+    }
 }
