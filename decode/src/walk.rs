@@ -125,11 +125,18 @@ impl<'w, N: Notes, F: FnMut(Decoded<'_>)> Walk<'w, N, F> {
 
     /// Reads text: JSON, a line, or several lines.
     pub(crate) fn text(&mut self, text: &str, around: &Around<'_>) {
-        let text = text.trim_start_matches('\u{feff}').trim_start_matches(blank);
-        let bare = text.trim_end_matches(blank);
+        let text = text.trim_start_matches('\u{feff}');
+        let bare = text.trim_matches(blank);
+        // A line of the operator's own format may begin with what a sender wrote, and that with a blank.
+        let text = match self.knobs.log_format {
+            Some(_) => text.trim_start_matches(['\r', '\n', '\0']),
+            None => text.trim_start_matches(blank),
+        };
         match bare.as_bytes() {
             [] => self.refuse(Reject::Empty),
-            [b'{' | b'[', ..] if !requests::text::only_begins_like_json(bare) => self.json(bare, around),
+            [b'{' | b'[', ..] if !requests::text::only_begins_like_json(bare) && !self.is_own_line(text) => {
+                self.json(bare, around);
+            }
             _ if memchr::memchr(b'\n', bare.as_bytes()).is_some() => {
                 for line in text.lines() {
                     if !self.room() {
@@ -142,6 +149,23 @@ impl<'w, N: Notes, F: FnMut(Decoded<'_>)> Walk<'w, N, F> {
             }
             _ => self.line(text, around),
         }
+    }
+
+    /// Whether text that begins like JSON, and is none, is of the operator's format, which may begin like that.
+    fn is_own_line(&mut self, text: &str) -> bool {
+        let Some(format) = &self.knobs.log_format else { return false };
+        let first = text.lines().next().unwrap_or_default().trim_end_matches(['\r', '\0']);
+        let bare = first.trim_matches(blank);
+        if format.scan(first, self.clock).is_none() && format.scan(bare, self.clock).is_none() {
+            return false;
+        }
+        let mut tape = self.tapes.pop().unwrap_or_default();
+        let mut rest = bare;
+        while let Ok((_, taken @ 1..)) = tape.parse(rest) {
+            rest = rest[taken..].trim_ascii_start();
+        }
+        self.tapes.push(tape);
+        !rest.is_empty()
     }
 
     /// Counts a record of this value; says no beyond the bound.

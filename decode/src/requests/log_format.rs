@@ -174,6 +174,11 @@ impl LogFormat {
         Some(Scanned { texts, doubtful })
     }
 
+    /// Whether its lines begin with what a sender wrote, which may look like anything.
+    pub(crate) fn begins_with_sender(&self) -> bool {
+        matches!(self.0.first(), Some(Part::Variable { kind, .. }) if !kind.is_typed())
+    }
+
     /// Whether its lines hold query strings that no question mark goes before.
     pub fn has_bare_queries(&self) -> bool {
         self.0.iter().any(|part| matches!(part, Part::Variable { bare: true, .. }))

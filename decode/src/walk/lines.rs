@@ -10,7 +10,7 @@ use crate::envelope::cri::{self, Full, Stream};
 use crate::envelope::syslog;
 use crate::kubernetes;
 use crate::notes::Notes;
-use crate::requests::log_format::Texts;
+use crate::requests::log_format::Scanned;
 use crate::requests::text::Access;
 use crate::requests::{self, slot};
 use crate::{Decoded, Format, Reject};
@@ -18,13 +18,18 @@ use crate::{Decoded, Format, Reject};
 impl<N: Notes, F: FnMut(Decoded<'_>)> Walk<'_, N, F> {
     pub(super) fn line(&mut self, line: &str, around: &Around<'_>) {
         // Blanks at the end stay until it is clear that the line does not go on: a part may have been cut behind one.
-        let line = line.trim_end_matches(['\r', '\n', '\0']);
-        if let Some(part) = cri::strip(line) {
+        let whole = line.trim_end_matches(['\r', '\n', '\0']);
+        let line = whole.trim_start_matches(blank);
+        if let Some(part) = cri::strip(line)
+            && !self.is_no_coat(whole, if part.partial { None } else { Some(part.text) })
+        {
             return self.cri(part, around);
         }
         let line = line.trim_end_matches(blank);
         // Before the access log: that one would take the header's words for its vhost and client.
-        if let Some(message) = syslog::strip(line) {
+        if let Some(message) = syslog::strip(line)
+            && !self.is_no_coat(whole, Some(message.text))
+        {
             let Some(inner) = self.deeper(around) else { return };
             let time = self.clock.text(message.time).or(inner.time);
             self.notes.layer("syslog", || {
@@ -34,15 +39,10 @@ impl<N: Notes, F: FnMut(Decoded<'_>)> Walk<'_, N, F> {
             return self.text(message.text, &Around { time, node, ..inner });
         }
         if let Some(format) = &self.knobs.log_format {
-            match format.scan(line, self.clock) {
-                Some(scanned) => {
-                    for (doubtful, name) in scanned.doubtful.into_iter().zip(["client", "X-Forwarded-For"]) {
-                        if doubtful {
-                            self.notes.remark(|| format!("`log_format` fits in two ways, with another {name} in each: it is not believed; quotes around what senders write would tell them apart"));
-                        }
-                    }
-                    return self.own_line(&scanned.texts, around);
-                }
+            // Blanks at its ends may be a shipper's, or a sender's.
+            let scanned = format.scan(whole, self.clock).or_else(|| format.scan(line, self.clock));
+            match scanned {
+                Some(scanned) => return self.own_line(&scanned, around),
                 None => self.notes.remark(|| "it does not fit `log_format`".to_owned()),
             }
         }
@@ -60,6 +60,20 @@ impl<N: Notes, F: FnMut(Decoded<'_>)> Walk<'_, N, F> {
             self.fault(|| "it has the shape of no format".to_owned());
             self.refuse(Reject::UnknownFormat);
         }
+    }
+
+    /// Whether what seems to be a coat around this line is a sender's word that the operator's format begins with: the line
+    /// fits as it is, and what is inside does not, or tells of another client, or is only a part.
+    fn is_no_coat(&mut self, line: &str, inside: Option<&str>) -> bool {
+        let Some(format) = self.knobs.log_format.as_ref().filter(|format| format.begins_with_sender()) else {
+            return false;
+        };
+        let mut client = |line: &str| {
+            let scanned =
+                format.scan(line, self.clock).or_else(|| format.scan(line.trim_matches(blank), self.clock));
+            scanned.map(|scanned| scanned.texts[slot::PEER].to_owned())
+        };
+        client(line).is_some_and(|whole| inside.and_then(&mut client).is_none_or(|inner| inner != whole))
     }
 
     /// A container runtime's line, or a part of one.
@@ -87,7 +101,11 @@ impl<N: Notes, F: FnMut(Decoded<'_>)> Walk<'_, N, F> {
     }
 
     /// A line in the operator's own format, taken apart.
-    fn own_line(&mut self, texts: &Texts<'_>, around: &Around<'_>) {
+    fn own_line(&mut self, Scanned { texts, doubtful }: &Scanned<'_>, around: &Around<'_>) {
+        for (_, name) in doubtful.iter().zip(["client", "X-Forwarded-For"]).filter(|(doubtful, _)| **doubtful)
+        {
+            self.notes.remark(|| format!("`log_format` fits in two ways, with another {name} in each: it is not believed; quotes around what senders write would tell them apart"));
+        }
         let time = match texts[slot::TIME] {
             "" => around.time.or(self.stamped).ok_or(Reject::MissingTime),
             text => self.clock.text(text).ok_or(Reject::Timestamp),

@@ -1,6 +1,7 @@
 //! What senders write hides no request and gives nobody another address.
 
 use beaconfire_decode::{DecodeKnobs, Format, LogFormat, Reject, explain};
+use proptest::prelude::*;
 
 use super::{ENVOY, HEAD, ISTIO, behind_proxies, client, named, read, resolved};
 
@@ -111,4 +112,69 @@ fn a_format_of_ones_own_hides_no_request() {
     client(&knobs, line, "-");
     let said = explain(line.as_bytes(), &knobs).to_string();
     assert!(said.contains("fits in two ways, with another client in each"), "{said}");
+}
+
+/// Formats, and whether a sender can make a line of them that may be read as of two clients.
+const FORMATS: [(&str, bool); 6] = [
+    (
+        r#"$remote_addr - $remote_user [$time_local] "$request" $status $bytes_sent "$http_referer" "$http_user_agent" "$http_x_forwarded_for""#,
+        false,
+    ),
+    (
+        r#"$remote_user - $remote_addr [$time_local] "$request" $status "$http_user_agent" $upstream_addr"#,
+        false,
+    ),
+    (
+        r#""$http_x_forwarded_for" $http_host $remote_addr [$time_iso8601] "$request" $status $request_time"#,
+        false,
+    ),
+    (r#"[$http_user_agent] [$http_x_forwarded_for] $remote_addr $status"#, false),
+    (r#"$http_x_forwarded_for - $remote_addr - $http_user_agent $status $request_uri"#, true),
+    (r#"$http_user_agent $remote_addr $http_x_forwarded_for [$time_local] $status $request"#, true),
+];
+
+proptest! {
+    /// As nginx writes lines, whatever senders say.
+    #[test]
+    fn no_sender_hides_or_is_another(
+        pick in 0..FORMATS.len(),
+        words in prop::collection::vec(prop::collection::vec(0usize..22, 0..9), 7),
+        escape: bool,
+    ) {
+        const PIECES: [&str; 22] = [
+            " ", " - ", "-", "[", "] ", "]", "\"", "\\", ",", ", ", ":", "6.6.6.6", " 6.6.6.6 ", "::6", "200", " 404 ",
+            "[02/Jan/2020:03:04:05 +0000]", "2020-01-02T03:04:05+00:00", "GET /x HTTP/1.1", "x",
+            "2026-01-02T03:04:05Z stdout P ", "{}",
+        ];
+        let (format, may_be_doubtful) = FORMATS[pick];
+        let mut said = words.iter().map(|word| {
+            let said: String = word.iter().map(|piece| PIECES[*piece]).collect();
+            match (said.as_str(), escape) {
+                ("", _) => "-".to_owned(),
+                (_, true) => said.replace('\\', r"\x5C").replace('"', r"\x22"),
+                (_, false) => said.replace('"', "'"),
+            }
+        });
+        let mut line = format.to_owned();
+        for (name, value) in [
+            ("$remote_addr", "203.0.113.7"),
+            ("$time_local", "02/Jan/2026:03:04:05 +0000"),
+            ("$time_iso8601", "2026-01-02T03:04:05+00:00"),
+            ("$status", "403"),
+            ("$bytes_sent", "5"),
+            ("$request_time", "0.001"),
+            ("$upstream_addr", "10.1.0.1:80, 10.1.0.2:80"),
+        ] {
+            line = line.replace(name, value);
+        }
+        for name in ["$remote_user", "$request_uri", "$request", "$http_referer", "$http_user_agent", "$http_x_forwarded_for", "$http_host"] {
+            line = line.replace(name, &said.next().unwrap_or_default());
+        }
+        let knobs = DecodeKnobs { log_format: LogFormat::parse(format).ok(), ..DecodeKnobs::default() };
+        let cri = format!("2026-01-02T03:04:05Z stdout F {line}");
+        let (events, ended) = read(&knobs, cri.as_bytes());
+        prop_assert_eq!((events.len(), ended), (1, Ok(())), "{}", line);
+        let client = events[0].split(' ').nth(1).unwrap();
+        prop_assert!(client == "203.0.113.7" || may_be_doubtful && client == "-", "{} of {}", client, line);
+    }
 }

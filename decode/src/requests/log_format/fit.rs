@@ -90,7 +90,7 @@ impl Kind {
     }
 
     /// Whether the server wrote it, so that its end is beyond doubt.
-    fn is_typed(self) -> bool {
+    pub(super) fn is_typed(self) -> bool {
         matches!(self, Self::Address | Self::Time(..) | Self::Status | Self::Number | Self::Upstreams)
     }
 
