@@ -26,6 +26,22 @@ fn blank(c: char) -> bool {
     c.is_ascii_whitespace() || c == '\0'
 }
 
+/// Text without blanks before it, which it nearly never has: a look at a byte tells.
+fn trim_start(text: &str) -> &str {
+    match text.as_bytes().first() {
+        Some(b'!'..) => text,
+        _ => text.trim_start_matches(blank),
+    }
+}
+
+/// Text without blanks behind it.
+fn trim_end(text: &str) -> &str {
+    match text.as_bytes().last() {
+        Some(b'!'..) => text,
+        _ => text.trim_end_matches(blank),
+    }
+}
+
 /// What the coats so far say of what is inside.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Around<'a> {
@@ -126,11 +142,12 @@ impl<'w, N: Notes, F: FnMut(Decoded<'_>)> Walk<'w, N, F> {
     /// Reads text: JSON, a line, or several lines.
     pub(crate) fn text(&mut self, text: &str, around: &Around<'_>) {
         let text = text.trim_start_matches('\u{feff}');
-        let bare = text.trim_matches(blank);
+        let begun = trim_start(text);
+        let bare = trim_end(begun);
         // A line of the operator's own format may begin with what a sender wrote, and that with a blank.
         let text = match self.knobs.log_format {
             Some(_) => text.trim_start_matches(['\r', '\n', '\0']),
-            None => text.trim_start_matches(blank),
+            None => begun,
         };
         match bare.as_bytes() {
             [] => self.refuse(Reject::Empty),

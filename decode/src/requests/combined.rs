@@ -47,7 +47,7 @@ const TRAEFIK: Places =
     Places { duration: "the last field", service: "the quoted router", forwarded: "", ..PLACES };
 
 /// Takes a line apart that is `wanted`, or any of these under [`Format::Auto`]; `None` where it is not.
-#[inline]
+#[inline(always)]
 pub(crate) fn scan<'b>(line: &'b str, wanted: Format, clock: &mut Clock) -> Option<Access<'b>> {
     let bytes = line.as_bytes();
     let (open, close, time) = find_time(bytes, clock)?;
@@ -78,10 +78,15 @@ pub(crate) fn scan<'b>(line: &'b str, wanted: Format, clock: &mut Clock) -> Opti
         service: "",
         places: &PLACES,
     };
-    let further = Words::at(line, (at + 1).min(line.len()));
-    if further.rest().is_empty() {
+    if at + 1 >= line.len() {
         return matches!(wanted, Format::Auto | Format::Combined).then_some(access);
     }
+    further(access, Words::at(line, at + 1), wanted)
+}
+
+/// What the fields behind the user agent say.
+#[inline(never)]
+fn further<'b>(access: Access<'b>, further: Words<'b>, wanted: Format) -> Option<Access<'b>> {
     let by_shape = match wanted {
         Format::Auto => ingress(access, further).or_else(|| traefik(access, further)),
         Format::IngressNginx => return ingress(access, further),

@@ -30,6 +30,7 @@ const PLACES: Places = Places {
 };
 
 /// Takes a line apart; `None` where it is not of this format.
+#[inline(never)]
 pub(crate) fn scan<'b>(line: &'b str, clock: &mut Clock) -> Option<Access<'b>> {
     let mut words = Words::at(line, 0);
     let peer = client::without_port(words.word()?);

@@ -62,29 +62,37 @@ fn family(line: &str) -> Option<Format> {
 }
 
 /// Takes a line apart that is `wanted`, or anything under [`Format::Auto`]; `None` where it is not.
-#[inline]
+///
+/// What most lines are is asked last, and its answer handed on as it is: moving it to and fro costs more than the
+/// questions.
+#[inline(always)]
 pub(crate) fn read<'b>(line: &'b str, wanted: Format, clock: &mut Clock) -> Option<Access<'b>> {
-    let wants = |format: Format| wanted == Format::Auto || wanted == format;
-    let special = match family(line) {
-        Some(Format::Envoy) if wants(Format::Envoy) => envoy_text::scan(line, clock),
-        Some(Format::Alb) if wants(Format::Alb) => alb::scan(line, clock),
-        Some(Format::Cloudfront) if wants(Format::Cloudfront) => cloudfront::scan(line, clock),
-        _ => None,
-    };
-    if special.is_some() {
-        return special;
+    if let Some(format) = family(line)
+        && (wanted == Format::Auto || wanted == format)
+        && let Some(access) = special(line, format, clock)
+    {
+        return Some(access);
     }
     // A vhost may begin like any of them: whoever asked wrote it.
-    let combined = match wanted {
-        Format::Auto | Format::Combined | Format::IngressNginx | Format::Traefik => {
-            combined::scan(line, wanted, clock)
+    if matches!(wanted, Format::Auto | Format::Combined | Format::IngressNginx | Format::Traefik) {
+        match combined::scan(line, wanted, clock) {
+            None if wanted == Format::Auto => haproxy::scan(line, clock),
+            access => access,
         }
-        _ => None,
-    };
-    if combined.is_some() || !wants(Format::Haproxy) {
-        return combined;
+    } else if wanted == Format::Haproxy {
+        haproxy::scan(line, clock)
+    } else {
+        None
     }
-    haproxy::scan(line, clock)
+}
+
+#[inline(never)]
+fn special<'b>(line: &'b str, format: Format, clock: &mut Clock) -> Option<Access<'b>> {
+    match format {
+        Format::Envoy => envoy_text::scan(line, clock),
+        Format::Alb => alb::scan(line, clock),
+        _ => cloudfront::scan(line, clock),
+    }
 }
 
 /// Whether a line looks like one of these formats from afar: for telling a broken line from other text.

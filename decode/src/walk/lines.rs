@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use beaconfire_model::{Event, Request};
 
-use super::{Around, Walk, blank};
+use super::{Around, Walk, blank, trim_end, trim_start};
 use crate::client;
 use crate::envelope::cri::{self, Full, Stream};
 use crate::envelope::syslog;
@@ -18,14 +18,17 @@ use crate::{Decoded, Format, Reject};
 impl<N: Notes, F: FnMut(Decoded<'_>)> Walk<'_, N, F> {
     pub(super) fn line(&mut self, line: &str, around: &Around<'_>) {
         // Blanks at the end stay until it is clear that the line does not go on: a part may have been cut behind one.
-        let whole = line.trim_end_matches(['\r', '\n', '\0']);
-        let line = whole.trim_start_matches(blank);
+        let whole = match line.as_bytes().last() {
+            Some(b' '..) => line,
+            _ => line.trim_end_matches(['\r', '\n', '\0']),
+        };
+        let line = trim_start(whole);
         if let Some(part) = cri::strip(line)
             && !self.is_no_coat(whole, if part.partial { None } else { Some(part.text) })
         {
             return self.cri(part, around);
         }
-        let line = line.trim_end_matches(blank);
+        let line = trim_end(line);
         // Before the access log: that one would take the header's words for its vhost and client.
         if let Some(message) = syslog::strip(line)
             && !self.is_no_coat(whole, Some(message.text))
