@@ -23,7 +23,7 @@ use crate::requests::text::{self, some};
 use crate::time::Clock;
 
 /// Ends that are tried at most, for one mood.
-const STEPS_MAX: usize = 100_000;
+const STEPS_MAX: usize = 300_000;
 /// Bytes at most of an address with its dress, a time or a number.
 const TYPED_BYTES_MAX: usize = 64;
 /// Bytes at most of what several upstreams said.
