@@ -42,17 +42,20 @@ struct Load {
     bytes: u64,
 }
 
-pub(crate) fn measure(broker: &Broker) -> Value {
+/// Loads named in `only` alone, where any is.
+pub(crate) fn measure(broker: &Broker, only: &[&str]) -> Value {
     let loads = [
         ("combined", Format::Combined, Crowd::Skewed),
         ("nginx-json", Format::NginxJson, Crowd::Skewed),
         ("combined-even", Format::Combined, Crowd::Even),
     ];
-    let costs = loads.map(|(name, format, crowd)| {
+    let all = !loads.iter().any(|(name, ..)| only.contains(name));
+    let wanted = loads.into_iter().filter(|(name, ..)| all || only.contains(name));
+    let costs = wanted.map(|(name, format, crowd)| {
         let load = Load::produce(broker, name, format, crowd);
         (name.to_owned(), compare(name, &load))
     });
-    Value::Object(costs.into_iter().collect())
+    Value::Object(costs.collect())
 }
 
 fn compare(name: &str, load: &Load) -> Value {

@@ -6,7 +6,8 @@
 //! - `replay`: a file of access-log lines through `pipeline::Line`, as the command `replay` does it.
 //! - `idle`: how long the binary takes to be ready, and what it occupies when nothing happens.
 //!
-//! Names of parts as arguments run only those. Medians are printed as a table and, on the last line, as JSON.
+//! Names of parts as arguments run only those, names of loads behind `kafka` (`combined`, `nginx-json`, …) only those
+//! loads. Medians are printed as a table and, on the last line, as JSON.
 
 mod broker;
 mod cpu;
@@ -48,7 +49,7 @@ fn main() {
         println!("broker: {}", broker.what());
         result.insert("broker".to_owned(), json!(broker.what()));
         if wanted("kafka") {
-            result.insert("kafka".to_owned(), kafka::measure(&broker));
+            result.insert("kafka".to_owned(), kafka::measure(&broker, &parts));
         }
         if wanted("idle") {
             result.insert("idle".to_owned(), idle::measure(&broker));

@@ -6,15 +6,18 @@ use crate::requests::caddy;
 
 /// The format that an object has the shape of, without looking into envelopes.
 pub(crate) fn shape(object: Value<'_>) -> Option<Format> {
-    of_pairs(object.entries())
+    of_marks(object.pairs().fold(0, |seen, (key, value)| {
+        let word = key.meaning().map_or_else(|| word(key.text()), |means| means.word);
+        seen | mark(word, value)
+    }))
 }
 
 /// The format that these keys and values have the shape of.
 pub(crate) fn of_pairs<'t>(pairs: impl Iterator<Item = (&'t str, Value<'t>)>) -> Option<Format> {
-    let mut seen = 0;
-    for (key, value) in pairs {
-        seen |= mark(key, value);
-    }
+    of_marks(pairs.fold(0, |seen, (key, value)| seen | mark(word(key), value)))
+}
+
+fn of_marks(seen: u32) -> Option<Format> {
     let has = |marks: u32| seen & marks == marks;
     let any = |marks: u32| seen & marks != 0;
     if has(EXPORT) {
@@ -74,41 +77,96 @@ const HTTP: u32 = 1 << 18;
 /// OpenTelemetry's list of logs by resource.
 const EXPORT: u32 = 1 << 19;
 
-fn mark(key: &str, value: Value<'_>) -> u32 {
+/// What a key says of the record that has it, by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Word {
+    Kind,
+    ApiVersion,
+    Rule,
+    OutputFields,
+    Priority,
+    Output,
+    ResponseCode,
+    Downstream,
+    StartTime,
+    Request,
+    Status,
+    StatusCode,
+    Size,
+    Path,
+    TraefikAsked,
+    TraefikAnswered,
+    CloudflareClient,
+    CloudflareEdge,
+    Http,
+    HttpDotted,
+    ResourceLogs,
+    /// Nothing.
+    Other,
+}
+
+/// What this key says.
+pub(crate) fn word(key: &str) -> Word {
     match key {
-        "kind" if matches!(value.text(), Some("request" | "resource" | "runtime")) => KIND,
-        "apiVersion" => NESTED,
-        "rule" if value.text().is_some() => RULE,
-        "output_fields" if value.is_object() => FIELDS,
-        "priority" if value.text().is_some() => PRIORITY,
-        "output" if value.text().is_some() => OUTPUT,
-        "response_code" => CODE,
-        "downstream_remote_address" | "downstream_direct_remote_address" => DOWNSTREAM,
-        "start_time" => START,
-        "RequestMethod" | "RequestPath" => TRAEFIK_ASKED,
-        "DownstreamStatus" | "OriginStatus" | "StartUTC" => TRAEFIK_ANSWERED,
-        "request" if value.text().is_some_and(is_request_line) => LINE,
-        "request" if caddy::is_request(value) => CADDY & !OUTCOME,
-        "status" if value.is_number() => STATUS | OUTCOME,
-        "size" => OUTCOME,
+        "kind" => Word::Kind,
+        "apiVersion" => Word::ApiVersion,
+        "rule" => Word::Rule,
+        "output_fields" => Word::OutputFields,
+        "priority" => Word::Priority,
+        "output" => Word::Output,
+        "response_code" => Word::ResponseCode,
+        "downstream_remote_address" | "downstream_direct_remote_address" => Word::Downstream,
+        "start_time" => Word::StartTime,
+        "request" => Word::Request,
+        "status" => Word::Status,
+        "status_code" | "response_status" => Word::StatusCode,
+        "size" => Word::Size,
+        "RequestMethod" | "RequestPath" => Word::TraefikAsked,
+        "DownstreamStatus" | "OriginStatus" | "StartUTC" => Word::TraefikAnswered,
         "ClientRequestMethod"
         | "ClientRequestURI"
         | "ClientRequestPath"
         | "ClientRequestHost"
-        | "ClientIP" => CLOUDFLARE_CLIENT,
-        "EdgeResponseStatus" | "EdgeStartTimestamp" | "EdgeEndTimestamp" | "RayID" => CLOUDFLARE_EDGE,
-        "http" if value.get("request").or_else(|| value.get("response")).is_some_and(Value::is_object) => {
+        | "ClientIP" => Word::CloudflareClient,
+        "EdgeResponseStatus" | "EdgeStartTimestamp" | "EdgeEndTimestamp" | "RayID" => Word::CloudflareEdge,
+        "http" => Word::Http,
+        "http.request.method" | "http.response.status_code" => Word::HttpDotted,
+        "resourceLogs" => Word::ResourceLogs,
+        "path" | "uri" | "request_uri" | "url" | "remote_addr" | "method" | "request_method" | ":path"
+        | ":authority" | "authority" => Word::Path,
+        _ => Word::Other,
+    }
+}
+
+/// What a key says together with its value.
+fn mark(word: Word, value: Value<'_>) -> u32 {
+    match word {
+        Word::Kind if matches!(value.text(), Some("request" | "resource" | "runtime")) => KIND,
+        Word::ApiVersion => NESTED,
+        Word::Rule if value.is_text() => RULE,
+        Word::OutputFields if value.is_object() => FIELDS,
+        Word::Priority if value.is_text() => PRIORITY,
+        Word::Output if value.is_text() => OUTPUT,
+        Word::ResponseCode => CODE,
+        Word::Downstream => DOWNSTREAM,
+        Word::StartTime => START,
+        Word::Request if value.text().is_some_and(is_request_line) => LINE,
+        Word::Request if caddy::is_request(value) => CADDY & !OUTCOME,
+        Word::Status if value.is_number() => STATUS | OUTCOME,
+        Word::Status | Word::StatusCode if !value.is_object() => STATUS,
+        Word::Size => OUTCOME,
+        Word::TraefikAsked => TRAEFIK_ASKED,
+        Word::TraefikAnswered => TRAEFIK_ANSWERED,
+        Word::CloudflareClient => CLOUDFLARE_CLIENT,
+        Word::CloudflareEdge => CLOUDFLARE_EDGE,
+        Word::Http
+            if value.get("request").or_else(|| value.get("response")).is_some_and(Value::is_object) =>
+        {
             HTTP
         }
-        "http.request.method" | "http.response.status_code" => HTTP,
-        "resourceLogs" if value.is_array() => EXPORT,
-        "status" | "status_code" | "response_status" if !value.is_object() => STATUS,
-        "path" | "uri" | "request_uri" | "url" | "remote_addr" | "method" | "request_method" | ":path"
-        | ":authority" | "authority"
-            if value.text().is_some() =>
-        {
-            PATH
-        }
+        Word::HttpDotted => HTTP,
+        Word::ResourceLogs if value.is_array() => EXPORT,
+        Word::Path if value.is_text() => PATH,
         _ => 0,
     }
 }

@@ -7,7 +7,11 @@
 //! requests unreadable: escapes that nginx writes into JSON formats without `escape=json` (`\x22`) and control
 //! characters stand for themselves, and an unquoted variable that was empty (`"took": ,` or `"took": -`) is null.
 
-use memchr::memchr2;
+mod reader;
+
+use reader::Reader;
+
+use crate::keys::{KeyId, Keys, Meaning};
 
 /// Containers within containers at most.
 pub(crate) const DEPTH_MAX: usize = 64;
@@ -18,11 +22,15 @@ pub(crate) struct Tape {
     nodes: Vec<Node>,
     /// Strings that had escapes in them, one after the other.
     unescaped: String,
+    /// What was learnt of keys; never cleared.
+    keys: Keys,
 }
 
 #[derive(Debug, Clone, Copy)]
 struct Node {
     kind: Kind,
+    /// Of keys: which one it is.
+    key: KeyId,
     start: u32,
     end: u32,
     /// The node after this one and all that is in it.
@@ -55,6 +63,21 @@ pub(crate) struct Broken {
     pub(crate) deep: bool,
 }
 
+/// The key of a pair.
+#[derive(Clone, Copy)]
+pub(crate) struct Key<'t>(Value<'t>);
+
+impl<'t> Key<'t> {
+    pub(crate) fn text(self) -> &'t str {
+        self.0.text().unwrap_or_default()
+    }
+
+    /// What it means, where that was learnt.
+    pub(crate) fn meaning(self) -> Option<&'t Meaning> {
+        self.0.tape.keys.meaning(self.0.node().key)
+    }
+}
+
 /// One value on a tape.
 #[derive(Clone, Copy)]
 pub(crate) struct Value<'t> {
@@ -68,9 +91,8 @@ impl Tape {
     pub(crate) fn parse<'t>(&'t mut self, text: &'t str) -> Result<(Value<'t>, usize), Broken> {
         self.nodes.clear();
         self.unescaped.clear();
-        let mut reader = Reader { text, bytes: text.as_bytes(), at: 0, tape: self };
-        reader.value(0)?;
-        let taken = reader.at;
+        self.keys.restart();
+        let taken = Reader::new(text, self).read()?;
         Ok((Value { tape: self, text, at: 0 }, taken))
     }
 }
@@ -100,9 +122,11 @@ impl<'t> Value<'t> {
 
     /// Whether this is how logs spell "there is none".
     pub(crate) fn is_missing(self) -> bool {
-        match self.node().kind {
+        let node = self.node();
+        match node.kind {
             Kind::Null => true,
-            Kind::Plain | Kind::Unescaped => {
+            // None of these has more bytes.
+            Kind::Plain | Kind::Unescaped if node.end - node.start <= 4 => {
                 matches!(self.text(), None | Some("" | "-" | "<NA>" | "null" | "NaN"))
             }
             _ => false,
@@ -123,6 +147,10 @@ impl<'t> Value<'t> {
         self.scalar()?.parse().ok().filter(|number: &f64| number.is_finite())
     }
 
+    pub(crate) fn is_text(self) -> bool {
+        matches!(self.node().kind, Kind::Plain | Kind::Unescaped)
+    }
+
     pub(crate) fn is_number(self) -> bool {
         self.node().kind == Kind::Number
     }
@@ -135,18 +163,23 @@ impl<'t> Value<'t> {
         self.node().kind == Kind::Array
     }
 
-    /// The pairs of an object, in order; nothing for anything else.
+    /// The pairs of an object, in order, by the keys' texts; nothing for anything else.
     pub(crate) fn entries(self) -> impl Iterator<Item = (&'t str, Value<'t>)> {
+        self.pairs().map(|(key, value)| (key.text(), value))
+    }
+
+    /// The pairs of an object, in order; nothing for anything else.
+    pub(crate) fn pairs(self) -> impl Iterator<Item = (Key<'t>, Value<'t>)> {
         let end = if self.is_object() { self.node().next } else { self.at };
         let mut at = self.at + 1;
         std::iter::from_fn(move || {
             if at >= end {
                 return None;
             }
-            let key = Value { at, ..self };
+            let key = Key(Value { at, ..self });
             let value = Value { at: at + 1, ..self };
             at = value.node().next;
-            Some((key.text().unwrap_or_default(), value))
+            Some((key, value))
         })
     }
 
@@ -172,218 +205,6 @@ impl<'t> Value<'t> {
     fn node(self) -> Node {
         // A `Value` is only made for places that the reader filled.
         self.tape.nodes[self.at as usize]
-    }
-}
-
-struct Reader<'t, 'p> {
-    text: &'t str,
-    bytes: &'t [u8],
-    at: usize,
-    tape: &'p mut Tape,
-}
-
-impl Reader<'_, '_> {
-    /// Recursion is bounded by [`DEPTH_MAX`].
-    fn value(&mut self, depth: usize) -> Result<(), Broken> {
-        self.space();
-        let start = self.at;
-        match self.bytes.get(self.at) {
-            Some(b'"') => self.string(),
-            Some(b'{') => self.container(depth, Kind::Object, b'}'),
-            Some(b'[') => self.container(depth, Kind::Array, b']'),
-            Some(b't') => self.word("true", Kind::True),
-            Some(b'f') => self.word("false", Kind::False),
-            Some(b'n') => self.word("null", Kind::Null),
-            Some(b'-') if !matches!(self.bytes.get(self.at + 1), Some(b'0'..=b'9')) => {
-                self.at += 1;
-                self.push(Kind::Null, start, self.at);
-                Ok(())
-            }
-            Some(b'-' | b'0'..=b'9') => self.number(),
-            Some(_) => Err(self.broken("a value was expected")),
-            None => Err(self.broken("it breaks off")),
-        }
-    }
-
-    fn container(&mut self, depth: usize, kind: Kind, close: u8) -> Result<(), Broken> {
-        if depth >= DEPTH_MAX {
-            return Err(Broken { at: self.at, why: "it is nested deeper than 64 levels", deep: true });
-        }
-        let node = self.tape.nodes.len();
-        self.push(kind, self.at, self.at);
-        self.at += 1;
-        self.space();
-        if self.bytes.get(self.at) == Some(&close) {
-            self.at += 1;
-            self.close(node);
-            return Ok(());
-        }
-        loop {
-            if kind == Kind::Object {
-                self.space();
-                if self.bytes.get(self.at) != Some(&b'"') {
-                    return Err(self.broken("a key was expected"));
-                }
-                self.string()?;
-                self.space();
-                if self.bytes.get(self.at) != Some(&b':') {
-                    return Err(self.broken("a colon was expected"));
-                }
-                self.at += 1;
-                self.space();
-                match self.bytes.get(self.at) {
-                    Some(b',' | b'}') => self.push(Kind::Null, self.at, self.at),
-                    _ => self.value(depth + 1)?,
-                }
-            } else {
-                self.value(depth + 1)?;
-            }
-            self.space();
-            match self.bytes.get(self.at) {
-                Some(b',') => self.at += 1,
-                Some(byte) if *byte == close => {
-                    self.at += 1;
-                    self.close(node);
-                    return Ok(());
-                }
-                Some(_) => return Err(self.broken("a comma or the end was expected")),
-                None => return Err(self.broken("it breaks off")),
-            }
-        }
-    }
-
-    fn string(&mut self) -> Result<(), Broken> {
-        let start = self.at + 1;
-        let Some(found) = memchr2(b'"', b'\\', &self.bytes[start..]) else {
-            return Err(self.broken("a string does not end"));
-        };
-        let end = start + found;
-        if self.bytes[end] == b'"' {
-            self.at = end + 1;
-            self.push(Kind::Plain, start, end);
-            return Ok(());
-        }
-        let begin = self.tape.unescaped.len();
-        let mut from = start;
-        let mut at = end;
-        loop {
-            self.tape.unescaped.push_str(&self.text[from..at]);
-            if self.bytes[at] == b'"' {
-                self.at = at + 1;
-                self.push(Kind::Unescaped, begin, self.tape.unescaped.len());
-                return Ok(());
-            }
-            from = at + self.escape(at);
-            match self.bytes.get(from..).and_then(|rest| memchr2(b'"', b'\\', rest)) {
-                Some(found) => at = from + found,
-                None => return Err(self.broken("a string does not end")),
-            }
-        }
-    }
-
-    /// Writes what the escape at `at` stands for; returns its length. What JSON does not know stands for itself.
-    fn escape(&mut self, at: usize) -> usize {
-        let plain = match self.bytes.get(at + 1) {
-            Some(b'"') => '"',
-            Some(b'\\') => '\\',
-            Some(b'/') => '/',
-            Some(b'b') => '\u{8}',
-            Some(b'f') => '\u{c}',
-            Some(b'n') => '\n',
-            Some(b'r') => '\r',
-            Some(b't') => '\t',
-            Some(b'u') => {
-                if let Some((c, length)) = self.code(at) {
-                    self.tape.unescaped.push(c);
-                    return length;
-                }
-                '\\'
-            }
-            _ => '\\',
-        };
-        self.tape.unescaped.push(plain);
-        let known = plain != '\\' || self.bytes.get(at + 1) == Some(&b'\\');
-        if known { 2 } else { 1 }
-    }
-
-    /// The character of `\uXXXX`, with the second half of a pair; half a pair alone is U+FFFD.
-    fn code(&self, at: usize) -> Option<(char, usize)> {
-        let first = self.hex(at + 2)?;
-        if let Some(c) = char::from_u32(first) {
-            return Some((c, 6));
-        }
-        if first < 0xdc00
-            && self.bytes.get(at + 6..at + 8) == Some(b"\\u")
-            && let Some(second @ 0xdc00..=0xdfff) = self.hex(at + 8)
-            && let Some(c) = char::from_u32(0x10000 + ((first - 0xd800) << 10) + (second - 0xdc00))
-        {
-            return Some((c, 12));
-        }
-        Some((char::REPLACEMENT_CHARACTER, 6))
-    }
-
-    fn hex(&self, at: usize) -> Option<u32> {
-        self.bytes
-            .get(at..at + 4)?
-            .iter()
-            .try_fold(0, |sum, byte| Some(sum * 16 + (*byte as char).to_digit(16)?))
-    }
-
-    fn number(&mut self) -> Result<(), Broken> {
-        let start = self.at;
-        self.at += usize::from(self.bytes[start] == b'-');
-        self.digits();
-        if self.bytes.get(self.at) == Some(&b'.') {
-            self.at += 1;
-            if self.digits() == 0 {
-                return Err(self.broken("digits were expected"));
-            }
-        }
-        if let Some(b'e' | b'E') = self.bytes.get(self.at) {
-            self.at += 1;
-            self.at += usize::from(matches!(self.bytes.get(self.at), Some(b'+' | b'-')));
-            if self.digits() == 0 {
-                return Err(self.broken("digits were expected"));
-            }
-        }
-        self.push(Kind::Number, start, self.at);
-        Ok(())
-    }
-
-    fn digits(&mut self) -> usize {
-        let count = self.bytes[self.at..].iter().take_while(|byte| byte.is_ascii_digit()).count();
-        self.at += count;
-        count
-    }
-
-    fn word(&mut self, word: &str, kind: Kind) -> Result<(), Broken> {
-        if !self.bytes[self.at..].starts_with(word.as_bytes()) {
-            return Err(self.broken("a value was expected"));
-        }
-        let start = self.at;
-        self.at += word.len();
-        self.push(kind, start, self.at);
-        Ok(())
-    }
-
-    fn space(&mut self) {
-        while let Some(b' ' | b'\n' | b'\r' | b'\t') = self.bytes.get(self.at) {
-            self.at += 1;
-        }
-    }
-
-    // A value has at most 1 MiB, so that every place fits into 32 bits.
-    fn push(&mut self, kind: Kind, start: usize, end: usize) {
-        let next = self.tape.nodes.len() as u32 + 1;
-        self.tape.nodes.push(Node { kind, start: start as u32, end: end as u32, next });
-    }
-
-    fn close(&mut self, node: usize) {
-        self.tape.nodes[node].next = self.tape.nodes.len() as u32;
-    }
-
-    fn broken(&self, why: &'static str) -> Broken {
-        Broken { at: self.at, why, deep: false }
     }
 }
 
@@ -424,6 +245,34 @@ mod tests {
             (r#"{"a":"\ud83d\ude00 \ud83d \u00e9 \u12"}"#, serde_json::json!({"a": "😀 \u{fffd} é \\u12"})),
         ] {
             assert_eq!(read(text).unwrap().0, meant, "{text}");
+        }
+    }
+
+    /// Whatever a tape has read before, it reads a text as a new one does.
+    #[test]
+    fn memory_changes_nothing() {
+        let mut tape = Tape::default();
+        let texts = [
+            r#"{"status":200,"path":"/a","nested":{"status":1}}"#,
+            r#"{"status":200,"path":"/a","nested":{"status":1}}"#,
+            r#"{"path":"/a","status":200}"#,
+            r#"{"statu":1,"status":2,"statuss":3,"status" : 4,"sta\u0074us":5}"#,
+            r#"{"status":200,"path":"/a","nested":{"status":1}}"#,
+            r#"{"status":200,"path":"/a","nested":{"stat"#,
+            r#"{"status"#,
+            r#"{"status":200,"path":"/a","nested":{"path":1}}"#,
+        ];
+        for _ in 0..2 {
+            for text in texts {
+                let fresh = read(text);
+                assert_eq!(tape.parse(text).map(|(value, taken)| (tree(value), taken)), fresh, "{text}");
+                let Ok((value, _)) = tape.parse(text) else { continue };
+                for (key, _) in value.pairs() {
+                    let (learnt, anew) =
+                        (key.meaning().map(|means| means.word), crate::auto::word(key.text()));
+                    assert!(learnt.is_none_or(|learnt| learnt == anew), "{} in {text}", key.text());
+                }
+            }
         }
     }
 

@@ -18,6 +18,7 @@ mod envelope;
 mod explain;
 mod format;
 mod json;
+mod keys;
 mod kubernetes;
 mod notes;
 mod path;

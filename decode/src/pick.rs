@@ -2,6 +2,7 @@
 //! for one field; the one with the lowest rank counts, whatever their order, and of equal ones the last.
 
 use crate::json::Value;
+use crate::requests::{self, Family, slot};
 
 /// A value, and the key it was found under.
 #[derive(Clone, Copy)]
@@ -30,6 +31,24 @@ impl<'t, const N: usize> Picked<'t, N> {
         for (key, value) in pairs {
             if let Some((field, rank)) = slot(key) {
                 picked.offer(field, rank, key, value);
+            }
+        }
+        picked
+    }
+
+    /// The entries of a request in a format of this family.
+    pub(crate) fn request(object: Value<'t>, family: Family) -> Self {
+        let mut picked = Self::none();
+        for (key, value) in object.pairs() {
+            let slot = match key.meaning() {
+                Some(means) => means.slots[family as usize].map(|(field, rank)| (usize::from(field), rank)),
+                None => requests::slot_of(family, key.text()),
+            };
+            // An object under one of these keys is a shipper's: `"host": {"name": …}`.
+            if let Some((field, rank)) = slot
+                && (!value.is_object() || field == slot::KUBERNETES)
+            {
+                picked.offer(field, rank, key.text(), value);
             }
         }
         picked

@@ -12,7 +12,7 @@ use crate::json::{Tape, Value};
 use crate::kubernetes;
 use crate::notes::Notes;
 use crate::pick::Pick;
-use crate::requests::{self, Fields, Made, slot};
+use crate::requests::{self, Family, Fields, Made, slot};
 use crate::time::{Clock, is_none};
 use crate::{DecodeKnobs, Decoded, Format, Reject, resources, runtime};
 
@@ -368,7 +368,7 @@ impl<'w, N: Notes, F: FnMut(Decoded<'_>)> Walk<'w, N, F> {
         let fields = match format {
             Format::Caddy => requests::caddy::fields(object),
             Format::Ecs => requests::semantic::of_object(object, resolved),
-            _ => requests::flat(format, object.entries(), resolved),
+            _ => Fields::request(object, Family::of(format, resolved)),
         };
         let unit_micros = requests::unit_micros(format, &fields);
         let may_be_merged = format == Format::Ecs || fields.get(slot::KUBERNETES).is_some();

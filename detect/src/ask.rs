@@ -70,46 +70,50 @@ impl Ask {
 #[derive(Debug)]
 pub(crate) struct Asks {
     plan: Arc<Plan>,
-    /// By entry and rule, findings last: how many buckets counts may still change behind the closed ones.
-    slack: Vec<Vec<i64>>,
+    /// By entry and rule, findings last: what is asked where the configuration says nothing of the service.
+    plain: Vec<Vec<Ask>>,
 }
 
 impl Asks {
     /// For sources of one entry that may drift so far apart.
     pub(crate) fn new(plan: Arc<Plan>, drift: Duration) -> Self {
-        let slack = |entry: usize| {
+        let plain = |entry: usize| {
             // The configuration holds far fewer than 65,536 entries.
             let span = plan.entry(EntryId(entry as u16)).lateness.saturating_add(drift);
-            let cuts = plan.rules.iter().map(|rule| rule.cut).chain([plan.finding_cut]);
-            cuts.map(|cut| cut.buckets(span)).collect()
-        };
-        Self { slack: (0..plan.entries()).map(slack).collect(), plan }
-    }
-
-    /// What a rule asks of a key of this entry and service.
-    pub(crate) fn of(&self, entry: EntryId, rule: u16, service: ServiceId) -> Ask {
-        let number = if rule == FINDING { self.plan.rules.len() } else { usize::from(rule) };
-        let known = self.plan.rules.get(number).zip(self.plan.facts(service).lines.get(number));
-        let (value, lines, cut, severity) = match known {
-            Some((rule, lines)) => {
+            let rules = plan.rules.iter().zip(&plan.plain().lines);
+            let rules = rules.map(|(rule, lines)| {
                 let value = match &rule.count {
                     Counting::Share { min_requests, .. } => Value::Share { min_requests: *min_requests },
                     Counting::Requests | Counting::Bytes if rule.keying == Keying::Prefix => Value::Prefix,
                     Counting::Requests | Counting::Bytes => Value::Count,
                 };
-                (value, *lines, rule.cut, rule.severity)
-            }
+                ask(value, *lines, rule.cut, rule.severity, span)
+            });
             // A finding fires on the first, as bad as its sensor says.
-            None => {
-                let lines = Lines { enabled: true, threshold: 0.0, critical_above: None, host_limit: 0.0 };
-                (Value::Finding, lines, self.plan.finding_cut, Severity::Info)
-            }
+            let lines = Lines { enabled: true, threshold: 0.0, critical_above: None, host_limit: 0.0 };
+            let finding = ask(Value::Finding, lines, plan.finding_cut, Severity::Info, span);
+            rules.chain([finding]).collect()
         };
-        let slack = self.slack.get(usize::from(entry.0)).and_then(|rules| rules.get(number)).copied();
-        let slack = slack.unwrap_or(BUCKETS);
-        // A window, what may still come behind the clearance, as much before it, and what is not swept yet.
-        let unswept = cut.buckets(2 * SWEEP_EVERY);
-        let most = usize::try_from(BUCKETS + 2 * slack + unswept + 4).unwrap_or(usize::MAX);
-        Ask { value, lines, cut, severity, slack, most }
+        Self { plain: (0..plan.entries()).map(plain).collect(), plan }
     }
+
+    /// What a rule asks of a key of this entry and service. Partials name entries and rules of this plan only.
+    #[inline]
+    pub(crate) fn of(&self, entry: EntryId, rule: u16, service: ServiceId) -> Ask {
+        let number = if rule == FINDING { self.plan.rules.len() } else { usize::from(rule) };
+        let plain = self.plain[usize::from(entry.0)][number];
+        match self.plan.facts(service).lines.get(number) {
+            Some(lines) => Ask { lines: *lines, ..plain },
+            None => plain,
+        }
+    }
+}
+
+/// What a rule asks of keys whose sources lie apart by at most `span`.
+fn ask(value: Value, lines: Lines, cut: Cut, severity: Severity, span: Duration) -> Ask {
+    let slack = cut.buckets(span);
+    // A window, what may still come behind the clearance, as much before it, and what is not swept yet.
+    let unswept = cut.buckets(2 * SWEEP_EVERY);
+    let most = usize::try_from(BUCKETS + 2 * slack + unswept + 4).unwrap_or(usize::MAX);
+    Ask { value, lines, cut, severity, slack, most }
 }

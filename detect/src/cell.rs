@@ -483,6 +483,7 @@ impl Cell {
 }
 
 impl Heap for Cell {
+    #[inline]
     fn heap(&self) -> usize {
         let hosts = self.apart().map_or(0, |hosts| size_of::<Hosts>() + hosts.bytes());
         // A hot key stands in the list of those, too.

@@ -2,6 +2,7 @@
 //! while the keys stay the same.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::hash::BuildHasher as _;
 use std::sync::Arc;
 
@@ -368,33 +369,16 @@ struct Pile {
 impl Pile {
     fn add(&mut self, add: &Add, key: &RawKey<'_>, service: &str) {
         let Add { from: Origin { source, again }, place, bucket, count, matched, severity } = *add;
-        let mut slot = Slot { place, bucket, key: key.bits() };
-        let text = key.text();
-        let last = slot.key + PROBES;
-        let free = loop {
-            // What counts only under conditions is not mixed with what counts, and is rare: each stands by itself.
-            if again {
-                break false;
+        // What counts only under conditions is not mixed with what counts, and is rare: each stands by itself.
+        let held = if again { None } else { self.find(Slot { place, bucket, key: key.bits() }, key.text()) };
+        if let Some(partial) = held {
+            partial.count = partial.count.saturating_add(count);
+            partial.matched = partial.matched.saturating_add(matched);
+            partial.severity = partial.severity.max(severity);
+            if partial.source != Some(source) {
+                partial.source = None;
             }
-            let Some(at) = self.index.get(&slot) else { break true };
-            let partial = &mut self.partials[*at as usize];
-            if text.is_none() || partial.key.text() == text {
-                partial.count = partial.count.saturating_add(count);
-                partial.matched = partial.matched.saturating_add(matched);
-                partial.severity = partial.severity.max(severity);
-                if partial.source != Some(source) {
-                    partial.source = None;
-                }
-                return;
-            }
-            if slot.key == last {
-                break false;
-            }
-            slot.key += 1;
-        };
-        if free {
-            // The capacity keeps the length within 32 bits.
-            self.index.insert(slot, self.partials.len() as u32);
+            return;
         }
         let key = key.owned();
         let shard = shard_of(&key, service);
@@ -412,6 +396,29 @@ impl Pile {
             matched,
             severity,
         });
+    }
+
+    /// The partial of this key, if there is one. Else the next to be pushed is found here from now on, where there is
+    /// room.
+    fn find(&mut self, mut slot: Slot, text: Option<&str>) -> Option<&mut Partial> {
+        let last = slot.key + PROBES;
+        loop {
+            let at = match self.index.entry(slot) {
+                Entry::Occupied(held) => *held.get() as usize,
+                Entry::Vacant(free) => {
+                    // The capacity keeps the length within 32 bits.
+                    free.insert(self.partials.len() as u32);
+                    return None;
+                }
+            };
+            if text.is_none() || self.partials[at].key.text() == text {
+                return Some(&mut self.partials[at]);
+            }
+            if slot.key == last {
+                return None;
+            }
+            slot.key += 1;
+        }
     }
 }
 

@@ -236,6 +236,11 @@ impl Plan {
         self.facts.get(service.0 as usize).unwrap_or(&self.plain)
     }
 
+    /// What holds for services that the configuration does not name.
+    pub(crate) fn plain(&self) -> &ServiceFacts {
+        &self.plain
+    }
+
     /// Whether people log in to a service at `path`.
     pub(crate) fn is_login(&self, service: ServiceId, path: &str) -> bool {
         let logins = &self.facts(service).logins;

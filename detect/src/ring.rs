@@ -1,7 +1,7 @@
 //! Counts by sub-bucket of one key, kept only where there are any.
 //!
-//! A quiet key costs a few words, a busy one 8 bytes for each bucket that is still needed (16 where counts are large or
-//! carry a mark). A window's value changes only where a count enters it or leaves it, so reading a stretch of buckets is
+//! A quiet key costs a few words and nothing on the heap, a busy one 8 bytes for each bucket that is still needed (16
+//! where counts are large or carry a mark). A window's value changes only where a count enters it or leaves it, so reading a stretch of buckets is
 //! one pass over the counts.
 
 use crate::plan::BUCKETS;
@@ -53,20 +53,27 @@ struct Entry {
     packed: u64,
 }
 
+/// A bucket as its distance from the first one, and its count.
+type Near = (i32, u32);
+
+/// So many buckets stand in the cell itself: most keys never have more, and reading them waits for memory once less.
+const FEW: usize = 4;
+
 /// Entries by bucket, in half the room while they fit: buckets as distances from the first one, counts in 32 bits.
 #[derive(Debug, Clone)]
 enum Entries {
-    Narrow { origin: i64, held: Vec<(i32, u32)> },
+    Few { origin: i64, len: u8, held: [Near; FEW] },
+    Narrow { origin: i64, held: Vec<Near> },
     Wide(Vec<Entry>),
 }
 
 impl Default for Entries {
     fn default() -> Self {
-        Self::Narrow { origin: 0, held: Vec::new() }
+        Self::Few { origin: 0, len: 0, held: [(0, 0); FEW] }
     }
 }
 
-/// Most keys have one bucket or two: vectors grow from one.
+/// Vectors grow by doubling, and from what they hold: the heap is counted to the byte.
 fn insert<T>(held: &mut Vec<T>, at: usize, value: T) {
     if held.len() == held.capacity() {
         held.reserve_exact(held.len().max(1));
@@ -82,20 +89,50 @@ fn forget<T>(held: &mut Vec<T>, gone: usize) {
     }
 }
 
+/// Those that are in use.
+fn used(held: &[Near; FEW], len: u8) -> &[Near] {
+    &held[..usize::from(len).min(FEW)]
+}
+
 impl Entries {
+    /// These, in as little room as they fit into.
+    fn of(origin: i64, from: &[Near]) -> Self {
+        let mut held = [(0, 0); FEW];
+        match held.get_mut(..from.len()) {
+            Some(room) => {
+                room.copy_from_slice(from);
+                // At most `FEW`.
+                Self::Few { origin, len: from.len() as u8, held }
+            }
+            None => Self::Narrow { origin, held: from.to_vec() },
+        }
+    }
+
+    /// The narrow form, where they have it.
+    fn near(&self) -> Option<(i64, &[Near])> {
+        match self {
+            Self::Few { origin, len, held } => Some((*origin, used(held, *len))),
+            Self::Narrow { origin, held } => Some((*origin, held)),
+            Self::Wide(_) => None,
+        }
+    }
+
     fn len(&self) -> usize {
         match self {
+            Self::Few { len, .. } => usize::from(*len),
             Self::Narrow { held, .. } => held.len(),
             Self::Wide(held) => held.len(),
         }
     }
 
     fn get(&self, at: usize) -> Option<Entry> {
+        let entry = |origin: i64, near: &Near| Entry {
+            bucket: origin + i64::from(near.0),
+            packed: u64::from(near.1),
+        };
         match self {
-            Self::Narrow { origin, held } => held.get(at).map(|(distance, count)| Entry {
-                bucket: origin + i64::from(*distance),
-                packed: u64::from(*count),
-            }),
+            Self::Few { origin, len, held } => used(held, *len).get(at).map(|near| entry(*origin, near)),
+            Self::Narrow { origin, held } => held.get(at).map(|near| entry(*origin, near)),
             Self::Wide(held) => held.get(at).copied(),
         }
     }
@@ -107,40 +144,61 @@ impl Entries {
     /// The first entry at or after a bucket.
     fn from(&self, bucket: i64) -> usize {
         match self {
-            Self::Narrow { origin, held } => {
-                held.partition_point(|(distance, _)| origin + i64::from(*distance) < bucket)
-            }
             Self::Wide(held) => held.partition_point(|entry| entry.bucket < bucket),
+            Self::Few { .. } | Self::Narrow { .. } => self.near().map_or(0, |(origin, held)| {
+                held.partition_point(|(distance, _)| origin + i64::from(*distance) < bucket)
+            }),
         }
     }
 
     /// Puts an entry in place of the one at `at`, or before it.
     fn put(&mut self, at: usize, entry: Entry, replaces: bool) {
-        if let Self::Narrow { origin, held } = self {
-            if held.is_empty() {
-                *origin = entry.bucket;
+        if !self.put_near(at, entry, replaces) {
+            let held = self.widen();
+            match held.get_mut(at).filter(|_| replaces) {
+                Some(held) => *held = entry,
+                None => insert(held, at, entry),
             }
-            let distance = entry.bucket.checked_sub(*origin).and_then(|far| i32::try_from(far).ok());
-            if let (Some(distance), Ok(count)) = (distance, u32::try_from(entry.packed)) {
-                match held.get_mut(at).filter(|_| replaces) {
-                    Some(held) => held.1 = count,
-                    None => insert(held, at, (distance, count)),
+        }
+    }
+
+    /// The same in the narrow form; `false` where that cannot hold it.
+    fn put_near(&mut self, at: usize, entry: Entry, replaces: bool) -> bool {
+        let Some((origin, held)) = self.near() else { return false };
+        let origin = if held.is_empty() { entry.bucket } else { origin };
+        let distance = entry.bucket.checked_sub(origin).and_then(|far| i32::try_from(far).ok());
+        let (Some(distance), Ok(count)) = (distance, u32::try_from(entry.packed)) else { return false };
+        match self {
+            Self::Few { origin: first, len, held } => {
+                *first = origin;
+                if replaces {
+                    held[at].1 = count;
+                    return true;
                 }
-                return;
+                if usize::from(*len) < FEW {
+                    held.copy_within(at..usize::from(*len), at + 1);
+                    held[at] = (distance, count);
+                    *len += 1;
+                    return true;
+                }
+                let mut held = held.to_vec();
+                insert(&mut held, at, (distance, count));
+                *self = Self::Narrow { origin, held };
             }
+            Self::Narrow { held, .. } => match held.get_mut(at).filter(|_| replaces) {
+                Some(held) => held.1 = count,
+                None => insert(held, at, (distance, count)),
+            },
+            Self::Wide(_) => return false,
         }
-        let held = self.widen();
-        match held.get_mut(at).filter(|_| replaces) {
-            Some(held) => *held = entry,
-            None => insert(held, at, entry),
-        }
+        true
     }
 
     fn widen(&mut self) -> &mut Vec<Entry> {
         loop {
             match self {
                 Self::Wide(held) => return held,
-                Self::Narrow { .. } => {
+                Self::Few { .. } | Self::Narrow { .. } => {
                     *self = Self::Wide((0..self.len()).filter_map(|at| self.get(at)).collect())
                 }
             }
@@ -149,6 +207,7 @@ impl Entries {
 
     fn pop(&mut self) {
         match self {
+            Self::Few { len, .. } => *len = len.saturating_sub(1),
             Self::Narrow { held, .. } => drop(held.pop()),
             Self::Wide(held) => drop(held.pop()),
         }
@@ -156,14 +215,20 @@ impl Entries {
 
     fn forget(&mut self, gone: usize) {
         match self {
-            Self::Narrow { held, .. } => forget(held, gone),
-            Self::Wide(held) => forget(held, gone),
+            Self::Few { .. } => {}
+            Self::Narrow { held, .. } if held.len() - gone > FEW => return forget(held, gone),
+            Self::Narrow { .. } => {}
+            Self::Wide(held) => return forget(held, gone),
+        }
+        if let Some((origin, held)) = self.near() {
+            *self = Self::of(origin, &held[gone..]);
         }
     }
 
     fn bytes(&self) -> usize {
         match self {
-            Self::Narrow { held, .. } => held.capacity() * size_of::<(i32, u32)>(),
+            Self::Few { .. } => 0,
+            Self::Narrow { held, .. } => held.capacity() * size_of::<Near>(),
             Self::Wide(held) => held.capacity() * size_of::<Entry>(),
         }
     }

@@ -18,6 +18,8 @@ pub struct Rewind {
     largest: Option<EventTime>,
     /// Everything before this event time is finished.
     floor: Option<EventTime>,
+    /// The second that was noted last, while it is there: most records fall into the same as the one before.
+    noted: Option<i64>,
 }
 
 impl Rewind {
@@ -30,9 +32,12 @@ impl Rewind {
     pub fn note(&mut self, offset: Offset, time: EventTime) {
         if self.floor.is_none_or(|floor| time >= floor) {
             let second = time.millis().div_euclid(1000);
-            self.seconds.entry(second).or_insert((offset, self.largest));
-            if self.seconds.len() > SECONDS_MAX {
-                self.merge_oldest();
+            if self.noted != Some(second) {
+                self.seconds.entry(second).or_insert((offset, self.largest));
+                self.noted = Some(second);
+                if self.seconds.len() > SECONDS_MAX {
+                    self.merge_oldest();
+                }
             }
         }
         self.largest = Some(self.largest.map_or(time, |largest| largest.max(time)));
@@ -53,6 +58,7 @@ impl Rewind {
     }
 
     fn merge_oldest(&mut self) {
+        self.noted = None;
         let (Some((_, first)), Some(mut second)) = (self.seconds.pop_first(), self.seconds.first_entry())
         else {
             return;
@@ -71,6 +77,7 @@ impl Rewind {
     pub fn forget_before(&mut self, finished: EventTime) {
         if self.floor.is_none_or(|floor| finished > floor) {
             self.floor = Some(finished);
+            self.noted = None;
             let second = finished.millis().div_euclid(1000);
             self.seconds = self.seconds.split_off(&second);
         }

@@ -54,28 +54,56 @@ pub(crate) mod slot {
 pub const QUERY_KEYS: [&str; 6] =
     ["args", "query_string", "request_query", "query", "url.query", "ClientRequestQuery"];
 
+/// JSON formats whose keys mean the same fields.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Family {
+    Beaconfire,
+    Nginx,
+    Envoy,
+    /// Envoy, where it has already found the client.
+    EnvoyResolved,
+    Traefik,
+    Cloudflare,
+}
+
+impl Family {
+    pub(crate) const COUNT: usize = 6;
+    /// All, in the order of their numbers.
+    pub(crate) const ALL: [Self; Self::COUNT] =
+        [Self::Beaconfire, Self::Nginx, Self::Envoy, Self::EnvoyResolved, Self::Traefik, Self::Cloudflare];
+
+    /// The family of a format; `resolved` says that Envoy has already found the client.
+    pub(crate) fn of(format: Format, resolved: bool) -> Self {
+        match format {
+            Format::Envoy if resolved => Self::EnvoyResolved,
+            Format::Envoy => Self::Envoy,
+            Format::Beaconfire => Self::Beaconfire,
+            Format::Traefik => Self::Traefik,
+            Format::Cloudflare => Self::Cloudflare,
+            _ => Self::Nginx,
+        }
+    }
+}
+
+/// The field that a key stands for in a family, and which of several is taken (the lowest).
+pub(crate) fn slot_of(family: Family, key: &str) -> Option<(usize, u8)> {
+    let slot = match family {
+        Family::Beaconfire => return beaconfire::key(key),
+        Family::Cloudflare => return cloudflare::key(key),
+        Family::Nginx => nginx_json::key(key),
+        Family::Envoy => envoy::key(key, false),
+        Family::EnvoyResolved => envoy::key(key, true),
+        Family::Traefik => traefik::key(key),
+    };
+    slot.or_else(|| (key == "kubernetes").then_some((slot::KUBERNETES, 0)))
+}
+
 /// The values of a request's fields.
 pub(crate) type Fields<'t> = Picked<'t, { slot::COUNT }>;
 
-/// The fields of a record whose keys stand side by side.
-pub(crate) fn flat<'t>(
-    format: Format,
-    pairs: impl Iterator<Item = (&'t str, Value<'t>)>,
-    resolved: bool,
-) -> Fields<'t> {
-    // An object under one of these keys is a shipper's: `"host": {"name": …}`.
-    let pairs = pairs.filter(|(key, value)| !value.is_object() || *key == "kubernetes");
-    let or_metadata = |slot: Option<(usize, u8)>, key: &str| {
-        slot.or_else(|| (key == "kubernetes").then_some((slot::KUBERNETES, 0)))
-    };
-    // The format is asked once, not for each key.
-    match format {
-        Format::Envoy => Fields::from(pairs, |key| or_metadata(envoy::key(key, resolved), key)),
-        Format::Beaconfire => Fields::from(pairs, beaconfire::key),
-        Format::Traefik => Fields::from(pairs, |key| or_metadata(traefik::key(key), key)),
-        Format::Cloudflare => Fields::from(pairs, cloudflare::key),
-        _ => Fields::from(pairs, |key| or_metadata(nginx_json::key(key), key)),
-    }
+/// The fields of a record whose keys stand side by side, but in no object.
+pub(crate) fn flat<'t>(family: Family, pairs: impl Iterator<Item = (&'t str, Value<'t>)>) -> Fields<'t> {
+    Fields::from(pairs.filter(|(_, value)| !value.is_object()), |key| slot_of(family, key))
 }
 
 /// The service that a record names, as (namespace, name).
@@ -178,10 +206,9 @@ pub(crate) fn read<'a, N: Notes>(
     let key = |slot: usize| fields.get(slot).map_or("", |pick| pick.key);
     notes.origin("client", || trust(found, key(slot::PEER), key(slot::FORWARDED)));
     let path =
-        if from.is_empty() { key(slot::PATH).to_owned() } else { format!("{from} {}", key(slot::LINE)) };
-    notes.origin("path", || path.clone());
-    notes
-        .origin("query", || if target.query.is_empty() { key(slot::QUERY).to_owned() } else { path.clone() });
+        || if from.is_empty() { key(slot::PATH).to_owned() } else { format!("{from} {}", key(slot::LINE)) };
+    notes.origin("path", path);
+    notes.origin("query", || if target.query.is_empty() { key(slot::QUERY).to_owned() } else { path() });
     for (name, slot) in [
         ("method", slot::METHOD),
         ("host", slot::HOST),
@@ -194,7 +221,7 @@ pub(crate) fn read<'a, N: Notes>(
     ] {
         notes.origin(name, || match (key(slot), name) {
             ("", "method" | "http_version") if !line.target.is_empty() => key(slot::LINE).to_owned(),
-            ("", "host") if !target.host.is_empty() => path.clone(),
+            ("", "host") if !target.host.is_empty() => path(),
             (key, _) => key.to_owned(),
         });
     }

@@ -5,7 +5,7 @@ use crate::auto;
 use crate::envelope::otel;
 use crate::json::Value;
 use crate::notes::Notes;
-use crate::requests;
+use crate::requests::{self, Family};
 use crate::{Decoded, Format, Reject};
 
 impl<N: Notes, F: FnMut(Decoded<'_>)> Walk<'_, N, F> {
@@ -65,7 +65,8 @@ impl<N: Notes, F: FnMut(Decoded<'_>)> Walk<'_, N, F> {
                 auto::of_pairs(otel::pairs(list))
                 && matches!(self.wanted, Format::Auto) | (self.wanted == format)
             {
-                let fields = requests::flat(format, otel::pairs(list), self.knobs.client_resolved);
+                let fields =
+                    requests::flat(Family::of(format, self.knobs.client_resolved), otel::pairs(list));
                 let unit_micros = requests::unit_micros(format, &fields);
                 return self.request_of(&fields, format, unit_micros, around);
             }
