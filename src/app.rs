@@ -4,7 +4,6 @@
 //! hear of it is there. Stop: workers flush and commit what becomes durable, shards end behind them, the keeper writes
 //! what they reported, senders finish the message they are at.
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,14 +12,13 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 use beaconfire_api::{Desk, Server};
 use beaconfire_config::Config;
-use beaconfire_decode::{QUERY_KEYS, Reject};
 use beaconfire_detect::{Census, Plan, PlanSpec, Shard, ShardKnobs, Watch};
-use beaconfire_ingest::{DeadLetter, DeadLetters, KafkaKnobs, KafkaLog};
-use beaconfire_model::{Names, Record, Wall};
+use beaconfire_ingest::{DeadLetters, KafkaKnobs, KafkaLog};
+use beaconfire_model::{Names, Wall};
 use beaconfire_notify::Channel;
 use beaconfire_outbox::orphaned;
 use beaconfire_pipeline::{
-    DeadLetterSink, Keeper, Policy, Registry as Spans, Tides, Worker, WorkerFault, WorkerId, WorkerKnobs,
+    Keeper, Policy, Registry as Spans, Tides, Worker, WorkerFault, WorkerId, WorkerKnobs,
 };
 use beaconfire_store::{SaveError, Store, Write};
 use beaconfire_throttle::Throttle;
@@ -34,6 +32,7 @@ use crate::bells::{Bells, Place};
 use crate::desk::{Counts, Office, Seen, Touches};
 use crate::health::Health;
 use crate::keep::{self, Keep};
+use crate::letters::Letters;
 use crate::metrics::Metrics;
 use crate::outage;
 use crate::reached::{Past, Reached};
@@ -44,9 +43,6 @@ use crate::threads::{self, Crew, News, STOP_WITHIN, Threads, now};
 
 /// SIGTERM promises an end within 10 s.
 const END_WITHIN: Duration = Duration::from_millis(9_500);
-
-/// At most so many bytes of a record are looked at for a dead letter.
-const DEAD_BYTES: usize = 64 * 1024;
 
 /// What differs between `run`, `demo` and the tests.
 #[derive(Debug, Clone, Default)]
@@ -391,6 +387,8 @@ impl Machine<'_> {
         });
         let shards = shards.collect();
         let spans = Arc::<Spans>::default();
+        let letters =
+            Letters::new(self.letters.clone(), self.names.clone(), self.privacy, &self.config.decode);
         let crews = (0..self.workers).map(|worker| {
             let (kafka, names, ingest) = (self.kafka.clone(), self.names.clone(), self.ingest.clone());
             Crew {
@@ -407,11 +405,7 @@ impl Machine<'_> {
                 open: Box::new(move || {
                     KafkaLog::open(&kafka, worker, names, ingest).map_err(WorkerFault::Log)
                 }),
-                dead: Letters {
-                    letters: self.letters.clone(),
-                    names: self.names.clone(),
-                    privacy: self.privacy,
-                },
+                dead: letters.clone(),
             }
         });
         let crews = crews.collect();
@@ -466,54 +460,9 @@ fn listener(
     }
 }
 
-/// Where a worker's undecodable records go.
-#[derive(Clone)]
-struct Letters {
-    letters: DeadLetters,
-    names: Names,
-    privacy: Privacy,
-}
-
-impl DeadLetterSink for Letters {
-    fn reject(&mut self, record: &Record<'_>, reason: Reject) {
-        let topic = self.names.name(record.source.topic);
-        let cut = record.payload.map(|payload| &payload[..payload.len().min(DEAD_BYTES)]);
-        let redacted = cut.and_then(|payload| {
-            let text = String::from_utf8_lossy(payload);
-            match self.privacy.apply_to_record(&text, &QUERY_KEYS) {
-                Cow::Owned(redacted) => Some(redacted.into_bytes()),
-                // Nothing to hide: the bytes stay as they came, broken ones too.
-                Cow::Borrowed(_) => None,
-            }
-        });
-        self.letters.send(DeadLetter {
-            topic: &topic,
-            partition: record.source.partition,
-            offset: record.offset.0,
-            reason: reason.name(),
-            error: reason.name(),
-            payload: redacted.as_deref().or(cut),
-        });
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use beaconfire_model::{EntryId, Offset, Source};
-
     use super::*;
-
-    fn dead(privacy: Privacy, payload: &str) -> String {
-        let registry = Registry::new();
-        let letters = DeadLetters::kept(beaconfire_ingest::Metrics::register(&registry).unwrap());
-        let mut sink = Letters { letters: letters.clone(), names: Names::default(), privacy };
-        let topic = sink.names.topic("edge").unwrap();
-        let source = Source { entry: EntryId(0), topic, partition: 0 };
-        let payload = Some(payload.as_bytes());
-        sink.reject(&Record { source, offset: Offset(5), stamped: None, payload }, Reject::Syntax);
-        let sample = letters.samples().remove(0);
-        String::from_utf8(sample.payload.unwrap()).unwrap()
-    }
 
     #[tokio::test]
     async fn a_task_that_panics_or_ends_is_noticed() {
@@ -536,17 +485,5 @@ mod tests {
         let nothing =
             tokio::time::timeout(Duration::from_millis(50), ended(&mut living(), &mut living())).await;
         assert!(nothing.is_err(), "all live");
-    }
-
-    #[test]
-    fn dead_letters_hold_no_query_whatever_the_format() {
-        for (payload, sent) in [
-            (r#"{"uri":"/s","args":"q=jane doe","status"#, r#"{"uri":"/s","args":"…","status"#),
-            (r#"{"kind":"request","query":"q=jane","#, r#"{"kind":"request","query":"…","#),
-            (r#"1 [x] "GET /s?q=jane doe HTTP/1.1" 2"#, r#"1 [x] "GET /s?… HTTP/1.1" 2"#),
-        ] {
-            assert_eq!(dead(Privacy::Redact, payload), sent);
-            assert_eq!(dead(Privacy::Keep, payload), payload);
-        }
     }
 }

@@ -661,7 +661,16 @@ mod tests {
         for (topic, partition, offset, payload) in
             [("edge", 0, 5, Some(long.as_bytes())), ("edge", 1, 6, None), ("auth", 0, 7, Some(&b"\xff"[..]))]
         {
-            letters.send(DeadLetter { topic, partition, offset, reason: "syntax", error: "broken", payload });
+            let letter = DeadLetter {
+                topic,
+                partition,
+                offset,
+                reason: "syntax",
+                error: "broken",
+                payload,
+                withheld: None,
+            };
+            letters.send(letter);
         }
         let samples = letters.samples();
         let first = samples_of(&samples, "edge", 0).remove(0);

@@ -13,6 +13,7 @@ pub mod demo;
 pub mod desk;
 pub mod health;
 pub mod keep;
+pub mod letters;
 pub mod metrics;
 pub mod outage;
 pub mod reached;

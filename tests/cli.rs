@@ -119,7 +119,7 @@ fn explain_names_fields_and_refuses_unknown_formats() {
     let (code, out, _) = run(dir.path(), &["explain", line], None);
     assert_eq!(code, 0);
     assert!(out.contains("203.0.113.7") && out.contains("/cart"), "{out}");
-    let (code, _, err) = run(dir.path(), &["explain", "--format", "caddy", line], None);
+    let (code, _, err) = run(dir.path(), &["explain", "--format", "tracee", line], None);
     assert_eq!(code, 2);
     assert!(err.contains("not in this version"), "{err}");
     let (code, _, _) = run(dir.path(), &["no-such-command"], None);
@@ -153,8 +153,70 @@ fn what_is_promised_for_later_is_refused_by_name() {
 fn formats_that_are_not_known_are_told_from_those_to_come() {
     let dir = tempfile::tempdir().unwrap();
     let said = |format: &str| run(dir.path(), &["replay", "--format", format, "-"], Some(b"")).2;
-    assert!(said("haproxy").contains("`haproxy` is not in this version"), "{}", said("haproxy"));
+    assert!(said("tracee").contains("`tracee` is not in this version"), "{}", said("tracee"));
     assert!(said("combind").contains("did you mean `combined`?"), "{}", said("combind"));
+}
+
+/// One line each, and none that a topic could not be given.
+#[test]
+fn formats_are_listed_by_the_names_that_topics_take() {
+    let dir = tempfile::tempdir().unwrap();
+    let (code, out, _) = run(dir.path(), &["formats"], None);
+    assert_eq!(code, 0);
+    let names: Vec<&str> =
+        out.lines().filter_map(|line| line.split_once(' ').map(|(name, _)| name)).collect();
+    for name in [
+        "auto",
+        "combined",
+        "ingress-nginx",
+        "nginx-json",
+        "envoy",
+        "traefik",
+        "caddy",
+        "haproxy",
+        "alb",
+        "cloudfront",
+        "cloudflare",
+        "ecs",
+        "otel",
+        "falco",
+        "beaconfire",
+    ] {
+        assert!(names.contains(&name), "{name} is not in {names:?}");
+    }
+    for name in names {
+        let (code, _, err) = run(dir.path(), &["explain", "--format", name, "x"], None);
+        assert_eq!(code, 0, "{name}: {err}");
+    }
+}
+
+#[test]
+fn a_topics_own_form_is_explained_and_replayed() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = r#"
+kafka:
+  brokers: [localhost:9092]
+  topics:
+    - {name: lines, log_format: '$status|$remote_addr|[$time_iso8601]|$request', timezone: Europe/Berlin, service: shop}
+    - {name: objects, fields: {status: s, client: c, path: p, time: t}, timezone: America/New_York}
+"#;
+    std::fs::write(dir.path().join("beaconfire.yaml"), config).unwrap();
+    let line = "200|203.0.113.7|[2026-07-02T05:04:05]|GET /cart HTTP/1.1";
+    let (code, out, err) = run(dir.path(), &["explain", "--topic", "lines", line], None);
+    assert_eq!(code, 0, "{err}");
+    for part in ["2026-07-02T03:04:05Z", "203.0.113.7", "/cart", "from log_format"] {
+        assert!(out.contains(part), "{part}: {out}");
+    }
+    let object = r#"{"s":200,"c":"203.0.113.7","p":"/cart","t":"2026-01-02 03:04:05"}"#;
+    let (_, out, _) = run(dir.path(), &["explain", "--topic", "objects", object], None);
+    assert!(out.contains("2026-01-02T08:04:05Z") && out.contains("from p)"), "{out}");
+    let (code, _, err) = run(dir.path(), &["explain", "--topic", "linse", line], None);
+    assert_eq!(code, 2);
+    assert!(err.contains("did you mean `lines`?"), "{err}");
+    let (code, out, err) =
+        run(dir.path(), &["replay", "--topic", "lines", "--output", "ndjson", "-"], Some(line.as_bytes()));
+    assert_eq!(code, 0, "{err}");
+    assert!(out.contains(r#""decoded":1"#), "{out}");
 }
 
 #[test]

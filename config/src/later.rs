@@ -24,16 +24,7 @@ const LATER: &[(&str, &str)] = &[
     ("mining", "detection of cryptomining is not in this version"),
     ("images", "image policies are not in this version"),
     ("kafka.ingest_topic", "HTTP inputs are not in this version"),
-    (
-        "kafka.topics.*.log_format",
-        "`log_format` is not in this version: formats are combined, nginx-json, envoy, falco, beaconfire",
-    ),
-    ("kafka.topics.*.timezone", "`timezone` is not in this version: times without an offset are read as UTC"),
     ("kafka.topics.*.dedup", "`dedup` is not in this version: every record counts"),
-    (
-        "kafka.topics.*.fields",
-        "`fields` is not in this version: write the records in the format `beaconfire`",
-    ),
     (
         "services.*.capacity",
         "capacities are not in this version: set `rules` with thresholds for the service",
@@ -229,16 +220,7 @@ const MESSAGE_KEYS: &[(&str, &[&str])] = &[
 ];
 
 /// Formats of records that the documentation names and this version does not read.
-pub const FORMATS: [&str; 18] = [
-    "ingress-nginx",
-    "traefik",
-    "caddy",
-    "haproxy",
-    "alb",
-    "cloudfront",
-    "cloudflare",
-    "ecs",
-    "otel",
+pub const FORMATS: [&str; 9] = [
     "telegraf",
     "metricbeat",
     "cadvisor",

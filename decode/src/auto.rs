@@ -2,22 +2,40 @@
 
 use crate::Format;
 use crate::json::Value;
+use crate::requests::caddy;
 
 /// The format that an object has the shape of, without looking into envelopes.
 pub(crate) fn shape(object: Value<'_>) -> Option<Format> {
-    let mut seen = 0;
-    for (key, value) in object.pairs() {
+    of_marks(object.pairs().fold(0, |seen, (key, value)| {
         let word = key.meaning().map_or_else(|| word(key.text()), |means| means.word);
-        seen |= mark(word, value);
-    }
+        seen | mark(word, value)
+    }))
+}
+
+/// The format that these keys and values have the shape of.
+pub(crate) fn of_pairs<'t>(pairs: impl Iterator<Item = (&'t str, Value<'t>)>) -> Option<Format> {
+    of_marks(pairs.fold(0, |seen, (key, value)| seen | mark(word(key), value)))
+}
+
+fn of_marks(seen: u32) -> Option<Format> {
     let has = |marks: u32| seen & marks == marks;
     let any = |marks: u32| seen & marks != 0;
-    if has(KIND) && !any(NESTED) {
+    if has(EXPORT) {
+        Some(Format::Otel)
+    } else if has(KIND) && !any(NESTED) {
         Some(Format::Beaconfire)
     } else if has(RULE) && (any(FIELDS) || has(PRIORITY | OUTPUT)) {
         Some(Format::Falco)
     } else if any(CODE | DOWNSTREAM) && any(PATH | DOWNSTREAM | START) {
         Some(Format::Envoy)
+    } else if has(TRAEFIK) {
+        Some(Format::Traefik)
+    } else if has(CADDY) {
+        Some(Format::Caddy)
+    } else if has(CLOUDFLARE) {
+        Some(Format::Cloudflare)
+    } else if has(HTTP) {
+        Some(Format::Ecs)
     } else if any(LINE) || (has(STATUS) && any(PATH)) {
         Some(Format::NginxJson)
     } else {
@@ -43,6 +61,21 @@ const STATUS: u32 = 1 << 9;
 const PATH: u32 = 1 << 10;
 /// A Kubernetes object's own `kind` stands beside these.
 const NESTED: u32 = 1 << 11;
+/// `RequestMethod` or `RequestPath`, as Traefik spells them, in a log of what it answered.
+const TRAEFIK: u32 = TRAEFIK_ASKED | TRAEFIK_ANSWERED;
+const TRAEFIK_ASKED: u32 = 1 << 12;
+const TRAEFIK_ANSWERED: u32 = 1 << 13;
+/// Caddy's `request`, and what came of it.
+const CADDY: u32 = 1 << 14 | OUTCOME;
+const OUTCOME: u32 = 1 << 15;
+/// Fields of both sides, as Cloudflare names them.
+const CLOUDFLARE: u32 = CLOUDFLARE_CLIENT | CLOUDFLARE_EDGE;
+const CLOUDFLARE_CLIENT: u32 = 1 << 16;
+const CLOUDFLARE_EDGE: u32 = 1 << 17;
+/// A request or response under `http`.
+const HTTP: u32 = 1 << 18;
+/// OpenTelemetry's list of logs by resource.
+const EXPORT: u32 = 1 << 19;
 
 /// What a key says of the record that has it, by itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,7 +91,16 @@ pub(crate) enum Word {
     StartTime,
     Request,
     Status,
+    StatusCode,
+    Size,
     Path,
+    TraefikAsked,
+    TraefikAnswered,
+    CloudflareClient,
+    CloudflareEdge,
+    Http,
+    HttpDotted,
+    ResourceLogs,
     /// Nothing.
     Other,
 }
@@ -76,7 +118,20 @@ pub(crate) fn word(key: &str) -> Word {
         "downstream_remote_address" | "downstream_direct_remote_address" => Word::Downstream,
         "start_time" => Word::StartTime,
         "request" => Word::Request,
-        "status" | "status_code" | "response_status" => Word::Status,
+        "status" => Word::Status,
+        "status_code" | "response_status" => Word::StatusCode,
+        "size" => Word::Size,
+        "RequestMethod" | "RequestPath" => Word::TraefikAsked,
+        "DownstreamStatus" | "OriginStatus" | "StartUTC" => Word::TraefikAnswered,
+        "ClientRequestMethod"
+        | "ClientRequestURI"
+        | "ClientRequestPath"
+        | "ClientRequestHost"
+        | "ClientIP" => Word::CloudflareClient,
+        "EdgeResponseStatus" | "EdgeStartTimestamp" | "EdgeEndTimestamp" | "RayID" => Word::CloudflareEdge,
+        "http" => Word::Http,
+        "http.request.method" | "http.response.status_code" => Word::HttpDotted,
+        "resourceLogs" => Word::ResourceLogs,
         "path" | "uri" | "request_uri" | "url" | "remote_addr" | "method" | "request_method" | ":path"
         | ":authority" | "authority" => Word::Path,
         _ => Word::Other,
@@ -96,7 +151,21 @@ fn mark(word: Word, value: Value<'_>) -> u32 {
         Word::Downstream => DOWNSTREAM,
         Word::StartTime => START,
         Word::Request if value.text().is_some_and(is_request_line) => LINE,
-        Word::Status if !value.is_object() => STATUS,
+        Word::Request if caddy::is_request(value) => CADDY & !OUTCOME,
+        Word::Status if value.is_number() => STATUS | OUTCOME,
+        Word::Status | Word::StatusCode if !value.is_object() => STATUS,
+        Word::Size => OUTCOME,
+        Word::TraefikAsked => TRAEFIK_ASKED,
+        Word::TraefikAnswered => TRAEFIK_ANSWERED,
+        Word::CloudflareClient => CLOUDFLARE_CLIENT,
+        Word::CloudflareEdge => CLOUDFLARE_EDGE,
+        Word::Http
+            if value.get("request").or_else(|| value.get("response")).is_some_and(Value::is_object) =>
+        {
+            HTTP
+        }
+        Word::HttpDotted => HTTP,
+        Word::ResourceLogs if value.is_array() => EXPORT,
         Word::Path if value.is_text() => PATH,
         _ => 0,
     }
@@ -121,6 +190,16 @@ mod tests {
             (r#"{"rule":"r","message":"o"}"#, None),
             (r#"{"start_time":"t","response_code":200}"#, Some(Format::Envoy)),
             (r#"{":authority":"a","response_code":"200","method":"GET"}"#, Some(Format::Envoy)),
+            (r#"{"RequestPath":"/","DownstreamStatus":200}"#, Some(Format::Traefik)),
+            (r#"{"RequestPath":"/"}"#, None),
+            (r#"{"request":{"uri":"/","remote_ip":"203.0.113.7"},"status":200}"#, Some(Format::Caddy)),
+            (r#"{"request":{"uri":"/","remote_ip":"203.0.113.7"}}"#, None),
+            (r#"{"ClientIP":"203.0.113.7","RayID":"7"}"#, Some(Format::Cloudflare)),
+            (r#"{"ClientIP":"203.0.113.7"}"#, None),
+            (r#"{"http":{"request":{"method":"GET"}},"message":"x"}"#, Some(Format::Ecs)),
+            (r#"{"http.response.status_code":200}"#, Some(Format::Ecs)),
+            (r#"{"http":{"proxy":"x"}}"#, None),
+            (r#"{"resourceLogs":[]}"#, Some(Format::Otel)),
             (r#"{"remote_addr":"203.0.113.7","status":"200"}"#, Some(Format::NginxJson)),
             (r#"{"request":"GET / HTTP/1.1"}"#, Some(Format::NginxJson)),
             (r#"{"request":{"uri":"/"},"status":200}"#, None),

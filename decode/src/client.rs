@@ -20,7 +20,7 @@ const FORWARDED_BYTES_MAX: usize = 1024;
 /// How the client was found, for `explain`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Found {
-    /// The record's address is already the client's, says the configuration.
+    /// The record's address is already the client's, says the configuration or the record.
     Resolved,
     /// The peer, which is no proxy of ours.
     Peer,
@@ -32,28 +32,47 @@ pub(crate) enum Found {
     Nobody,
 }
 
-/// The client of a request whose socket's other end was `peer`.
-pub(crate) fn client(knobs: &DecodeKnobs, peer: &str, forwarded: &str) -> (Option<Client>, Found) {
+/// The client of a request whose socket's other end was `peer`, or who was `resolved` before it was logged.
+pub(crate) fn client(
+    knobs: &DecodeKnobs,
+    resolved: bool,
+    peer: &str,
+    forwarded: &str,
+) -> (Option<Client>, Found) {
     let Some(peer) = address(peer) else { return (None, Found::Nobody) };
-    if knobs.client_resolved {
+    if resolved || knobs.client_resolved {
         return (Some(Client::of(peer)), Found::Resolved);
     }
     if !is_trusted(&knobs.trusted_proxies, peer) {
         return (Some(Client::of(peer)), Found::Peer);
     }
-    let (mut client, mut found) = (peer, Found::Proxy);
+    let (client, found) = walk(knobs, forwarded).unwrap_or((peer, Found::Proxy));
+    (Some(Client::of(client)), found)
+}
+
+/// The client of a request whose server logs no peer, but adds it to X-Forwarded-For, if the operator says so.
+pub(crate) fn appended(knobs: &DecodeKnobs, forwarded: &str) -> (Option<Client>, Found) {
+    match walk(knobs, forwarded).filter(|_| knobs.client_resolved) {
+        Some((client, found)) => (Some(Client::of(client)), found),
+        None => (None, Found::Nobody),
+    }
+}
+
+/// The first address from the right that is no proxy of ours, or the last that can be believed.
+fn walk(knobs: &DecodeKnobs, forwarded: &str) -> Option<(IpAddr, Found)> {
+    let mut client = None;
     // Cutting inside a token or character makes that token unreadable, which ends the walk there.
     let cut = forwarded.len().saturating_sub(FORWARDED_BYTES_MAX);
     let tail = forwarded.as_bytes().get(cut..).unwrap_or_default();
     for (hop, token) in tail.rsplit(|byte| *byte == b',').take(HOPS_MAX).enumerate() {
         let whole = cut == 0 || token.as_ptr() != tail.as_ptr();
         let Some(next) = std::str::from_utf8(token).ok().filter(|_| whole).and_then(address) else { break };
-        (client, found) = (next, Found::Hop(hop + 1));
+        client = Some((next, Found::Hop(hop + 1)));
         if !is_trusted(&knobs.trusted_proxies, next) {
             break;
         }
     }
-    (Some(Client::of(client)), found)
+    client
 }
 
 /// An address as logs write it: with or without port, brackets, quotes and zone. IPv4-mapped IPv6 is IPv4.
@@ -78,6 +97,17 @@ pub(crate) fn address(text: &str) -> Option<IpAddr> {
     })
 }
 
+/// `address:port` without its port, in formats that always have one: the last colon parts them, also where the address
+/// is IPv6 and has no brackets.
+pub(crate) fn without_port(text: &str) -> &str {
+    match text.rsplit_once(':') {
+        Some((host, port)) if port.parse::<u16>().is_ok() => {
+            host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host)
+        }
+        _ => text,
+    }
+}
+
 fn is_trusted(proxies: &[IpNet], address: IpAddr) -> bool {
     proxies.iter().any(|network| network.contains(&address))
 }
@@ -95,7 +125,7 @@ mod tests {
     }
 
     fn who(trusted: &[&str], peer: &str, forwarded: &str) -> String {
-        client(&knobs(trusted), peer, forwarded).0.map_or("nobody".into(), |client| client.to_string())
+        client(&knobs(trusted), false, peer, forwarded).0.map_or("nobody".into(), |client| client.to_string())
     }
 
     #[test]
@@ -127,6 +157,21 @@ mod tests {
     }
 
     #[test]
+    fn the_last_colon_parts_address_and_port() {
+        for (text, meant) in [
+            ("203.0.113.7:4711", "203.0.113.7"),
+            ("2001:db8::9:4711", "2001:db8::9"),
+            ("[2001:db8::9]:4711", "2001:db8::9"),
+            ("-:4711", "-"),
+            ("unix:1", "unix"),
+            ("-", "-"),
+            ("", ""),
+        ] {
+            assert_eq!(without_port(text), meant);
+        }
+    }
+
+    #[test]
     fn forwarded_addresses_are_believed_from_the_right_through_our_proxies() {
         let ours = &["10.0.0.0/8", "2001:db8:ff::/48"][..];
         for (trusted, peer, forwarded, meant) in [
@@ -151,7 +196,7 @@ mod tests {
     #[test]
     fn a_resolved_address_is_taken_as_it_is() {
         let knobs = DecodeKnobs { client_resolved: true, ..knobs(&["10.0.0.0/8"]) };
-        assert_eq!(client(&knobs, "10.0.0.1", "198.51.100.1").0.unwrap().to_string(), "10.0.0.1");
+        assert_eq!(client(&knobs, false, "10.0.0.1", "198.51.100.1").0.unwrap().to_string(), "10.0.0.1");
     }
 
     #[test]

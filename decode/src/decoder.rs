@@ -8,7 +8,7 @@ use crate::json::Tape;
 use crate::notes::{Notes, Silent};
 use crate::time::Clock;
 use crate::walk::{Around, Walk};
-use crate::{Format, Reject};
+use crate::{FieldPaths, Format, LogFormat, Reject, Zone};
 
 /// Values larger than this are not looked at. Kafka's own default limit is smaller.
 pub(crate) const VALUE_BYTES_MAX: usize = 1 << 20;
@@ -22,6 +22,12 @@ pub struct DecodeKnobs {
     pub trusted_proxies: Vec<IpNet>,
     /// The address in the record is already the client's (nginx's realip, Envoy's use_remote_address): take it as it is.
     pub client_resolved: bool,
+    /// How lines are put together that are in no format of ours.
+    pub log_format: Option<LogFormat>,
+    /// Where the fields are in JSON that is in no format of ours.
+    pub fields: FieldPaths,
+    /// Where the clock stood that wrote times without an offset.
+    pub zone: Zone,
 }
 
 /// One event, borrowed from its record or from the decoder: gone when the call ends.
@@ -46,7 +52,7 @@ pub struct Decoder {
 impl Decoder {
     /// A decoder with these knobs and nothing held.
     pub fn new(knobs: DecodeKnobs) -> Self {
-        Self { knobs, clock: Clock::default(), held: Held::default(), tapes: Vec::new() }
+        Self { clock: Clock::of(knobs.zone.clone()), knobs, held: Held::default(), tapes: Vec::new() }
     }
 
     /// Hands each event of `record` to `each`, in order.
@@ -88,10 +94,7 @@ impl Decoder {
                 walk.fault(|| format!("{} bytes, of at most {VALUE_BYTES_MAX}", payload.len()));
                 walk.refuse(Reject::TooLarge);
             }
-            Some(payload) => match std::str::from_utf8(payload) {
-                Ok(text) => walk.text(text, &Around::default()),
-                Err(broken) => walk.lossy(payload, broken.valid_up_to()),
-            },
+            Some(payload) => walk.bytes(payload),
         }
         walk.end()
     }

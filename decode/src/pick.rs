@@ -2,7 +2,7 @@
 //! for one field; the one with the lowest rank counts, whatever their order, and of equal ones the last.
 
 use crate::json::Value;
-use crate::requests::{self, Family};
+use crate::requests::{self, Family, slot};
 
 /// A value, and the key it was found under.
 #[derive(Clone, Copy)]
@@ -16,11 +16,19 @@ pub(crate) struct Pick<'t> {
 pub(crate) struct Picked<'t, const N: usize>([Option<Pick<'t>>; N]);
 
 impl<'t, const N: usize> Picked<'t, N> {
-    /// Sorts the entries of `object` by `slot`, which names a key's field and rank; `None` passes it over. Values that
-    /// say "none" are passed over too, so that a worse key with a value serves.
-    pub(crate) fn from(object: Value<'t>, slot: impl Fn(&str) -> Option<(usize, u8)>) -> Self {
-        let mut picked = Self([None; N]);
-        for (key, value) in object.entries() {
+    /// Nothing found yet.
+    pub(crate) fn none() -> Self {
+        Self([None; N])
+    }
+
+    /// Sorts `pairs` by `slot`, which names a key's field and rank; `None` passes it over. Values that say "none" are
+    /// passed over too, so that a worse key with a value serves.
+    pub(crate) fn from(
+        pairs: impl Iterator<Item = (&'t str, Value<'t>)>,
+        slot: impl Fn(&str) -> Option<(usize, u8)>,
+    ) -> Self {
+        let mut picked = Self::none();
+        for (key, value) in pairs {
             if let Some((field, rank)) = slot(key) {
                 picked.offer(field, rank, key, value);
             }
@@ -30,19 +38,23 @@ impl<'t, const N: usize> Picked<'t, N> {
 
     /// The entries of a request in a format of this family.
     pub(crate) fn request(object: Value<'t>, family: Family) -> Self {
-        let mut picked = Self([None; N]);
+        let mut picked = Self::none();
         for (key, value) in object.pairs() {
             let slot = match key.meaning() {
                 Some(means) => means.slots[family as usize].map(|(field, rank)| (usize::from(field), rank)),
                 None => requests::slot_of(family, key.text()),
             };
-            if let Some((field, rank)) = slot {
+            // An object under one of these keys is a shipper's: `"host": {"name": …}`.
+            if let Some((field, rank)) = slot
+                && (!value.is_object() || field == slot::KUBERNETES)
+            {
                 picked.offer(field, rank, key.text(), value);
             }
         }
         picked
     }
 
+    /// Offers a value for a field; it is taken where its rank is not worse than that of the one before.
     pub(crate) fn offer(&mut self, field: usize, rank: u8, key: &'t str, value: Value<'t>) {
         if !value.is_missing()
             && let Some(place) = self.0.get_mut(field)
@@ -54,6 +66,11 @@ impl<'t, const N: usize> Picked<'t, N> {
 
     pub(crate) fn get(&self, field: usize) -> Option<Pick<'t>> {
         self.0.get(field).copied().flatten()
+    }
+
+    /// The key that the field was found under; empty where there is none.
+    pub(crate) fn key(&self, field: usize) -> &'t str {
+        self.get(field).map_or("", |pick| pick.key)
     }
 
     /// The field's text; empty where there is none.

@@ -3,13 +3,18 @@
 
 use beaconfire_model::EventTime;
 
+use crate::Zone;
 use crate::json::Value;
+
+/// Stands in a [`Minute`] for the zone of a time that has none.
+const NO_ZONE: [u8; 6] = *b" local";
 
 /// Reads times; remembers the last minute, which makes it faster and changes nothing.
 #[derive(Debug, Default)]
 pub(crate) struct Clock {
     clf: Option<Minute<17>>,
     iso: Option<Minute<16>>,
+    zone: Zone,
 }
 
 /// The text of a minute and of its zone, and when it began.
@@ -22,6 +27,11 @@ struct Minute<const N: usize> {
 }
 
 impl Clock {
+    /// A clock for times that are of this zone where they do not say theirs.
+    pub(crate) fn of(zone: Zone) -> Self {
+        Self { clf: None, iso: None, zone }
+    }
+
     /// `25/Oct/2016:14:49:33 +0200`, exactly: the 26 bytes between the brackets of an access log.
     pub(crate) fn clf(&mut self, text: &[u8]) -> Option<EventTime> {
         let text: &[u8; 26] = text.try_into().ok()?;
@@ -50,20 +60,42 @@ impl Clock {
         let bytes = text.trim_ascii().as_bytes();
         match (bytes.get(2), bytes.get(4)) {
             (Some(b'/'), _) if bytes.len() == 26 => self.clf(bytes),
-            (Some(b'/'), _) => clf_without_zone(bytes),
+            (Some(b'/'), _) => self.clf_with_fraction(bytes),
             (_, Some(b'-')) => self.iso(bytes),
             _ => epoch(text.trim_ascii()),
         }
     }
 
-    /// `2026-01-02T03:04:05`, with `T` or a blank, any fraction, and `Z`, an offset or nothing (which is UTC) behind it.
+    /// `30/Jul/2018:09:03:52.726`, as HAProxy writes it: without a zone it is of the log's.
+    fn clf_with_fraction(&self, text: &[u8]) -> Option<EventTime> {
+        let (minute, rest) = text.split_first_chunk::<17>()?;
+        let (seconds, rest) = rest.split_first_chunk::<3>()?;
+        let (fraction, rest) = fraction(rest)?;
+        let begins = match <&[u8; 6]>::try_from(rest) {
+            Ok(zone) => clf_minute(minute)? - offset(zone)?,
+            Err(_) if rest.is_empty() => self.zone.to_utc(clf_minute(minute)?),
+            Err(_) => return None,
+        };
+        Some(EventTime::from_millis(begins + second(seconds)? + fraction))
+    }
+
+    /// `2026-01-02` and `03:04:05`, apart, which is UTC.
+    pub(crate) fn date_and_time(&mut self, date: &str, time: &str) -> Option<EventTime> {
+        let mut both = *b"YYYY-MM-DDTHH:MM:SSZ";
+        both[..10].copy_from_slice(date.as_bytes().try_into().ok().map(|date: &[u8; 10]| date)?);
+        both[11..19].copy_from_slice(time.as_bytes().try_into().ok().map(|time: &[u8; 8]| time)?);
+        self.iso(&both)
+    }
+
+    /// `2026-01-02T03:04:05`, with `T` or a blank, any fraction, and `Z`, an offset or nothing (the log's zone) behind it.
     fn iso(&mut self, text: &[u8]) -> Option<EventTime> {
         let (minute, rest) = text.split_first_chunk::<16>()?;
         let (seconds, rest) = rest.split_first_chunk::<3>()?;
         let second = second(seconds)?;
         let (fraction, zone) = fraction(rest)?;
         let zone: [u8; 6] = match zone {
-            b"" | b"Z" | b"z" | b" UTC" => *b" +0000",
+            b"" => NO_ZONE,
+            b"Z" | b"z" | b" UTC" => *b" +0000",
             [sign, a, b, b':', c, d] | [b' ', sign, a, b, c, d] | [sign, a, b, c, d] => {
                 [b' ', *sign, *a, *b, *c, *d]
             }
@@ -73,7 +105,10 @@ impl Clock {
         let begins = match &self.iso {
             Some(known) if known.text == *minute && known.zone == zone => known.begins,
             _ => {
-                let begins = iso_minute(minute)? - offset(&zone)?;
+                let begins = match zone {
+                    NO_ZONE => self.zone.to_utc(iso_minute(minute)?),
+                    _ => iso_minute(minute)? - offset(&zone)?,
+                };
                 self.iso = Some(Minute { text: *minute, zone, begins });
                 begins
             }
@@ -120,15 +155,6 @@ fn clf_minute(text: &[u8; 17]) -> Option<i64> {
         _ => return None,
     };
     minute(two(y1, y2)? * 100 + two(y3, y4)?, month, two(d, e)?, two(h, i)?, two(u, v)?)
-}
-
-/// `30/Jul/2018:09:03:52.726`, as HAProxy writes it: no zone, taken as UTC.
-fn clf_without_zone(text: &[u8]) -> Option<EventTime> {
-    let (minute, rest) = text.split_first_chunk::<17>()?;
-    let (seconds, rest) = rest.split_first_chunk::<3>()?;
-    let (fraction, rest) = fraction(rest)?;
-    let time = clf_minute(minute)? + second(seconds)? + fraction;
-    rest.is_empty().then(|| EventTime::from_millis(time))
 }
 
 /// `2026-01-02T03:04`, without its zone.
@@ -240,6 +266,7 @@ mod tests {
             ("2100-03-01T00:00:00Z", "2100-03-01T00:00:00Z"),
             ("25/Oct/2016:14:49:33 +0200", "2016-10-25T12:49:33Z"),
             ("30/Jul/2018:09:03:52.726", "2018-07-30T09:03:52.726Z"),
+            ("30/Jul/2018:09:03:52.726 +0200", "2018-07-30T07:03:52.726Z"),
             ("30/Jul/2018:09:03:52", "2018-07-30T09:03:52Z"),
             ("1767323045", "2026-01-02T03:04:05Z"),
             ("1767323045.5987", "2026-01-02T03:04:05.598Z"),
@@ -252,6 +279,25 @@ mod tests {
         ] {
             assert_eq!(read(text).as_deref(), Some(meant), "{text}");
         }
+    }
+
+    #[test]
+    fn only_times_without_an_offset_are_of_the_logs_zone() {
+        let mut clock = Clock::of(Zone::new(3_600_000, []));
+        for (text, meant) in [
+            ("2026-01-02T03:04:05", "2026-01-02T02:04:05Z"),
+            ("2026-01-02 03:04:05.5", "2026-01-02T02:04:05.5Z"),
+            ("2026-01-02T03:04:05Z", "2026-01-02T03:04:05Z"),
+            ("2026-01-02T03:04:05+00:00", "2026-01-02T03:04:05Z"),
+            ("30/Jul/2018:09:03:52.726", "2018-07-30T08:03:52.726Z"),
+            ("25/Oct/2016:14:49:33 +0200", "2016-10-25T12:49:33Z"),
+            ("1767323045", "2026-01-02T03:04:05Z"),
+        ] {
+            assert_eq!(clock.text(text).map(|time| time.to_string()).as_deref(), Some(meant), "{text}");
+        }
+        let apart = clock.date_and_time("2026-01-02", "03:04:05");
+        assert_eq!(apart.map(|time| time.to_string()).as_deref(), Some("2026-01-02T03:04:05Z"));
+        assert_eq!(clock.date_and_time("2026-01-2", "03:04:05"), None);
     }
 
     #[test]

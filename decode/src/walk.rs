@@ -1,12 +1,13 @@
 //! One record's way through its coats: envelopes come off in whatever order they were put on, and what is left is read
 //! by its format. Every turn is bounded: so many coats, so many records in one value.
 
-use beaconfire_model::{Event, EventTime, Offset, Request, Source};
+mod exports;
+mod lines;
+
+use beaconfire_model::{Event, EventTime, Offset, Source};
 
 use crate::auto;
-use crate::client;
-use crate::envelope::cri::{self, Full, Stream};
-use crate::envelope::{Held, syslog, wrapper};
+use crate::envelope::{Held, otel, wrapper};
 use crate::json::{Tape, Value};
 use crate::kubernetes;
 use crate::notes::Notes;
@@ -23,6 +24,22 @@ const RECORDS_MAX: u32 = 10_000;
 /// What may stand around text without being part of it.
 fn blank(c: char) -> bool {
     c.is_ascii_whitespace() || c == '\0'
+}
+
+/// Text without blanks before it, which it nearly never has: a look at a byte tells.
+fn trim_start(text: &str) -> &str {
+    match text.as_bytes().first() {
+        Some(b'!'..) => text,
+        _ => text.trim_start_matches(blank),
+    }
+}
+
+/// Text without blanks behind it.
+fn trim_end(text: &str) -> &str {
+    match text.as_bytes().last() {
+        Some(b'!'..) => text,
+        _ => text.trim_end_matches(blank),
+    }
 }
 
 /// What the coats so far say of what is inside.
@@ -53,6 +70,8 @@ pub(crate) struct Walk<'w, N, F> {
     each: F,
     records: u32,
     reject: Option<Reject>,
+    /// The format that is asked for; what is in an export of OpenTelemetry's may be any.
+    wanted: Format,
 }
 
 impl<'w, N: Notes, F: FnMut(Decoded<'_>)> Walk<'w, N, F> {
@@ -65,7 +84,20 @@ impl<'w, N: Notes, F: FnMut(Decoded<'_>)> Walk<'w, N, F> {
         notes: &'w mut N,
         each: F,
     ) -> Self {
-        Self { knobs, clock, held, tapes, source, offset, stamped, notes, each, records: 0, reject: None }
+        Self {
+            knobs,
+            clock,
+            held,
+            tapes,
+            source,
+            offset,
+            stamped,
+            notes,
+            each,
+            records: 0,
+            reject: None,
+            wanted: knobs.format,
+        }
     }
 
     /// Notes a reason; the first one counts.
@@ -83,8 +115,20 @@ impl<'w, N: Notes, F: FnMut(Decoded<'_>)> Walk<'w, N, F> {
         self.reject.map_or(Ok(()), Err)
     }
 
+    /// A record's bytes: text, or an export of OpenTelemetry's in protobuf.
+    pub(crate) fn bytes(&mut self, payload: &[u8]) {
+        if let Some(json) = otel::protobuf::to_json(payload) {
+            self.notes.layer("protobuf", || format!("{} bytes", payload.len()));
+            return self.json(&json, &Around::default());
+        }
+        match std::str::from_utf8(payload) {
+            Ok(text) => self.text(text, &Around::default()),
+            Err(broken) => self.lossy(payload, broken.valid_up_to()),
+        }
+    }
+
     /// Bytes that are not UTF-8: read with the broken ones replaced, so that a sender cannot hide behind one.
-    pub(crate) fn lossy(&mut self, payload: &[u8], valid: usize) {
+    fn lossy(&mut self, payload: &[u8], valid: usize) {
         self.notes
             .remark(|| format!("the bytes are not UTF-8 from byte {valid} on; broken ones were replaced"));
         let before = self.reject.take();
@@ -97,11 +141,19 @@ impl<'w, N: Notes, F: FnMut(Decoded<'_>)> Walk<'w, N, F> {
 
     /// Reads text: JSON, a line, or several lines.
     pub(crate) fn text(&mut self, text: &str, around: &Around<'_>) {
-        let text = text.trim_start_matches('\u{feff}').trim_start_matches(blank);
-        let bare = text.trim_end_matches(blank);
+        let text = text.trim_start_matches('\u{feff}');
+        let begun = trim_start(text);
+        let bare = trim_end(begun);
+        // A line of the operator's own format may begin with what a sender wrote, and that with a blank.
+        let text = match self.knobs.log_format {
+            Some(_) => text.trim_start_matches(['\r', '\n', '\0']),
+            None => begun,
+        };
         match bare.as_bytes() {
             [] => self.refuse(Reject::Empty),
-            [b'{' | b'[', ..] if !bare.starts_with("[20") => self.json(bare, around),
+            [b'{' | b'[', ..] if !requests::text::only_begins_like_json(bare) && !self.is_own_line(text) => {
+                self.json(bare, around);
+            }
             _ if memchr::memchr(b'\n', bare.as_bytes()).is_some() => {
                 for line in text.lines() {
                     if !self.room() {
@@ -114,6 +166,23 @@ impl<'w, N: Notes, F: FnMut(Decoded<'_>)> Walk<'w, N, F> {
             }
             _ => self.line(text, around),
         }
+    }
+
+    /// Whether text that begins like JSON, and is none, is of the operator's format, which may begin like that.
+    fn is_own_line(&mut self, text: &str) -> bool {
+        let Some(format) = &self.knobs.log_format else { return false };
+        let first = text.lines().next().unwrap_or_default().trim_end_matches(['\r', '\0']);
+        let bare = first.trim_matches(blank);
+        if format.scan(first, self.clock).is_none() && format.scan(bare, self.clock).is_none() {
+            return false;
+        }
+        let mut tape = self.tapes.pop().unwrap_or_default();
+        let mut rest = bare;
+        while let Ok((_, taken @ 1..)) = tape.parse(rest) {
+            rest = rest[taken..].trim_ascii_start();
+        }
+        self.tapes.push(tape);
+        !rest.is_empty()
     }
 
     /// Counts a record of this value; says no beyond the bound.
@@ -132,99 +201,6 @@ impl<'w, N: Notes, F: FnMut(Decoded<'_>)> Walk<'w, N, F> {
             return None;
         }
         Some(Around { coats: around.coats + 1, ..*around })
-    }
-
-    fn line(&mut self, line: &str, around: &Around<'_>) {
-        // Blanks at the end stay until it is clear that the line does not go on: a part may have been cut behind one.
-        let line = line.trim_end_matches(['\r', '\n', '\0']);
-        if let Some(part) = cri::strip(line) {
-            return self.cri(part, around);
-        }
-        let line = line.trim_end_matches(blank);
-        // Before the access log: that one would take the header's words for its vhost and client.
-        if let Some(message) = syslog::strip(line) {
-            let Some(inner) = self.deeper(around) else { return };
-            let time = self.clock.text(message.time).or(inner.time);
-            self.notes.layer("syslog", || {
-                format!("from {}", if message.host.is_empty() { "nobody named" } else { message.host })
-            });
-            let node = if inner.node.is_empty() { message.host } else { inner.node };
-            return self.text(message.text, &Around { time, node, ..inner });
-        }
-        if matches!(self.knobs.format, Format::Auto | Format::Combined) && self.combined(line, around) {
-            return;
-        }
-        if requests::combined::resembles(line) {
-            self.fault(|| "it begins like an access log and goes wrong".to_owned());
-            self.refuse(Reject::Syntax);
-        } else {
-            self.fault(|| "it has the shape of no format".to_owned());
-            self.refuse(Reject::UnknownFormat);
-        }
-    }
-
-    /// A container runtime's line, or a part of one.
-    fn cri(&mut self, part: cri::Cri<'_>, around: &Around<'_>) {
-        let Some(inner) = self.deeper(around) else { return };
-        let time = self.clock.text(part.time).or(inner.time);
-        let key = (self.source, part.stream, around.pod);
-        if part.partial {
-            match self.held.keep(key, self.offset, time, part.text) {
-                Ok(()) => self.notes.remark(|| "a part of a line, kept until its end comes".to_owned()),
-                Err(Full::Line) => self.refuse(Reject::TooLarge),
-                Err(Full::Table) => self.refuse(Reject::TooMany),
-            }
-            return;
-        }
-        let stream = if part.stream == Stream::Stdout { "stdout" } else { "stderr" };
-        self.notes.layer("CRI", || stream.to_owned());
-        match self.held.finish(key, part.text) {
-            None => self.text(part.text, &Around { time, ..inner }),
-            Some(Err(_)) => self.refuse(Reject::TooLarge),
-            // It was refused when it became too long; once is enough.
-            Some(Ok(line)) if line.was_refused() => {}
-            Some(Ok(line)) => self.text(&line.text, &Around { time: line.time.or(time), ..inner }),
-        }
-    }
-
-    fn combined(&mut self, line: &str, around: &Around<'_>) -> bool {
-        let Some(scanned) = requests::combined::scan(line, self.clock) else { return false };
-        let asked = requests::Line::of(scanned.request);
-        let target = requests::Target::of(asked.target);
-        let (client, found) = client::client(self.knobs, scanned.peer, scanned.forwarded);
-        let host = if target.host.is_empty() { scanned.vhost } else { target.host };
-        let request = Request {
-            time: scanned.time,
-            client,
-            service: around.service,
-            method: asked.method,
-            host,
-            path: target.path,
-            query: target.query,
-            http_version: asked.version,
-            status: scanned.status,
-            bytes_sent: scanned.bytes,
-            duration_micros: None,
-            user_agent: scanned.user_agent,
-            request_id: "",
-        };
-        self.notes.origin("client", || requests::trust(found, "the first field", "the last quoted field"));
-        for (field, from) in [
-            ("time", "the brackets"),
-            ("method", "the request line"),
-            ("host", if host.is_empty() { "" } else { "the field before the client, or the request line" }),
-            ("path", "the request line"),
-            ("query", if target.query.is_empty() { "" } else { "the request line" }),
-            ("http_version", "the request line"),
-            ("status", "behind the request line"),
-            ("bytes_sent", "behind the status"),
-            ("user_agent", "the second quoted field"),
-            ("service", if around.service.is_empty() { "" } else { "the envelope" }),
-        ] {
-            self.notes.origin(field, || from.to_owned());
-        }
-        self.hand(Event::Request(request), Format::Combined);
-        true
     }
 
     /// One JSON value after the other.
@@ -254,8 +230,21 @@ impl<'w, N: Notes, F: FnMut(Decoded<'_>)> Walk<'w, N, F> {
         if !value.is_object() {
             return self.refuse(Reject::UnknownFormat);
         }
+        if let Some(fields) = self.knobs.fields.of(value) {
+            let format = if self.wanted == Format::Auto { Format::Beaconfire } else { self.wanted };
+            let unit = self.knobs.fields.unit_micros();
+            let merged = if around.service.is_empty() { merged(value) } else { String::new() };
+            let service = if around.service.is_empty() { &merged } else { around.service };
+            if let Err(reason) = self.request_of(&fields, format, unit, &Around { service, ..*around }) {
+                self.refuse(reason);
+            }
+            return;
+        }
         let shape = auto::shape(value);
-        let format = match self.knobs.format {
+        if shape == Some(Format::Otel) {
+            return self.otel(value, around);
+        }
+        let format = match self.wanted {
             Format::Auto => shape,
             named => (shape == Some(named)).then_some(named),
         };
@@ -281,7 +270,7 @@ impl<'w, N: Notes, F: FnMut(Decoded<'_>)> Walk<'w, N, F> {
                 None => self.value(inner, &below),
             };
         }
-        match self.knobs.format {
+        match self.wanted {
             Format::Auto => {
                 self.fault(|| "it has the keys of no format of this version".to_owned());
                 self.refuse(Reject::UnknownFormat);
@@ -349,8 +338,22 @@ impl<'w, N: Notes, F: FnMut(Decoded<'_>)> Walk<'w, N, F> {
                     Err(Reject::BadValue)
                 }
             },
-            Format::Envoy | Format::NginxJson => self.request(object, format, around),
-            Format::Auto | Format::Combined => {
+            Format::Envoy
+            | Format::NginxJson
+            | Format::Traefik
+            | Format::Caddy
+            | Format::Cloudflare
+            | Format::Ecs => self.request(object, format, around),
+            Format::Otel => {
+                self.fault(|| "it has no `resourceLogs`".to_owned());
+                Err(Reject::UnknownFormat)
+            }
+            Format::Auto
+            | Format::Combined
+            | Format::IngressNginx
+            | Format::Haproxy
+            | Format::Alb
+            | Format::Cloudfront => {
                 self.fault(|| "it is JSON, not an access log's text".to_owned());
                 Err(Reject::UnknownFormat)
             }
@@ -362,22 +365,28 @@ impl<'w, N: Notes, F: FnMut(Decoded<'_>)> Walk<'w, N, F> {
 
     fn request(&mut self, object: Value<'_>, format: Format, around: &Around<'_>) -> Result<(), Reject> {
         let resolved = self.knobs.client_resolved;
-        let family = match format {
-            Format::Envoy if resolved => Family::EnvoyResolved,
-            Format::Envoy => Family::Envoy,
-            Format::Beaconfire => Family::Beaconfire,
-            _ => Family::Nginx,
+        let fields = match format {
+            Format::Caddy => requests::caddy::fields(object),
+            Format::Ecs => requests::semantic::of_object(object, resolved),
+            _ => Fields::request(object, Family::of(format, resolved)),
         };
-        let fields = Fields::request(object, family);
+        let unit_micros = requests::unit_micros(format, &fields);
+        let may_be_merged = format == Format::Ecs || fields.get(slot::KUBERNETES).is_some();
+        let merged = if may_be_merged { merged(object) } else { String::new() };
+        let service = if around.service.is_empty() { &merged } else { around.service };
+        self.request_of(&fields, format, unit_micros, &Around { service, ..*around })
+    }
+
+    fn request_of(
+        &mut self,
+        fields: &Fields<'_>,
+        format: Format,
+        unit_micros: f64,
+        around: &Around<'_>,
+    ) -> Result<(), Reject> {
         let time = self.time(fields.get(slot::TIME), around)?;
-        let named = fields.get(slot::SERVICE);
-        let text = fields.text(slot::SERVICE);
-        let (namespace, name) = match (format, named.map(|pick| pick.key)) {
-            (Format::Envoy, _) => requests::envoy::service(text),
-            (Format::NginxJson, Some("proxy_upstream_name")) => ("", requests::nginx_json::upstream(text)),
-            _ => (fields.text(slot::NAMESPACE), text),
-        };
         let mut joined = String::new();
+        let (namespace, name) = requests::service(format, fields);
         let service = match (namespace, name) {
             (_, "") => around.service,
             ("", name) => name,
@@ -386,11 +395,17 @@ impl<'w, N: Notes, F: FnMut(Decoded<'_>)> Walk<'w, N, F> {
                 &joined
             }
         };
-        let from = if name.is_empty() { "the envelope" } else { named.map_or("", |pick| pick.key) };
+        let from = if name.is_empty() { "the envelope" } else { fields.key(slot::SERVICE) };
         self.notes.origin("service", || if service.is_empty() { String::new() } else { from.to_owned() });
-        let unit_micros = if format == Format::Envoy { 1e3 } else { 1e6 };
-        let made = Made { time, service, forwarded: fields.text(slot::FORWARDED), unit_micros };
-        let request = requests::read(&fields, self.knobs, &made, self.notes)?;
+        let mut buffer = String::new();
+        let made = Made {
+            time,
+            service,
+            forwarded: requests::forwarded(fields, &mut buffer),
+            unit_micros,
+            resolved: requests::is_resolved(format, fields),
+        };
+        let request = requests::read(fields, self.knobs, &made, self.notes)?;
         self.hand(Event::Request(request), format);
         Ok(())
     }
@@ -424,4 +439,11 @@ impl<'w, N: Notes, F: FnMut(Decoded<'_>)> Walk<'w, N, F> {
         self.notes.event(&decoded);
         (self.each)(decoded);
     }
+}
+
+/// The service that a shipper's metadata name among a record's own keys.
+fn merged(object: Value<'_>) -> String {
+    let mut service = String::new();
+    wrapper::read(object).service(&mut service);
+    service
 }

@@ -53,6 +53,8 @@ pub struct DeadLetter<'a> {
     /// The value, **prepared by the caller**: query strings are already redacted. `None` is a tombstone. Cut at 64 KiB
     /// here.
     pub payload: Option<&'a [u8]>,
+    /// Why the value is none of the record's, but says that it was kept back; a header of its own.
+    pub withheld: Option<&'static str>,
 }
 
 /// A dead letter as it is kept for people.
@@ -171,6 +173,10 @@ impl Outlet {
             .insert(Header { key: "dlq.partition", value: Some(partition.as_str()) })
             .insert(Header { key: "dlq.offset", value: Some(offset.as_str()) })
             .insert(Header { key: "dlq.error", value: Some(error) });
+        let headers = match letter.withheld {
+            Some(why) => headers.insert(Header { key: "dlq.withheld", value: Some(why) }),
+            None => headers,
+        };
         let mut record = BaseRecord::<[u8], [u8]>::to(&self.topic).headers(headers);
         record.payload = letter.payload.map(|payload| &payload[..payload.len().min(BODY_BYTES)]);
         self.producer.send(record).map_err(|(error, _)| error)
@@ -290,6 +296,7 @@ mod tests {
             reason,
             error: "bad\r\nline",
             payload: Some(payload),
+            withheld: None,
         }
     }
 

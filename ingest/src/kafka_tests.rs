@@ -579,9 +579,11 @@ fn dead_letters_arrive_with_their_headers_and_cut() {
         reason: "syntax",
         error: "expected `{`\nat 1",
         payload: Some(&long),
+        withheld: None,
     };
     dead.send(letter);
     dead.send(DeadLetter { payload: None, reason: "tombstone", ..letter });
+    dead.send(DeadLetter { payload: Some(b"withheld"), withheld: Some("it is binary"), ..letter });
     dead.close(SOON);
     assert_eq!(dead.dropped(), 0);
 
@@ -619,6 +621,9 @@ fn dead_letters_arrive_with_their_headers_and_cut() {
     ];
     assert_eq!(headers, expected.map(|(key, value)| (key.to_owned(), value.to_owned())));
     assert_eq!(next().payload(), None);
+    let withheld = next();
+    let last = withheld.headers().unwrap().iter().last().unwrap();
+    assert_eq!((last.key, last.value), ("dlq.withheld", Some(&b"it is binary"[..])));
     for _ in 0..1000 {
         dead.send(letter);
     }

@@ -4,6 +4,7 @@ use std::io::{IsTerminal as _, Read as _, Write};
 
 use beaconfire_config::{Config, LATER_FORMATS, nearest};
 use beaconfire_decode::{DecodeKnobs, Format, describe, explain};
+use beaconfire_detect::EntrySpec;
 
 use super::Fault;
 use super::output::cell;
@@ -14,15 +15,18 @@ const RECORD_MAX: u64 = (1 << 20) + 1;
 /// Which record.
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
-    /// The format; `auto` decides by the record's shape.
-    #[arg(long, default_value = "auto")]
-    format: String,
+    /// The format, else the topic's, else `auto`, which decides by the record's shape.
+    #[arg(long)]
+    format: Option<String>,
+    /// The entry of `kafka.topics` whose settings count: `log_format`, `fields`, `timezone` and the like.
+    #[arg(long, value_name = "NAME")]
+    topic: Option<String>,
     /// The record; `-` or nothing reads one from stdin.
     line: Option<String>,
 }
 
 pub(super) fn run(arguments: Arguments, config: Config, out: &mut impl Write) -> Result<(), Fault> {
-    let knobs = DecodeKnobs { format: format(&arguments.format)?, ..config.decode_elsewhere };
+    let (knobs, _) = knobs(&config, arguments.topic.as_deref(), arguments.format.as_deref())?;
     let payload = match arguments.line {
         Some(line) if line != "-" => line.into_bytes(),
         _ => {
@@ -39,13 +43,39 @@ pub(super) fn run(arguments: Arguments, config: Config, out: &mut impl Write) ->
 
 pub(super) fn formats(out: &mut impl Write) -> Result<(), Fault> {
     for format in Format::ALL {
-        writeln!(out, "{:<12} {}", format.name(), describe(format))?;
+        writeln!(out, "{:<13} {}", format.name(), describe(format))?;
     }
     Ok(())
 }
 
+/// How records are read that are of this topic and format, as far as these are named; with the topic's entry.
+pub(super) fn knobs<'c>(
+    config: &'c Config,
+    topic: Option<&str>,
+    named: Option<&str>,
+) -> Result<(DecodeKnobs, Option<&'c EntrySpec>), Fault> {
+    let (mut knobs, mut entry) = (config.decode_elsewhere.clone(), None);
+    if let Some(topic) = topic {
+        let entries = &config.plan.entries;
+        let names = || entries.iter().map(|entry| entry.name.as_str());
+        let Some((found, decode)) = entries.iter().zip(&config.decode).find(|(entry, _)| entry.name == topic)
+        else {
+            let mut said = format!("error: `kafka.topics` has no entry `{}`", cell(topic));
+            if let Some(near) = nearest(topic, names()) {
+                said.push_str(&format!("; did you mean `{near}`?"));
+            }
+            return Err(Fault::Usage(said));
+        };
+        (knobs, entry) = (decode.clone(), Some(found));
+    }
+    if let Some(named) = named {
+        knobs.format = format(named)?;
+    }
+    Ok((knobs, entry))
+}
+
 /// The format with this name.
-pub(super) fn format(name: &str) -> Result<Format, Fault> {
+fn format(name: &str) -> Result<Format, Fault> {
     Format::parse(name).ok_or_else(|| {
         let names = Format::ALL.map(Format::name);
         let mut said = match LATER_FORMATS.contains(&name) {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use beaconfire_config::Config;
-use beaconfire_decode::{DecodeKnobs, Reject};
+use beaconfire_decode::Reject;
 use beaconfire_detect::{EntrySpec, Plan, PlanSpec};
 use beaconfire_incident::{Dossier, Folded, IncidentId, title};
 use beaconfire_ingest::{FileInput, FileLog, FileSource};
@@ -26,9 +26,12 @@ use super::output::{self, Output, cell};
 /// What to replay, and how to show it.
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
-    /// The format of the lines; `auto` decides for each line.
-    #[arg(long, default_value = "auto")]
-    format: String,
+    /// The format of the lines, else the topic's, else `auto`, which decides for each line.
+    #[arg(long)]
+    format: Option<String>,
+    /// The entry of `kafka.topics` whose settings count: `log_format`, `fields`, `timezone`, `service` and the like.
+    #[arg(long, value_name = "NAME")]
+    topic: Option<String>,
     /// The service that answered; else what the records say.
     #[arg(long)]
     service: Option<String>,
@@ -70,13 +73,13 @@ struct Casebook {
 
 pub(super) fn run(arguments: Arguments, config: Config, out: &mut impl Write) -> Result<(), Fault> {
     let (started, cpu) = (Instant::now(), cpu_seconds());
-    let format = super::explain::format(&arguments.format)?;
+    let (decode, topic) =
+        super::explain::knobs(&config, arguments.topic.as_deref(), arguments.format.as_deref())?;
     let entry = EntrySpec {
         name: "replay".to_owned(),
-        service: arguments.service.clone(),
-        lateness: config.limits.lateness,
+        service: arguments.service.clone().or_else(|| topic.and_then(|topic| topic.service.clone())),
+        lateness: topic.map_or(config.limits.lateness, |topic| topic.lateness),
     };
-    let decode = DecodeKnobs { format, ..config.decode_elsewhere };
     // A replay's tables are hashed with a fixed seed, so that even evictions are the same each time.
     let spec = PlanSpec { entries: vec![entry], seed: 0, ..config.plan };
     let plan = Arc::new(Plan::compile(spec).map_err(|error| Fault::Usage(format!("error: {error}")))?);

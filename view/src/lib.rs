@@ -23,7 +23,7 @@ pub use incident::{
 };
 pub use ledger::{DeliveryJson, LedgerJson, NotificationJson, OutboxRowJson};
 pub use line::{Line, ListJson};
-pub use privacy::{Privacy, redact_query};
+pub use privacy::{Privacy, Queries, Shown, redact_query};
 pub use signal::{IncidentSignalJson, SignalJson};
 pub use state::{
     FormatCountJson, InexactRuleJson, ReceiverStateJson, RejectCountJson, RejectSampleJson, SourceJson,

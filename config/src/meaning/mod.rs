@@ -3,6 +3,7 @@
 
 mod channels;
 mod guard;
+mod own;
 mod rules;
 mod stream;
 mod surface;

@@ -1,6 +1,7 @@
 //! `kafka` and `clients`: what is read, and how it is understood.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use beaconfire_decode::{DecodeKnobs, Format};
 use beaconfire_detect::EntrySpec;
@@ -12,6 +13,7 @@ use crate::complain::Complaint;
 use crate::de::At;
 use crate::judge::{Judge, sentence};
 use crate::later::FORMATS;
+use crate::meaning::own;
 use crate::raw::{Kafka, Raw, Sealed, Topic};
 
 /// What comes in: the same entries, as each crate wants them, by their place in `kafka.topics`.
@@ -24,6 +26,9 @@ pub(crate) struct Streams {
 
 /// Entries at most: ids have 16 bits, and each entry has windows of its own.
 const ENTRIES_MAX: usize = 1000;
+
+/// How far records of formats that are delivered in batches are out of order, unless the entry says.
+const BATCHES: Duration = Duration::from_mins(5);
 
 /// Reads `kafka` and `clients`. Without brokers and topics there is no Kafka.
 pub(crate) fn streams(judge: &mut Judge<'_>, raw: &Raw) -> Streams {
@@ -48,11 +53,12 @@ pub(crate) fn streams(judge: &mut Judge<'_>, raw: &Raw) -> Streams {
             judge.error(topic.place, format!("`{name}` stands twice in `kafka.topics`"), "merge the two");
         }
         let start = start(judge, &topic.start);
+        let format = format(judge, &topic.format);
         let lateness = match &topic.lateness {
             Some(lateness) => judge.span("lateness", lateness, "0s"..="1h"),
+            None if comes_in_batches(format) => BATCHES.max(raw.limits.lateness.duration),
             None => raw.limits.lateness.duration,
         };
-        let format = format(judge, &topic.format);
         if let Some(service) = &topic.service
             && (service.is_empty() || service.len() > 128)
         {
@@ -65,6 +71,9 @@ pub(crate) fn streams(judge: &mut Judge<'_>, raw: &Raw) -> Streams {
             format,
             trusted_proxies: proxies.clone(),
             client_resolved: topic.client_resolved,
+            log_format: own::log_format(judge, topic, format),
+            fields: own::fields(judge, topic, format),
+            zone: own::zone(judge, topic, format),
         });
         entries.push(EntrySpec {
             name,
@@ -241,6 +250,10 @@ fn start(judge: &mut Judge<'_>, text: &At<String>) -> StartAt {
             }
         },
     }
+}
+
+fn comes_in_batches(format: Format) -> bool {
+    matches!(format, Format::Alb | Format::Cloudfront | Format::Cloudflare)
 }
 
 fn format(judge: &mut Judge<'_>, text: &At<String>) -> Format {

@@ -41,6 +41,12 @@ pub(crate) struct Topic {
     pub(crate) lateness: Option<At<Span>>,
     #[serde(default)]
     pub(crate) client_resolved: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) log_format: Option<At<String>>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) fields: BTreeMap<String, At<String>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) timezone: Option<At<String>>,
 }
 
 fn auto() -> At<String> {

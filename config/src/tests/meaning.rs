@@ -39,6 +39,8 @@ fn topics_arrive_as_entries() {
   topics:
     - {name: one, format: nginx-json, service: shop, start: earliest, lateness: 2m}
     - {pattern: '^two-.*', start: '2026-01-02T03:04:05Z', client_resolved: true}
+    - {name: three, format: alb}
+    - {name: four, format: cloudflare, lateness: 10s}
   dead_letter_topic: dead
 clients: {trusted_proxies: [10.1.2.3/8, 192.0.2.7, '2001:db8::/32']}
 ",
@@ -55,10 +57,62 @@ clients: {trusted_proxies: [10.1.2.3/8, 192.0.2.7, '2001:db8::/32']}
     assert_eq!(config.plan.entries[0].service.as_deref(), Some("shop"));
     assert_eq!(config.plan.entries[0].lateness, Duration::from_secs(120));
     assert_eq!(config.plan.entries[1].lateness, Duration::from_secs(30));
-    assert_eq!(config.context.entries, ["one", "^two-.*"]);
+    // What comes in batches is out of order by minutes.
+    assert_eq!(config.plan.entries[2].lateness, Duration::from_secs(300));
+    assert_eq!(config.plan.entries[3].lateness, Duration::from_secs(10));
+    assert_eq!(config.context.entries, ["one", "^two-.*", "three", "four"]);
     let networks: Vec<String> = config.decode[0].trusted_proxies.iter().map(ToString::to_string).collect();
     assert_eq!(networks, ["10.0.0.0/8", "192.0.2.7/32", "2001:db8::/32"]);
     assert!(config.decode[1].client_resolved && !config.decode[0].client_resolved);
+}
+
+#[test]
+fn forms_of_ones_own_arrive() {
+    use beaconfire_decode::{FieldPaths, LogFormat, Zone};
+
+    let config = load(
+        r#"kafka:
+  brokers: [a:9092]
+  topics:
+    - {name: one, format: combined, log_format: '$remote_addr [$time_local] "$request" $status', timezone: Europe/Berlin}
+    - {name: two, fields: {path: http.url, status: http.code, duration_ms: took, client: from}}
+    - {name: three, fields: {}, timezone: UTC}
+    - {name: four, format: otel, fields: {path: http.url}}
+"#,
+    )
+    .config();
+    let [one, two, three, four] = config.decode.as_slice() else { panic!("four topics") };
+    assert_eq!(one.log_format, LogFormat::parse("$remote_addr [$time_local] \"$request\" $status").ok());
+    assert!(one.zone != Zone::default() && three.zone == Zone::default());
+    let mut paths = FieldPaths::default();
+    for (name, path) in
+        [("client", "from"), ("duration_ms", "took"), ("path", "http.url"), ("status", "http.code")]
+    {
+        paths.add(name, path).unwrap();
+    }
+    assert_eq!((&two.fields, &three.fields), (&paths, &FieldPaths::default()));
+    assert!(four.fields.is_request());
+}
+
+#[test]
+fn forms_of_ones_own_are_refused_where_they_could_not_work() {
+    for (topic, said) in [
+        ("log_format: '$remote_addr'", "none of `$request`"),
+        ("log_format: '$status$request'", "nothing between them"),
+        ("log_format: '{\"status\":\"$status\"}'", "name them under `fields`"),
+        ("log_format: $status, format: caddy", "no meaning beside `format: caddy`"),
+        ("fields: {statsu: a}", "did you mean `status`?"),
+        ("fields: {status: ''}", "is no path"),
+        ("fields: {client: a}", "none of path, request and status"),
+        ("fields: {status: a, duration_ms: b, duration_ns: c}", "a second time"),
+        ("fields: {status: a}, format: haproxy", "no meaning beside `format: haproxy`"),
+        ("timezone: Europe/Berlin, format: cloudfront", "its times are UTC"),
+        ("timezone: Europe/Berlin, format: cloudflare", "its times are UTC"),
+        ("timezone: Europe/Berlin, format: alb", "its times are UTC"),
+        ("timezone: Europe/Bremen", "no time zone `Europe/Bremen`"),
+    ] {
+        refused(&load(&format!("kafka: {{brokers: [a:1], topics: [{{name: a, {topic}}}]}}\n")), said);
+    }
 }
 
 #[test]

@@ -2,6 +2,7 @@
 //! were put on, and keeps the two things worth keeping: a time to fall back on, and the workload in Kubernetes.
 
 pub(crate) mod cri;
+pub(crate) mod otel;
 pub(crate) mod syslog;
 pub(crate) mod wrapper;
 

@@ -1,16 +1,29 @@
 //! Requests: what the JSON formats share. Each names the keys of its fields; [`read`] makes a request of them.
 
+pub(crate) mod alb;
 pub(crate) mod beaconfire;
+pub(crate) mod caddy;
+pub(crate) mod cloudflare;
+pub(crate) mod cloudfront;
 pub(crate) mod combined;
 pub(crate) mod envoy;
+pub(crate) mod envoy_text;
+pub(crate) mod haproxy;
+pub(crate) mod log_format;
 pub(crate) mod nginx_json;
+pub(crate) mod paths;
+pub(crate) mod semantic;
+pub(crate) mod text;
+pub(crate) mod traefik;
 
 use beaconfire_model::{EventTime, Request};
 
 use crate::client::{self, Found};
+use crate::envelope::otel;
+use crate::json::Value;
 use crate::notes::Notes;
 use crate::pick::Picked;
-use crate::{DecodeKnobs, Reject};
+use crate::{DecodeKnobs, Format, Reject};
 
 /// The fields that the formats look for, as slots of [`Picked`].
 pub(crate) mod slot {
@@ -31,12 +44,15 @@ pub(crate) mod slot {
     pub(crate) const ID: usize = 13;
     pub(crate) const SERVICE: usize = 14;
     pub(crate) const NAMESPACE: usize = 15;
-    pub(crate) const COUNT: usize = 16;
+    /// Metadata of Kubernetes, among the record's own keys.
+    pub(crate) const KUBERNETES: usize = 16;
+    pub(crate) const COUNT: usize = 17;
 }
 
 /// The keys under which JSON records hold a query string apart from its path: what may not be shown must be found in
 /// records that nobody could read, too.
-pub const QUERY_KEYS: [&str; 4] = ["args", "query_string", "request_query", "query"];
+pub const QUERY_KEYS: [&str; 6] =
+    ["args", "query_string", "request_query", "query", "url.query", "ClientRequestQuery"];
 
 /// JSON formats whose keys mean the same fields.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,27 +62,94 @@ pub(crate) enum Family {
     Envoy,
     /// Envoy, where it has already found the client.
     EnvoyResolved,
+    Traefik,
+    Cloudflare,
 }
 
 impl Family {
-    pub(crate) const COUNT: usize = 4;
+    pub(crate) const COUNT: usize = 6;
     /// All, in the order of their numbers.
     pub(crate) const ALL: [Self; Self::COUNT] =
-        [Self::Beaconfire, Self::Nginx, Self::Envoy, Self::EnvoyResolved];
+        [Self::Beaconfire, Self::Nginx, Self::Envoy, Self::EnvoyResolved, Self::Traefik, Self::Cloudflare];
+
+    /// The family of a format; `resolved` says that Envoy has already found the client.
+    pub(crate) fn of(format: Format, resolved: bool) -> Self {
+        match format {
+            Format::Envoy if resolved => Self::EnvoyResolved,
+            Format::Envoy => Self::Envoy,
+            Format::Beaconfire => Self::Beaconfire,
+            Format::Traefik => Self::Traefik,
+            Format::Cloudflare => Self::Cloudflare,
+            _ => Self::Nginx,
+        }
+    }
 }
 
 /// The field that a key stands for in a family, and which of several is taken (the lowest).
 pub(crate) fn slot_of(family: Family, key: &str) -> Option<(usize, u8)> {
-    match family {
-        Family::Beaconfire => beaconfire::key(key),
+    let slot = match family {
+        Family::Beaconfire => return beaconfire::key(key),
+        Family::Cloudflare => return cloudflare::key(key),
         Family::Nginx => nginx_json::key(key),
         Family::Envoy => envoy::key(key, false),
         Family::EnvoyResolved => envoy::key(key, true),
-    }
+        Family::Traefik => traefik::key(key),
+    };
+    slot.or_else(|| (key == "kubernetes").then_some((slot::KUBERNETES, 0)))
 }
 
 /// The values of a request's fields.
 pub(crate) type Fields<'t> = Picked<'t, { slot::COUNT }>;
+
+/// The fields of a record whose keys stand side by side, but in no object.
+pub(crate) fn flat<'t>(family: Family, pairs: impl Iterator<Item = (&'t str, Value<'t>)>) -> Fields<'t> {
+    Fields::from(pairs.filter(|(_, value)| !value.is_object()), |key| slot_of(family, key))
+}
+
+/// The service that a record names, as (namespace, name).
+pub(crate) fn service<'t>(format: Format, fields: &Fields<'t>) -> (&'t str, &'t str) {
+    let text = fields.text(slot::SERVICE);
+    match format {
+        Format::Envoy => envoy::service(text),
+        Format::Traefik => ("", traefik::service(text)),
+        Format::Caddy => ("", caddy::service(text)),
+        Format::NginxJson if fields.key(slot::SERVICE) == "proxy_upstream_name" => {
+            ("", nginx_json::upstream(text))
+        }
+        _ => (fields.text(slot::NAMESPACE), text),
+    }
+}
+
+/// How many microseconds the unit of the record's duration has.
+pub(crate) fn unit_micros(format: Format, fields: &Fields<'_>) -> f64 {
+    match format {
+        Format::Envoy => 1e3,
+        Format::Traefik => 1e-3,
+        Format::Cloudflare => cloudflare::unit_micros(fields.key(slot::DURATION)),
+        Format::Ecs | Format::Otel => semantic::unit_micros(fields.key(slot::DURATION)),
+        _ => 1e6,
+    }
+}
+
+/// Whether the record's address is already the client's.
+pub(crate) fn is_resolved(format: Format, fields: &Fields<'_>) -> bool {
+    format == Format::Caddy && fields.key(slot::PEER) == "request.client_ip"
+}
+
+/// X-Forwarded-For; several of them are joined in `buffer`, in order.
+pub(crate) fn forwarded<'a>(fields: &Fields<'a>, buffer: &'a mut String) -> &'a str {
+    let Some(pick) = fields.get(slot::FORWARDED) else { return "" };
+    if !pick.value.is_array() {
+        return fields.text(slot::FORWARDED);
+    }
+    for item in pick.value.items() {
+        if !buffer.is_empty() {
+            buffer.push_str(", ");
+        }
+        buffer.push_str(item.scalar().or_else(|| otel::bare(item).scalar()).unwrap_or("unknown"));
+    }
+    buffer
+}
 
 /// What a request is made of besides its fields.
 pub(crate) struct Made<'a> {
@@ -78,6 +161,8 @@ pub(crate) struct Made<'a> {
     pub(crate) forwarded: &'a str,
     /// How many microseconds the unit of the duration has.
     pub(crate) unit_micros: f64,
+    /// Whether the peer's address is already the client's, as the record says.
+    pub(crate) resolved: bool,
 }
 
 /// A request of these fields.
@@ -101,7 +186,7 @@ pub(crate) fn read<'a, N: Notes>(
     }
     let target = Target::of(target);
     let pick = |own: &'a str, other: &'a str| if own.is_empty() { other } else { own };
-    let (client, found) = client::client(knobs, fields.text(slot::PEER), made.forwarded);
+    let (client, found) = client::client(knobs, made.resolved, fields.text(slot::PEER), made.forwarded);
     let version = fields.text(slot::VERSION);
     let request = Request {
         time: made.time,
@@ -146,7 +231,7 @@ pub(crate) fn read<'a, N: Notes>(
 /// How the client was found, in words.
 pub(crate) fn trust(found: Found, peer: &str, forwarded: &str) -> String {
     match found {
-        Found::Resolved => format!("{peer}, taken as it is (client_resolved)"),
+        Found::Resolved => format!("{peer}, taken as it is: the client was found already"),
         Found::Peer => format!("{peer}, which is no trusted proxy"),
         Found::Proxy => format!("{peer}; a trusted proxy, and no address in X-Forwarded-For to believe"),
         Found::Hop(1) => format!("{forwarded}, rightmost address (the peer is a trusted proxy)"),
@@ -225,12 +310,21 @@ mod tests {
     /// Whoever teaches a format another key for queries is led to the list above.
     #[test]
     fn the_keys_of_queries_are_listed() {
-        let formats =
-            [include_str!("beaconfire.rs"), include_str!("envoy.rs"), include_str!("nginx_json.rs")];
+        let formats = [
+            include_str!("beaconfire.rs"),
+            include_str!("caddy.rs"),
+            include_str!("cloudflare.rs"),
+            include_str!("envoy.rs"),
+            include_str!("nginx_json.rs"),
+            include_str!("semantic.rs"),
+            include_str!("traefik.rs"),
+        ];
+        let parted = |line: &'static str| line.split_once("=>").or_else(|| line.split_once(", QUERY"));
         let mut found: Vec<&str> = formats
             .iter()
             .flat_map(|source| source.lines())
-            .filter_map(|line| line.split_once("=>").filter(|(_, field)| field.contains("QUERY")))
+            .filter(|line| line.contains("QUERY"))
+            .filter_map(parted)
             .flat_map(|(keys, _)| keys.split('"').skip(1).step_by(2))
             .collect();
         found.sort_unstable();

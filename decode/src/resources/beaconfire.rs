@@ -37,7 +37,9 @@ pub(crate) struct Record<'t>(Picked<'t, COUNT>);
 
 impl<'t> Record<'t> {
     pub(crate) fn of(object: Value<'t>) -> Self {
-        Self(Picked::from(object, |key| NAMES.iter().position(|name| *name == key).map(|field| (field, 0))))
+        Self(Picked::from(object.entries(), |key| {
+            NAMES.iter().position(|name| *name == key).map(|field| (field, 0))
+        }))
     }
 
     /// Where the record's time is.

@@ -43,7 +43,7 @@ pub(crate) struct Alert<'t> {
 impl<'t> Alert<'t> {
     /// The values of an alert that came from `node`, as far as an envelope tells.
     pub(crate) fn of(object: Value<'t>, node: &str) -> Self {
-        let mut fields = Picked::from(object, |key| {
+        let mut fields = Picked::from(object.entries(), |key| {
             Some(match key {
                 "time" => (TIME, 0),
                 "rule" => (RULE, 0),

@@ -1,0 +1,168 @@
+//! The text of Envoy's and Istio's access logs:
+//! `[time] "request" 200 - … bytes_in bytes_out took upstream "forwarded" "agent" "id" "authority" "upstream"`, behind
+//! which Istio has the cluster and the addresses.
+//!
+//! Envoy does not escape quotes in what senders wrote. Istio's address of the peer stands behind the last quote, where
+//! only the server's name of a TLS handshake is a sender's word, which stands behind the address. Of the quoted fields
+//! X-Forwarded-For is the first. Where there are more than five, its end is where an address stands before a quote,
+//! as whoever is to be believed adds one; where there are two such places, a sender made one of them.
+//!
+//! Envoy's own format has no address of the peer. With `use_remote_address` Envoy adds it to X-Forwarded-For before it
+//! logs that; without, that is whatever the sender wrote. No log tells which, so the operator has to: `client_resolved`.
+
+use memchr::{memchr, memchr_iter, memrchr};
+
+use super::text::{Access, Places, Words, count, some, status};
+use super::{Line, envoy};
+use crate::time::Clock;
+use crate::{Format, client};
+
+/// Fields between the response's flags and the numbers: Istio has details, their end and a failure's reason.
+const DETAILS_MAX: usize = 5;
+
+const ENVOY: Places = Places {
+    time: "the brackets",
+    peer: "",
+    forwarded: "the first quoted field behind the numbers",
+    request: "the request line",
+    host: "the fourth quoted field behind the numbers",
+    query: "",
+    status: "behind the request line",
+    bytes: "the second number behind the flags",
+    duration: "the third number behind the flags",
+    user_agent: "the second quoted field behind the numbers",
+    request_id: "the third quoted field behind the numbers",
+    service: "",
+};
+
+const ISTIO: Places = Places {
+    peer: "the fourth field behind the quoted ones",
+    service: "the cluster behind the quoted fields",
+    ..ENVOY
+};
+
+/// Takes a line apart; `None` where it is not of this format.
+pub(crate) fn scan<'b>(line: &'b str, clock: &mut Clock) -> Option<Access<'b>> {
+    let close = memchr(b']', line.as_bytes().get(..line.len().min(48))?)?;
+    let time = clock.text(line.get(1..close)?)?;
+    let begin = close + 3;
+    line.get(close..).filter(|rest| rest.starts_with("] \""))?;
+    let end = request_end(line.as_bytes(), begin)?;
+    let mut words = Words::at(line, end + 2);
+    let code = status(words.word()?)?;
+    words.word()?;
+    let (bytes, took) = numbers(&mut words)?;
+    let inside = words.rest().strip_prefix('"')?;
+    let last = memrchr(b'"', inside.as_bytes())?;
+    let quoted = Quoted::of(&inside[..last])?;
+    let tail = inside[last + 1..].trim_ascii_start();
+    let request = &line[begin..end];
+    let access = Access {
+        format: Format::Envoy,
+        time,
+        peer: "",
+        forwarded: "",
+        peer_appended: false,
+        // A connection without requests, as Istio logs it, has three dashes.
+        request: Line::of(if request == "- - -" { "-" } else { request }),
+        host: some(quoted.authority),
+        query: "",
+        status: code,
+        bytes,
+        duration_micros: took.checked_mul(1000),
+        user_agent: some(quoted.user_agent),
+        request_id: some(quoted.request_id),
+        namespace: "",
+        service: "",
+        places: &ENVOY,
+    };
+    if tail.is_empty() {
+        return Some(Access { forwarded: some(quoted.forwarded), peer_appended: true, ..access });
+    }
+    let mut tail = tail.split(' ');
+    let [cluster, _, _, peer] = std::array::from_fn(|_| tail.next().unwrap_or_default());
+    // The server's name and the route's stand behind it: without those, one of the others is not what it seems.
+    let peer = if tail.count() < 2 { "" } else { peer };
+    let (namespace, service) = envoy::service(some(cluster.trim_end_matches(';')));
+    Some(Access {
+        peer: some(peer),
+        forwarded: some(quoted.forwarded),
+        namespace,
+        service,
+        places: &ISTIO,
+        ..access
+    })
+}
+
+/// `[2026-`: how both begin.
+pub(crate) fn begins(line: &str) -> bool {
+    line.starts_with("[20") && line.as_bytes().get(5) == Some(&b'-')
+}
+
+/// The quote behind the request: the first with a status behind it.
+fn request_end(bytes: &[u8], begin: usize) -> Option<usize> {
+    let rest = bytes.get(begin..)?;
+    memchr_iter(b'"', rest)
+        .find(|at| {
+            let behind = &rest[at + 1..];
+            let digits = behind.iter().skip(1).take(4).take_while(|byte| byte.is_ascii_digit()).count();
+            behind.first() == Some(&b' ') && matches!(digits, 1..=3) && behind.get(digits + 1) == Some(&b' ')
+        })
+        .map(|at| begin + at)
+}
+
+/// The bytes that were sent and the milliseconds it took: of four numbers in a row, before the first quoted field.
+fn numbers(words: &mut Words<'_>) -> Option<(u64, u64)> {
+    for _ in 0..=DETAILS_MAX {
+        let mut ahead = *words;
+        let row: [Option<u64>; 4] = std::array::from_fn(|_| ahead.word().and_then(count));
+        if let [Some(_), Some(sent), Some(took), Some(_)] = row
+            && ahead.rest().starts_with('"')
+        {
+            *words = ahead;
+            return Some((sent, took));
+        }
+        words.next()?;
+    }
+    None
+}
+
+/// The five fields that senders write.
+struct Quoted<'b> {
+    forwarded: &'b str,
+    user_agent: &'b str,
+    request_id: &'b str,
+    authority: &'b str,
+}
+
+/// Between two quoted fields.
+const BETWEEN: &str = "\" \"";
+/// Places that are looked at for the end of X-Forwarded-For.
+const ENDS_MAX: usize = 32;
+
+impl<'b> Quoted<'b> {
+    fn of(inside: &'b str) -> Option<Self> {
+        let mut from_end = inside.rsplitn(4, BETWEEN);
+        let (_upstream, authority, request_id) = (from_end.next()?, from_end.next()?, from_end.next()?);
+        let rest = from_end.next()?;
+        let (forwarded, user_agent) = rest.split_once(BETWEEN)?;
+        if !user_agent.contains(BETWEEN) {
+            return Some(Self { forwarded, user_agent, request_id, authority });
+        }
+        let mut found = None;
+        let mut is_alone = true;
+        for (count, (end, _)) in rest.match_indices(BETWEEN).enumerate() {
+            let last = rest[..end].rsplit([',', '"']).next().unwrap_or_default();
+            if client::address(last).is_some() {
+                is_alone &= found.is_none();
+                found.get_or_insert(end);
+            }
+            is_alone &= count < ENDS_MAX;
+        }
+        let (forwarded, user_agent) = match found {
+            Some(end) if is_alone => (&rest[..end], &rest[end + BETWEEN.len()..]),
+            _ => ("", user_agent),
+        };
+        Some(Self { forwarded, user_agent, request_id, authority })
+    }
+}

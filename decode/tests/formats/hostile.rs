@@ -1,0 +1,180 @@
+//! What senders write hides no request and gives nobody another address.
+
+use beaconfire_decode::{DecodeKnobs, Format, LogFormat, Reject, explain};
+use proptest::prelude::*;
+
+use super::{ENVOY, HEAD, ISTIO, behind_proxies, client, named, read, resolved};
+
+/// A vhost is what a sender calls it: it must not pass for the beginning of another format and hide the request.
+#[test]
+fn a_vhost_hides_no_request() {
+    for host in
+        ["h2", "http", "[2001:db8::1]:443", "[::1]", "[20", "[2026-01-02", "[", "{", "{}", "wss", "a:1"]
+    {
+        client(&DecodeKnobs::default(), &format!("{host} {HEAD}"), "203.0.113.7");
+    }
+}
+
+/// What CloudFront's files begin with is no request; what only begins like it is one.
+#[test]
+fn a_heading_hides_no_request() {
+    for host in ["#Version:", "#Version: 1.0", "#Fields:", "#Fields: date time x-edge-location", "#"] {
+        for line in [format!("{host} {HEAD}"), format!("{host}{HEAD}")] {
+            let (events, ended) = read(&DecodeKnobs::default(), line.as_bytes());
+            assert!(events.len() == 1 || ended.is_err(), "{line}");
+        }
+    }
+    client(&DecodeKnobs::default(), &format!("#Version: {HEAD}"), "203.0.113.7");
+    client(&DecodeKnobs::default(), &format!("#Fields: {HEAD}"), "203.0.113.7");
+    for heading in ["#Version: 1.0", "#Fields: date time x-edge-location sc-bytes cs(User-Agent)"] {
+        assert_eq!(read(&named(Format::Cloudfront), heading.as_bytes()), (vec![], Ok(())));
+    }
+    for other in ["#Version: 1.0 x", "#Fields: date", "#Fields: date time x-edge-location [x]"] {
+        assert_eq!(read(&DecodeKnobs::default(), other.as_bytes()).1, Err(Reject::UnknownFormat), "{other}");
+    }
+}
+
+/// The field before X-Forwarded-For may be a cookie or any other word of a sender's.
+#[test]
+fn only_numbers_stand_behind_x_forwarded_for() {
+    let line = HEAD.replace("203.0.113.7", "10.0.0.1");
+    for tail in [
+        r#""6.6.6.6" "198.51.100.9""#,
+        r#""6.6.6.6" "198.51.100.9" 0.012"#,
+        r#""6.6.6.6" "198.51.100.9" rt=0.012"#,
+        r#""6.6.6.6" 0.012 "198.51.100.9""#,
+        r#""6.6.6.6" "-" 0.012"#,
+        r#""6.6.6.6" "1" 0.012"#,
+        r#""6.6.6.6" "198.51.100.9, 10.0.0.2" 0.012"#,
+        r#""6.6.6.6" "2001:1:2:3:4:5:6:7" 0.012"#,
+        r#""6.6.6.6" 198.51.100.9 0.012"#,
+        r#""6.6.6.6" 2001:1:2:3:4:5:6:7 0.012"#,
+        r#""6.6.6.6" rt=0.012 xff="198.51.100.9""#,
+        r#""6.6.6.6" rt="0.012" "198.51.100.9""#,
+        r#""6.6.6.6" rt="0.012, "198.51.100.9""#,
+    ] {
+        client(&behind_proxies(), &format!("{line} {tail}"), "10.0.0.1");
+    }
+}
+
+/// Envoy leaves quotes as they came.
+#[test]
+fn a_quote_in_a_header_gives_nobody_another_address() {
+    let forged = r#"x" "id" "host" "up" outbound|1||a.b.svc.c 10.0.0.1:1 10.0.0.1:1 6.6.6.6:1 - r"#;
+    client(&DecodeKnobs::default(), &ISTIO.replace("Firefox", forged), "203.0.113.7");
+    let proxied = ISTIO.replace("203.0.113.7", "10.0.0.1");
+    let ours = resolved(DecodeKnobs::default());
+    for (forwarded, agent, meant) in [
+        ("198.51.100.9", r#"x"y"#, Some("198.51.100.9")),
+        ("198.51.100.9", r#"x" "y"#, Some("198.51.100.9")),
+        ("198.51.100.9", r#"" " " "" "#, Some("198.51.100.9")),
+        ("6.6.6.6, 198.51.100.9", r#"x" "y" "z"#, Some("198.51.100.9")),
+        (r#"x" "y, 198.51.100.9"#, "Firefox", Some("198.51.100.9")),
+        // A sender made one of the two, and nothing tells which.
+        (r#"6.6.6.6" "x, 198.51.100.9"#, "Firefox", None),
+        ("198.51.100.9", r#"x, 6.6.6.6" "y"#, None),
+        ("198.51.100.9", r#"6.6.6.6" "y"#, None),
+    ] {
+        let line = proxied.replace("198.51.100.9", forwarded).replace("Firefox", agent);
+        client(&behind_proxies(), &line, meant.unwrap_or("10.0.0.1"));
+        let line = ENVOY.replace("203.0.113.7", forwarded).replace("Firefox", agent);
+        client(&ours, &line, meant.unwrap_or("-"));
+        client(&DecodeKnobs::default(), &line, "-");
+    }
+}
+
+/// The name that a client asks for in its TLS handshake stands behind its address.
+#[test]
+fn a_server_name_takes_nobodys_address_away() {
+    for name in ["a b", "", "a  ", "6.6.6.6:1 x", "- - 6.6.6.6:1 - -"] {
+        client(
+            &DecodeKnobs::default(),
+            &ISTIO.replace(" - default", &format!(" {name} default")),
+            "203.0.113.7",
+        );
+    }
+    // Too few fields: one of them is not what it seems.
+    client(&DecodeKnobs::default(), &ISTIO.replace(" - default", ""), "-");
+}
+
+#[test]
+fn a_format_of_ones_own_hides_no_request() {
+    let format = r#"$remote_addr - $remote_user [$time_local] "$request" $status $body_bytes_sent "$http_referer" "$http_user_agent""#;
+    let knobs = DecodeKnobs { log_format: LogFormat::parse(format).ok(), ..DecodeKnobs::default() };
+    for user in ["a [b", "a [b] c", "a - 6.6.6.6 - -", "[", " [02/Jan/2020:03:04:05 +0000] "] {
+        client(&knobs, &HEAD.replace(" - - ", &format!(" - {user} ")), "203.0.113.7");
+    }
+    // What is not of the format may be of another: here one more field follows.
+    client(&knobs, &format!("{HEAD} 0.012"), "203.0.113.7");
+    let forged = r#"$http_x_forwarded_for - $remote_addr - $http_user_agent $status"#;
+    let knobs = DecodeKnobs { log_format: LogFormat::parse(forged).ok(), ..DecodeKnobs::default() };
+    let line = "2026-01-02T03:04:05Z stdout F x - 6.6.6.6 - y - 203.0.113.7 - curl 200";
+    client(&knobs, line, "-");
+    let said = explain(line.as_bytes(), &knobs).to_string();
+    assert!(said.contains("fits in two ways, with another client in each"), "{said}");
+}
+
+/// Formats, and whether a sender can make a line of them that may be read as of two clients.
+const FORMATS: [(&str, bool); 6] = [
+    (
+        r#"$remote_addr - $remote_user [$time_local] "$request" $status $bytes_sent "$http_referer" "$http_user_agent" "$http_x_forwarded_for""#,
+        false,
+    ),
+    (
+        r#"$remote_user - $remote_addr [$time_local] "$request" $status "$http_user_agent" $upstream_addr"#,
+        false,
+    ),
+    (
+        r#""$http_x_forwarded_for" $http_host $remote_addr [$time_iso8601] "$request" $status $request_time"#,
+        false,
+    ),
+    (r#"[$http_user_agent] [$http_x_forwarded_for] $remote_addr $status"#, false),
+    (r#"$http_x_forwarded_for - $remote_addr - $http_user_agent $status $request_uri"#, true),
+    (r#"$http_user_agent $remote_addr $http_x_forwarded_for [$time_local] $status $request"#, true),
+];
+
+proptest! {
+    /// As nginx writes lines, whatever senders say.
+    #[test]
+    fn no_sender_hides_or_is_another(
+        pick in 0..FORMATS.len(),
+        words in prop::collection::vec(prop::collection::vec(0usize..22, 0..9), 7),
+        escape: bool,
+    ) {
+        const PIECES: [&str; 22] = [
+            " ", " - ", "-", "[", "] ", "]", "\"", "\\", ",", ", ", ":", "6.6.6.6", " 6.6.6.6 ", "::6", "200", " 404 ",
+            "[02/Jan/2020:03:04:05 +0000]", "2020-01-02T03:04:05+00:00", "GET /x HTTP/1.1", "x",
+            "2026-01-02T03:04:05Z stdout P ", "{}",
+        ];
+        let (format, may_be_doubtful) = FORMATS[pick];
+        let mut said = words.iter().map(|word| {
+            let said: String = word.iter().map(|piece| PIECES[*piece]).collect();
+            match (said.as_str(), escape) {
+                ("", _) => "-".to_owned(),
+                (_, true) => said.replace('\\', r"\x5C").replace('"', r"\x22"),
+                (_, false) => said.replace('"', "'"),
+            }
+        });
+        let mut line = format.to_owned();
+        for (name, value) in [
+            ("$remote_addr", "203.0.113.7"),
+            ("$time_local", "02/Jan/2026:03:04:05 +0000"),
+            ("$time_iso8601", "2026-01-02T03:04:05+00:00"),
+            ("$status", "403"),
+            ("$bytes_sent", "5"),
+            ("$request_time", "0.001"),
+            ("$upstream_addr", "10.1.0.1:80, 10.1.0.2:80"),
+        ] {
+            line = line.replace(name, value);
+        }
+        for name in ["$remote_user", "$request_uri", "$request", "$http_referer", "$http_user_agent", "$http_x_forwarded_for", "$http_host"] {
+            line = line.replace(name, &said.next().unwrap_or_default());
+        }
+        let knobs = DecodeKnobs { log_format: LogFormat::parse(format).ok(), ..DecodeKnobs::default() };
+        let cri = format!("2026-01-02T03:04:05Z stdout F {line}");
+        let (events, ended) = read(&knobs, cri.as_bytes());
+        prop_assert_eq!((events.len(), ended), (1, Ok(())), "{}", line);
+        let client = events[0].split(' ').nth(1).unwrap();
+        prop_assert!(client == "203.0.113.7" || may_be_doubtful && client == "-", "{} of {}", client, line);
+    }
+}
