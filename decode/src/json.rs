@@ -99,6 +99,7 @@ impl Tape {
 
 impl<'t> Value<'t> {
     /// The text of a string.
+    #[inline]
     pub(crate) fn text(self) -> Option<&'t str> {
         let node = self.node();
         match node.kind {
@@ -109,6 +110,7 @@ impl<'t> Value<'t> {
     }
 
     /// The text of a string or number, booleans as words; `None` for null and containers.
+    #[inline]
     pub(crate) fn scalar(self) -> Option<&'t str> {
         let node = self.node();
         match node.kind {
@@ -121,6 +123,7 @@ impl<'t> Value<'t> {
     }
 
     /// Whether this is how logs spell "there is none".
+    #[inline]
     pub(crate) fn is_missing(self) -> bool {
         let node = self.node();
         match node.kind {
@@ -202,6 +205,7 @@ impl<'t> Value<'t> {
         self.entries().filter(|(name, _)| *name == key).last().map(|(_, value)| value)
     }
 
+    #[inline]
     fn node(self) -> Node {
         // A `Value` is only made for places that the reader filled.
         self.tape.nodes[self.at as usize]

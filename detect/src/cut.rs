@@ -33,10 +33,15 @@ impl Cut {
 
     /// The first millisecond of a bucket.
     pub(crate) fn start(self, bucket: i64) -> EventTime {
-        let numerator = i128::from(bucket) * i128::from(self.window);
-        let rounded_up = -(-numerator).div_euclid(i128::from(BUCKETS));
-        // A bucket's start lies within a window of its times, which fit.
-        EventTime::from_millis(i64::try_from(rounded_up).unwrap_or(i64::MAX))
+        // A bucket's start lies within a window of its times, which fit; the far side of all time may not.
+        let rounded_up = match bucket.checked_mul(self.window) {
+            Some(numerator) => -(-numerator).div_euclid(BUCKETS),
+            None => {
+                let numerator = i128::from(bucket) * i128::from(self.window);
+                i64::try_from(-(-numerator).div_euclid(i128::from(BUCKETS))).unwrap_or(i64::MAX)
+            }
+        };
+        EventTime::from_millis(rounded_up)
     }
 
     /// The first millisecond after a bucket.

@@ -27,6 +27,8 @@ struct Reading {
     /// The next offset to hand out. A rebalance makes librdkafka fetch again from where it last looked, which may be
     /// behind this: what was handed out before is skipped.
     next: i64,
+    /// The log's stamp of the last record that was handed out; of all time the first before that.
+    stamped: i64,
     /// The log's end when it was assigned: librdkafka's own idea of the end may still be of an earlier assignment.
     end: i64,
     begun: Instant,
@@ -59,6 +61,8 @@ pub(crate) struct Reader {
     /// The sources in turn, and whose turn comes next.
     order: Vec<Source>,
     cursor: usize,
+    /// Whether the next fetch begins with the source that is furthest behind, and not with the one whose turn it is.
+    aligns: bool,
     batch: Batch,
     /// Whose messages the batch holds: up to which place each source's reach.
     runs: Vec<(Source, usize)>,
@@ -78,6 +82,7 @@ impl Reader {
             readings: BTreeMap::new(),
             order: Vec::new(),
             cursor: 0,
+            aligns: false,
             batch: Batch::new(client.clone(), BATCH),
             runs: Vec::new(),
             strays: Vec::new(),
@@ -94,7 +99,17 @@ impl Reader {
     pub(crate) fn begin(&mut self, wanted: Wanted, queue: PartitionQueue, next: i64, end: i64) {
         let begun = Instant::now();
         let source = wanted.source;
-        let reading = Reading { queue, wanted, next, end, begun, caught_up: false, wrong: false, said: None };
+        let reading = Reading {
+            queue,
+            wanted,
+            next,
+            stamped: i64::MIN,
+            end,
+            begun,
+            caught_up: false,
+            wrong: false,
+            said: None,
+        };
         self.readings.insert(source, reading);
         self.reorder();
     }
@@ -184,13 +199,27 @@ impl Reader {
         }
     }
 
-    /// Takes records, from the source whose turn it is and on, and notes the ends that were reached. Whether there are
-    /// any records.
+    /// Where the source stands in the order that is furthest behind by the log's stamps, of those that are not at their
+    /// end.
+    fn furthest_behind(&self) -> Option<usize> {
+        let behind = self.order.iter().enumerate().filter(|(_, source)| !self.held.contains(source));
+        let stamped = behind.filter_map(|(place, source)| {
+            let reading = self.readings.get(source).filter(|reading| !reading.caught_up)?;
+            Some((reading.stamped, place))
+        });
+        stamped.min().map(|(_, place)| place)
+    }
+
+    /// Takes records and notes the ends that were reached; whether there are any records. Every second time it begins
+    /// with the source that is furthest behind, so that those of a backlog come to their ends together; else in turn, as
+    /// stamps may be anything.
     pub(crate) fn fetch(&mut self, turns: &mut VecDeque<Turn>) -> bool {
         let mut wrong = Vec::new();
         let sources = if self.paused { 0 } else { self.order.len() };
+        let aligned = if self.aligns { self.furthest_behind() } else { None };
+        self.aligns = !self.aligns;
         for step in 0..sources {
-            let source = self.order[(self.cursor + step) % sources];
+            let source = self.order[(aligned.unwrap_or(self.cursor) + step) % sources];
             let room = BATCH - self.batch.len();
             if room == 0 {
                 break;
@@ -201,10 +230,11 @@ impl Reader {
             let Some(reading) = self.readings.get_mut(&source).filter(|reading| !reading.wrong) else {
                 continue;
             };
-            let (before, next) = (self.batch.len(), &mut reading.next);
+            let (before, next, stamped) = (self.batch.len(), &mut reading.next, &mut reading.stamped);
             let taken = self.batch.fill(&reading.queue, room, |message| match message.error() {
                 None if message.offset() >= *next => {
                     *next = message.offset() + 1;
+                    *stamped = message.stamped().unwrap_or(*stamped);
                     true
                 }
                 None => false,
@@ -224,7 +254,9 @@ impl Reader {
                 }
             }
         }
-        self.cursor = (self.cursor + 1) % sources.max(1);
+        if aligned.is_none() {
+            self.cursor = (self.cursor + 1) % sources.max(1);
+        }
         for wrong in wrong {
             self.went_wrong(&wrong);
         }
