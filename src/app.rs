@@ -209,7 +209,7 @@ impl App {
             };
             senders.spawn(sender.run(paces.clone(), stop.clone()));
         }
-        let rounds = Rounds::new(store.clone(), metrics, board, tides, census);
+        let rounds = Rounds::new(store.clone(), metrics, board, tides, census, health);
         watchers.spawn(rounds.run());
         Ok(Self { server, address, threads, keeper, senders, stop_senders, watchers, letters, store, fault })
     }

@@ -15,6 +15,14 @@ const DEAD_BYTES: usize = 64 * 1024;
 const WITHHELD: &str =
     "withheld: `privacy.query` redacts, and the queries of this record cannot be told from the rest";
 
+/// Why such records are withheld.
+const UNKNOWN: &str = "its format is not known, so nobody knows where its queries are";
+
+/// Whether a record was of no format that we know, as far as we could see: any key or column may be a query there.
+fn is_of_unknown_format(reason: Reject) -> bool {
+    matches!(reason, Reject::UnknownFormat | Reject::Encoding)
+}
+
 /// See the file's head.
 #[derive(Clone)]
 pub struct Letters {
@@ -47,8 +55,10 @@ impl DeadLetterSink for Letters {
         let topic = self.names.name(record.source.topic);
         let cut = record.payload.map(|payload| &payload[..payload.len().min(DEAD_BYTES)]);
         let entry = usize::from(record.source.entry.0);
-        let shown =
-            cut.zip(self.queries.get(entry)).map(|(cut, queries)| self.privacy.apply_to_record(cut, queries));
+        let shown = cut.zip(self.queries.get(entry)).map(|(cut, queries)| match self.privacy {
+            Privacy::Redact if is_of_unknown_format(reason) => Shown::Withheld(UNKNOWN),
+            privacy => privacy.apply_to_record(cut, queries),
+        });
         let mut letter = DeadLetter {
             topic: &topic,
             partition: record.source.partition,
@@ -72,7 +82,7 @@ impl DeadLetterSink for Letters {
 
 #[cfg(test)]
 mod tests {
-    use beaconfire_decode::{FieldPaths, LogFormat};
+    use beaconfire_decode::{Decoder, FieldPaths, LogFormat};
     use beaconfire_model::{EntryId, Offset, Source};
     use prometheus::Registry;
 
@@ -80,6 +90,10 @@ mod tests {
 
     /// What is sent of a record of this topic.
     fn dead(privacy: Privacy, knobs: &DecodeKnobs, payload: &[u8]) -> Vec<u8> {
+        dead_for(Reject::Syntax, privacy, knobs, payload)
+    }
+
+    fn dead_for(reason: Reject, privacy: Privacy, knobs: &DecodeKnobs, payload: &[u8]) -> Vec<u8> {
         let registry = Registry::new();
         let letters = DeadLetters::kept(beaconfire_ingest::Metrics::register(&registry).unwrap());
         let names = Names::default();
@@ -88,7 +102,7 @@ mod tests {
         let mut sink = Letters::new(letters.clone(), names, privacy, &entries);
         let source = Source { entry: EntryId(1), topic, partition: 0 };
         let payload = Some(payload);
-        sink.reject(&Record { source, offset: Offset(5), stamped: None, payload }, Reject::Syntax);
+        sink.reject(&Record { source, offset: Offset(5), stamped: None, payload }, reason);
         letters.samples().remove(0).payload.unwrap()
     }
 
@@ -144,6 +158,23 @@ mod tests {
         check(&knobs, r#"::1 [GET /s?q="jane" 7 doe] x"#, "::1 [GET /s?…");
         for format in ["$uri $args $status", "$uri $query_string $status", "$uri $arg_q $status"] {
             check(&lines(format), "/s jane", WITHHELD);
+        }
+    }
+
+    #[test]
+    fn nor_where_nobody_knows_the_format() {
+        let knobs = DecodeKnobs::default();
+        let topic = Names::default().topic("edge").unwrap();
+        let source = Source { entry: EntryId(1), topic, partition: 0 };
+        for payload in [
+            &b"2026-01-02 03:04:05 10.0.0.1 GET /s tok=jane 443 - 192.0.2.1 curl 200"[..],
+            br#"{"path":"/s","query_params":"tok=jane"}"#,
+            b"GET /s tok=jane \xff",
+        ] {
+            let record = Record { source, offset: Offset(5), stamped: None, payload: Some(payload) };
+            let reason = Decoder::new(knobs.clone()).decode(&record, |_| {}).unwrap_err();
+            assert_eq!(dead_for(reason, Privacy::Redact, &knobs, payload), WITHHELD.as_bytes());
+            assert_eq!(dead_for(reason, Privacy::Keep, &knobs, payload), payload);
         }
     }
 

@@ -12,6 +12,7 @@ use beaconfire_throttle::Board;
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::bells::Place;
+use crate::health::Health;
 use crate::metrics::Metrics;
 use crate::threads::now;
 
@@ -47,10 +48,11 @@ impl Watched {
         Self { since: at, last: at }
     }
 
-    /// A round at `at`; whether the store answered it. Where it did not, where the round before is too long ago, or
-    /// where the clock was set back, watching begins anew.
-    fn round(&mut self, at: Wall, answered: bool) {
-        if !answered || at < self.last || at.since(self.last) > BLINK {
+    /// A round at `at`; whether the store answered it, and whether it takes writes: one that only reads shows sources
+    /// that were read all along but could not say so. Where either does not hold, where the round before is too long ago,
+    /// or where the clock was set back, watching begins anew.
+    fn round(&mut self, at: Wall, answered: bool, takes_writes: bool) {
+        if !answered || !takes_writes || at < self.last || at.since(self.last) > BLINK {
             self.since = at;
         }
         self.last = at;
@@ -80,6 +82,7 @@ pub struct Rounds {
     board: Arc<Board>,
     tides: Arc<Tides>,
     census: Arc<Mutex<BTreeMap<usize, Census>>>,
+    health: Health,
     /// Label values that were set once: those that are gone show 0, not their last value.
     open: BTreeSet<(&'static str, &'static str)>,
     waiting: BTreeSet<(Arc<str>, Arc<str>, &'static str)>,
@@ -93,8 +96,9 @@ impl Rounds {
         board: Arc<Board>,
         tides: Arc<Tides>,
         census: Arc<Mutex<BTreeMap<usize, Census>>>,
+        health: Health,
     ) -> Self {
-        Self { store, metrics, board, tides, census, open: BTreeSet::new(), waiting: BTreeSet::new() }
+        Self { store, metrics, board, tides, census, health, open: BTreeSet::new(), waiting: BTreeSet::new() }
     }
 
     /// Runs for as long as the process does.
@@ -108,7 +112,7 @@ impl Rounds {
             let at = now();
             self.of_memory(at);
             let answered = self.of_store(decisions_since, round, at).await;
-            watched.round(at, answered.is_ok());
+            watched.round(at, answered.is_ok(), self.health.outage().is_none());
             match answered {
                 Ok(()) => decisions_since = at.minus(OVERLAP),
                 // The keeper says when the store is away.
@@ -215,7 +219,7 @@ mod tests {
     /// Rounds from one second to another, a second apart.
     fn watch(watched: &mut Watched, seconds: std::ops::RangeInclusive<i64>, answered: bool) {
         for second in seconds {
-            watched.round(Wall::from_millis(second * 1_000), answered);
+            watched.round(Wall::from_millis(second * 1_000), answered, true);
         }
     }
 
@@ -245,6 +249,11 @@ mod tests {
             watch(watched, 3_001..=3_010, false);
         };
         assert_eq!(forgets_at(3_011, outage), 3_010 + 3_600, "while the store is away nobody can write");
+        let read_only = |watched: &mut Watched| {
+            answered(watched);
+            (3_001..=9_000).for_each(|second| watched.round(Wall::from_millis(second * 1_000), true, false));
+        };
+        assert_eq!(forgets_at(9_001, read_only), 9_000 + 3_600, "nor while it can only be read");
         // An hour of rounds is not enough where one of them saw nothing.
         let mut watched = Watched::from(Wall::from_millis(0));
         watch(&mut watched, 1..=3_599, true);

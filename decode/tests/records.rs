@@ -176,6 +176,8 @@ fn a_line_in_parts_holds_back_its_offset() {
 fn a_line_in_parts_may_be_cut_anywhere() {
     for at in 1..LINE.len() {
         let (head, tail) = LINE.split_at(at);
+        // Behind the size, or a field behind it.
+        let may_be_whole = [" 5", " 51", " 512", " \"-\""].iter().any(|end| head.trim_end().ends_with(end));
         let (head, tail) = (
             format!("2026-01-02T03:04:05Z stdout P {head}"),
             format!("2026-01-02T03:04:05Z stdout F {tail}"),
@@ -188,7 +190,16 @@ fn a_line_in_parts_may_be_cut_anywhere() {
             [String::new(), format!("{head}\n{tail}\n \n")],
         ] {
             let mut decoder = Decoder::new(DecodeKnobs::default());
-            let first = decode(&mut decoder, 7, head.as_bytes());
+            let mut first = decode(&mut decoder, 7, head.as_bytes());
+            if may_be_whole {
+                // All that a server wrote, perhaps, behind a Host header that looks like a runtime's: its end is not
+                // waited for, and that is no line.
+                first.0.extend(decode(&mut decoder, 8, tail.as_bytes()).0);
+                assert_eq!(first.0.len(), 1, "{head:?} {:?}", first.0);
+                assert!(READ.starts_with(first.0[0].split(" 200 ").next().unwrap()), "{:?}", first.0);
+                assert_eq!(decoder.pending(source()), None, "{head:?}");
+                continue;
+            }
             assert_eq!(first.0.len(), 0, "{head}");
             assert_eq!(decode(&mut decoder, 8, tail.as_bytes()), (vec![READ.to_owned()], Ok(())), "{head:?}");
         }

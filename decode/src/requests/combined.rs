@@ -203,6 +203,25 @@ fn is_whole(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
+/// Whether a whole line may end where this text does: it has all up to the size, and every quoted field behind that is
+/// closed. Who asked may be told by nothing in it.
+pub(crate) fn is_whole_line(text: &str, clock: &mut Clock) -> bool {
+    let bytes = text.as_bytes();
+    let found = find_time(bytes, clock).and_then(|(_, close, _)| find_request(bytes, close + 3));
+    let Some((.., mut at)) = found else { return false };
+    while at < bytes.len() {
+        at = match bytes[at..].strip_prefix(b" \"") {
+            None => memchr(b' ', &bytes[at + 1..]).map_or(bytes.len(), |next| at + 1 + next),
+            Some(_) => match quote(text, at + 2) {
+                // Without an end it is the rest, and that ends in no quote of the server's.
+                (field, end) if at + 2 + field.len() < end => end,
+                _ => return false,
+            },
+        };
+    }
+    true
+}
+
 /// Whether text looks like an access-log line from afar: for telling a broken line from other text.
 pub(crate) fn resembles(line: &str) -> bool {
     line.contains("] \"")
@@ -219,9 +238,13 @@ fn find_time(bytes: &[u8], clock: &mut Clock) -> Option<(usize, usize, EventTime
         {
             return Some((open, open + 27, time));
         }
-        // Some write ISO 8601 there, which is at most 35 bytes long.
+        // Some write ISO 8601 there, which is at most 35 bytes long. A number is no time here: no server we know writes
+        // seconds in brackets, and where nothing is escaped a user's name may be all of a line behind one.
         let near = &bytes[open + 1..bytes.len().min(open + 40)];
-        if let Some(length) = memchr(b']', near)
+        let is_date = near.first().is_some_and(u8::is_ascii_digit)
+            && (near.get(2) == Some(&b'/') || near.get(4) == Some(&b'-'));
+        if is_date
+            && let Some(length) = memchr(b']', near)
             && bytes[open + 1 + length..].starts_with(b"] \"")
             && let Some(time) = std::str::from_utf8(&near[..length]).ok().and_then(|text| clock.text(text))
         {
@@ -236,6 +259,10 @@ fn find_time(bytes: &[u8], clock: &mut Clock) -> Option<(usize, usize, EventTime
 /// A sender may choose the vhost, where the server logs the Host header, and could write an address into it. So where
 /// the first two fields are both addresses, the second is the client: ident, which would stand there else, is `-`.
 /// Where neither says that it is a client's place, something else stands before the line, and its client is not known.
+///
+/// A vhost with blanks in it may be all of a head, as may a user's name: where more fields follow than ident and user,
+/// and one of them is another address, no line tells which of the two the server wrote, and none is the client.
+/// A head that begins with a quote is the rest of a line that was cut within what a sender wrote.
 fn who(head: &str) -> Option<(&str, &str)> {
     let (first, rest) = head.split_at(memchr(b' ', head.as_bytes())?);
     let rest = &rest[1..];
@@ -243,10 +270,23 @@ fn who(head: &str) -> Option<(&str, &str)> {
     if first.is_empty() || second.is_empty() {
         return None;
     }
-    if is_address(second) {
-        return Some((first, second));
-    }
-    (second == "-" || first == "-" || is_address(first)).then_some(("", first))
+    let (vhost, peer, behind) = if is_address(second) {
+        (first, second, &rest[second.len()..])
+    } else if second == "-" || first == "-" || is_address(first) {
+        ("", first, rest)
+    } else {
+        return None;
+    };
+    let is_doubtful = first.starts_with('"') || behind.len() > " - -".len() && has_rival(behind, peer);
+    Some((vhost, if is_doubtful { "" } else { peer }))
+}
+
+/// Whether more than ident and user stand here, and among them another address than this.
+#[cold]
+fn has_rival(behind: &str, peer: &str) -> bool {
+    let words = || behind.split(' ').filter(|word| !word.is_empty());
+    words().count() > 2
+        && words().any(|word| is_address(word) && client::address(word) != client::address(peer))
 }
 
 fn is_address(text: &str) -> bool {

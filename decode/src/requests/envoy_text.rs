@@ -2,9 +2,10 @@
 //! `[time] "request" 200 - … bytes_in bytes_out took upstream "forwarded" "agent" "id" "authority" "upstream"`, behind
 //! which Istio has the cluster and the addresses.
 //!
-//! Envoy does not escape quotes in what senders wrote. Istio's address of the peer stands behind the last quote, where
-//! only the server's name of a TLS handshake is a sender's word, which stands behind the address. Of the quoted fields
-//! X-Forwarded-For is the first. Where there are more than five, its end is where an address stands before a quote,
+//! Envoy does not escape quotes in what senders wrote. Istio's address of the peer stands behind the quoted fields, and
+//! behind it the server's name of a TLS handshake, which is a sender's word and may have quotes of its own. So where an
+//! address stands in the peer's place behind more than one quote, a sender made one of them: neither is the peer, nor is
+//! the cluster known. Of the quoted fields X-Forwarded-For is the first. Where there are more than five, its end is where an address stands before a quote,
 //! as whoever is to be believed adds one; where there are two such places, a sender made one of them.
 //!
 //! Envoy's own format has no address of the peer. With `use_remote_address` Envoy adds it to X-Forwarded-For before it
@@ -79,10 +80,10 @@ pub(crate) fn scan<'b>(line: &'b str, clock: &mut Clock) -> Option<Access<'b>> {
     if tail.is_empty() {
         return Some(Access { forwarded: some(quoted.forwarded), peer_appended: true, ..access });
     }
-    let mut tail = tail.split(' ');
-    let [cluster, _, _, peer] = std::array::from_fn(|_| tail.next().unwrap_or_default());
-    // The server's name and the route's stand behind it: without those, one of the others is not what it seems.
-    let peer = if tail.count() < 2 { "" } else { peer };
+    let (cluster, peer) = match cluster_and_peer(tail) {
+        Some(found) if is_only_peer(inside, found.1) => found,
+        _ => ("", ""),
+    };
     let (namespace, service) = envoy::service(some(cluster.trim_end_matches(';')));
     Some(Access {
         peer: some(peer),
@@ -92,6 +93,33 @@ pub(crate) fn scan<'b>(line: &'b str, clock: &mut Clock) -> Option<Access<'b>> {
         places: &ISTIO,
         ..access
     })
+}
+
+/// Istio's cluster and peer, the first and the fourth of these words. The server's name and the route's stand behind
+/// them: without those, one of the others is not what it seems.
+fn cluster_and_peer(tail: &str) -> Option<(&str, &str)> {
+    let mut words = tail.split(' ');
+    let (cluster, peer) = (words.next()?, words.nth(2)?);
+    words.nth(1).map(|_| (cluster, peer))
+}
+
+/// Whether no other address than this stands in the peer's place behind a quote that may end the quoted fields.
+fn is_only_peer(inside: &str, peer: &str) -> bool {
+    let peer = client::address(peer);
+    let mut before = 1;
+    for (quote, _) in inside.match_indices("\" ") {
+        let tail = &inside[quote + 2..];
+        if tail.starts_with('"') {
+            before += 1;
+        } else if before >= FIELDS
+            && let Some((_, other)) = cluster_and_peer(tail).filter(|(_, other)| !other.contains('"'))
+            && let Some(other) = client::address(other)
+            && Some(other) != peer
+        {
+            return false;
+        }
+    }
+    true
 }
 
 /// `[2026-`: how both begin.
@@ -126,6 +154,9 @@ fn numbers(words: &mut Words<'_>) -> Option<(u64, u64)> {
     }
     None
 }
+
+/// How many fields are quoted.
+const FIELDS: usize = 5;
 
 /// The five fields that senders write.
 struct Quoted<'b> {

@@ -79,12 +79,26 @@ impl<N: Notes, F: FnMut(Decoded<'_>)> Walk<'_, N, F> {
         client(line).is_some_and(|whole| inside.and_then(&mut client).is_none_or(|inner| inner != whole))
     }
 
+    /// Whether a part is a whole access log's line that begins with a sender's word: where a server writes the Host header
+    /// first, that may say "the line goes on", and whoever waits for its end hides the request.
+    ///
+    /// A runtime may have cut a line just there. Then its request is read here, without the fields behind the cut
+    /// (X-Forwarded-For among them, if the server logs it), and the rest by itself is no line and refused: no request is
+    /// lost. While a line of the source is in parts, what comes is a runtime's; and where no sender's word begins the
+    /// operator's own format, it always is.
+    fn is_whole(&mut self, part: &str) -> bool {
+        matches!(self.wanted, Format::Auto | Format::Combined | Format::IngressNginx | Format::Traefik)
+            && self.knobs.log_format.as_ref().is_none_or(|format| format.begins_with_sender())
+            && self.held.lowest(self.source).is_none()
+            && requests::combined::is_whole_line(trim_end(part), self.clock)
+    }
+
     /// A container runtime's line, or a part of one.
     fn cri(&mut self, part: cri::Cri<'_>, around: &Around<'_>) {
         let Some(inner) = self.deeper(around) else { return };
         let time = self.clock.text(part.time).or(inner.time);
         let key = (self.source, part.stream, around.pod);
-        if part.partial {
+        if part.partial && !self.is_whole(part.text) {
             match self.held.keep(key, self.offset, time, part.text) {
                 Ok(()) => self.notes.remark(|| "a part of a line, kept until its end comes".to_owned()),
                 Err(Full::Line) => self.refuse(Reject::TooLarge),
@@ -94,7 +108,9 @@ impl<N: Notes, F: FnMut(Decoded<'_>)> Walk<'_, N, F> {
         }
         let stream = if part.stream == Stream::Stdout { "stdout" } else { "stderr" };
         self.notes.layer("CRI", || stream.to_owned());
-        match self.held.finish(key, part.text) {
+        // A part that is no part ends nothing that others have begun.
+        let begun = if part.partial { None } else { self.held.finish(key, part.text) };
+        match begun {
             None => self.text(part.text, &Around { time, ..inner }),
             Some(Err(_)) => self.refuse(Reject::TooLarge),
             // It was refused when it became too long; once is enough.

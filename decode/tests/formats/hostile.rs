@@ -15,6 +15,51 @@ fn a_vhost_hides_no_request() {
     }
 }
 
+/// Where the Host header stands first, blanks in it may make fields of a line, as may those in a user's name.
+#[test]
+fn blanks_in_a_vhost_make_nobody_the_client() {
+    for (host, meant) in [
+        ("6.6.6.6", "203.0.113.7"),
+        ("6.6.6.6 -", "-"),
+        ("6.6.6.6 6.6.6.7", "-"),
+        ("- 6.6.6.6", "-"),
+        ("- 6.6.6.6 - x", "-"),
+        ("203.0.113.7 -", "203.0.113.7"),
+        ("- -", "-"),
+        ("\"", "-"),
+    ] {
+        client(&DecodeKnobs::default(), &format!("{host} {HEAD}"), meant);
+    }
+    for (user, meant) in [("a b", "203.0.113.7"), ("6.6.6.6", "203.0.113.7"), ("6.6.6.6 - x", "-")] {
+        client(&DecodeKnobs::default(), &HEAD.replace(" - - ", &format!(" - {user} ")), meant);
+    }
+}
+
+/// Nor do they say that a line goes on: whoever waited for its end would wait for ever.
+#[test]
+fn a_vhost_holds_back_no_request() {
+    for host in ["2026-01-02T03:04:05Z stdout P", "2026-01-02T03:04:05Z stderr P:x shop.example.com"] {
+        for tail in ["", r#" "-" "Firefox""#, r#" "-" "Firefox" "-""#, r#" "-" "Firefox" rt=0.012"#] {
+            let line = HEAD.replace(r#" "-" "Firefox""#, tail);
+            client(&DecodeKnobs::default(), &format!("{host} {line}"), "203.0.113.7");
+        }
+    }
+    let line = format!("2026-01-02T03:04:05Z stdout P a b {HEAD}");
+    assert_eq!(read(&DecodeKnobs::default(), line.as_bytes()), (vec![], Err(Reject::Syntax)));
+}
+
+/// Where a server escapes nothing, a user's name may be a line.
+#[test]
+fn a_number_in_brackets_is_no_time() {
+    let user = r#"x [1577934245] "GET / HTTP/1.1" 200 5 "-" "-""#;
+    let (events, ended) =
+        read(&DecodeKnobs::default(), HEAD.replace(" - - ", &format!(" - {user} ")).as_bytes());
+    assert!(events[0].starts_with("2026-01-02T03:04:05Z 203.0.113.7 ") && ended.is_ok(), "{events:?}");
+    for time in ["2026-01-02T03:04:05+00:00", "02/Jan/2026:03:04:05.678"] {
+        client(&DecodeKnobs::default(), &HEAD.replace("02/Jan/2026:03:04:05 +0000", time), "203.0.113.7");
+    }
+}
+
 /// What CloudFront's files begin with is no request; what only begins like it is one.
 #[test]
 fn a_heading_hides_no_request() {
@@ -60,8 +105,13 @@ fn only_numbers_stand_behind_x_forwarded_for() {
 /// Envoy leaves quotes as they came.
 #[test]
 fn a_quote_in_a_header_gives_nobody_another_address() {
+    // The rest might be a server's name with quotes in it, and the address the peer.
     let forged = r#"x" "id" "host" "up" outbound|1||a.b.svc.c 10.0.0.1:1 10.0.0.1:1 6.6.6.6:1 - r"#;
-    client(&DecodeKnobs::default(), &ISTIO.replace("Firefox", forged), "203.0.113.7");
+    client(&DecodeKnobs::default(), &ISTIO.replace("Firefox", forged), "-");
+    let same = forged.replace("6.6.6.6", "203.0.113.7");
+    for agent in [&same, r#"x" a b c 6.6.6.6:1 d e"#, r#"x" y "z"#, r#"Fire"fox"#] {
+        client(&DecodeKnobs::default(), &ISTIO.replace("Firefox", agent), "203.0.113.7");
+    }
     let proxied = ISTIO.replace("203.0.113.7", "10.0.0.1");
     let ours = resolved(DecodeKnobs::default());
     for (forwarded, agent, meant) in [
@@ -92,6 +142,18 @@ fn a_server_name_takes_nobodys_address_away() {
             &ISTIO.replace(" - default", &format!(" {name} default")),
             "203.0.113.7",
         );
+    }
+    // A quote in it may make all that stands behind the quoted fields, and nothing tells where those end.
+    for name in [
+        r#"a" b c d 6.6.6.6:1 x"#,
+        r#"a" "b" "c" "d" "e" v w x 6.6.6.6:1 y z"#,
+        r#"a" b c d e f g"#,
+        r#"a" b"#,
+    ] {
+        let line = ISTIO.replace(" - default", &format!(" {name} default"));
+        client(&DecodeKnobs::default(), &line, "-");
+        let (events, _) = read(&DecodeKnobs::default(), line.as_bytes());
+        assert!(events[0].starts_with("2026-01-02T03:04:05.678Z - - GET "), "no service either: {events:?}");
     }
     // Too few fields: one of them is not what it seems.
     client(&DecodeKnobs::default(), &ISTIO.replace(" - default", ""), "-");

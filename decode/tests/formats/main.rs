@@ -374,7 +374,7 @@ fn every_real_sample_is_read() {
     for (name, format, records, with_client) in [
         ("nginx_combined", "combined", 4, 4),
         ("ingress_nginx_text", "ingress-nginx", 8, 8),
-        ("cri_nginx_ingress", "ingress-nginx", 2, 2),
+        ("cri_nginx_ingress", "ingress-nginx", 3, 3),
         ("traefik_clf", "traefik", 1, 1),
         ("traefik_json", "traefik", 2, 2),
         ("caddy", "caddy", 1, 1),

@@ -44,7 +44,7 @@ pub(super) fn redact<'t>(record: &'t [u8], queries: &Queries) -> Shown<'t> {
     }
 }
 
-/// Cuts what stands behind a question mark, up to the end of its string or line but for an HTTP version, the values
+/// Cuts what stands behind a question mark (also where JSON escapes it, as some write it), up to the end of its string or line but for an HTTP version, the values
 /// under `keys`, and columns. A raw record is not split at blanks: senders may write those into a query.
 fn redact_text<'t>(text: &'t str, queries: &Queries) -> Cow<'t, str> {
     match columns::redact(text) {
@@ -57,10 +57,19 @@ fn redact_text<'t>(text: &'t str, queries: &Queries) -> Cow<'t, str> {
 fn redact_marked<'t>(text: &'t str, queries: &Queries) -> Cow<'t, str> {
     let mut out = String::new();
     let (mut copied, mut at, mut level) = (0, 0, 0);
-    while let Some(found) = text[at..].find(['?', '"']) {
+    while let Some(found) = text[at..].find(['?', '"', '\\']) {
         let mark = at + found;
         at = mark + 1;
         let hidden = if text.as_bytes()[mark] == b'?' {
+            at..query_end(text, at, level, queries)
+        } else if text.as_bytes()[mark] == b'\\' {
+            // However many stand here: in JSON within JSON there are more.
+            let behind = text[at..].trim_start_matches('\\');
+            at = text.len() - behind.len();
+            if !behind.starts_with("u003f") && !behind.starts_with("u003F") {
+                continue;
+            }
+            at += "u003f".len();
             at..query_end(text, at, level, queries)
         } else {
             let slashes = backslashes(text, mark);
@@ -69,7 +78,8 @@ fn redact_marked<'t>(text: &'t str, queries: &Queries) -> Cow<'t, str> {
             {
                 level = slashes;
             }
-            match value_of_key(text, mark, slashes, &queries.keys) {
+            let value = value_of_key(text, mark, slashes, &queries.keys);
+            match value.or_else(|| value_before_key(text, mark, slashes, &queries.keys)) {
                 Some(value) => value,
                 None => continue,
             }
@@ -138,6 +148,33 @@ fn value_of_key(text: &str, quote: usize, slashes: usize, keys: &[String]) -> Op
         }
     };
     value(text, text.len() - rest.len(), slashes)
+}
+
+/// Where the value of an attribute of OpenTelemetry's is whose key comes after it: what `value` that is quoted here holds,
+/// if the key is one of those, or if it was cut off, as it might have been.
+fn value_before_key(text: &str, quote: usize, slashes: usize, keys: &[String]) -> Option<Range<usize>> {
+    if !text[..quote - slashes].trim_end().ends_with('{') {
+        return None;
+    }
+    let rest = opened(text[quote + 1..].strip_prefix("value")?, slashes)?.trim_start();
+    let object = rest.strip_prefix(':')?.trim_start();
+    let kind = opened(object.strip_prefix('{')?.trim_start(), slashes)?;
+    let inside = opened(kind.trim_start_matches(|c: char| c.is_ascii_alphabetic()), slashes)?;
+    if !kind[..kind.len() - inside.len()].trim_end_matches(['\\', '"']).ends_with("Value") {
+        return None;
+    }
+    let inside = inside.trim_start().strip_prefix(':')?.trim_start();
+    let whole = value(text, text.len() - object.len(), slashes)?;
+    let key = text.get(whole.end + 1..).and_then(|rest| {
+        let rest = opened(rest.trim_start().strip_prefix(',')?.trim_start(), slashes)?;
+        let rest = opened(rest.strip_prefix("key")?, slashes)?.trim_start().strip_prefix(':')?;
+        let key = opened(rest.trim_start(), slashes)?;
+        Some(&key[..key.find(['"', '\\'])?])
+    });
+    if key.is_some_and(|key| !keys.iter().any(|query| query == key)) {
+        return None;
+    }
+    value(text, text.len() - inside.len(), slashes)
 }
 
 /// What stands behind a quote, behind so many backslashes.

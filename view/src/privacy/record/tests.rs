@@ -78,6 +78,43 @@ fn records_lose_the_strings_under_the_keys_of_queries() {
     );
 }
 
+/// In JSON the members of an object come in any order.
+#[test]
+fn attributes_lose_their_values_whichever_side_the_key_is_on() {
+    record(
+        r#"{"a":[{"value":{"stringValue":"tok=jane"},"key":"query"},{"value":{"stringValue":"y"},"key":"x"}]}"#,
+        r#"{"a":[{"value":{"stringValue":"…"},"key":"query"},{"value":{"stringValue":"y"},"key":"x"}]}"#,
+    );
+    record(
+        r#"{"a":"{ \"value\": { \"stringValue\": \"q=jane\" } , \"key\": \"query\"}"}"#,
+        r#"{"a":"{ \"value\": { \"stringValue\": \"…\" } , \"key\": \"query\"}"}"#,
+    );
+    record(
+        r#"{"value":{"arrayValue":{"values":[{"stringValue":"jane"}]}},"key":"query"}"#,
+        r#"{"value":{"arrayValue":{…}},"key":"query"}"#,
+    );
+    record(r#"{"value":{"intValue":7},"key":"query"}"#, r#"{"value":{"intValue":…},"key":"query"}"#);
+    // Broken off before the key.
+    for cut in ["\"", "\"}", "\"},", "\"},\"key\":\"que"] {
+        record(
+            &format!(r#"{{"value":{{"stringValue":"q=jane{cut}"#),
+            &format!(r#"{{"value":{{"stringValue":"…{cut}"#),
+        );
+    }
+    record(r#"{"value":{"x":1}}"#, r#"{"value":{"x":1}}"#);
+}
+
+#[test]
+fn a_question_mark_that_json_escapes_is_one() {
+    record(r#"{"uri":"\/s\u003ftok=jane","x":1}"#, r#"{"uri":"\/s\u003f…","x":1}"#);
+    record(r#"{"uri":"/s\u003Ftok=jane doe","x":1"#, r#"{"uri":"/s\u003F…","x":1"#);
+    record(
+        r#"{"log":"{\"uri\":\"/s\\u003ftok\",\"x\":1}"}"#,
+        r#"{"log":"{\"uri\":\"/s\\u003f…\",\"x\":1}"}"#,
+    );
+    record(r#"{"uri":"/su003fx \u003d"}"#, r#"{"uri":"/su003fx \u003d"}"#);
+}
+
 #[test]
 fn records_in_columns_lose_those_that_may_be_queries() {
     let row = |query: &str, cookie: &str| {
@@ -127,7 +164,25 @@ fn bytes_of_no_text_are_withheld() {
 /// Senders write what is in records, and this runs where records are read.
 #[test]
 fn no_record_makes_it_panic() {
-    let pieces = ["?", "\"", "\\", " ", "\n", "é", "…", "args", "query", ":", ",", "{", " HTTP/1.1", "x"];
+    let pieces = [
+        r"\u003f",
+        r#"{"value":{"aValue":"#,
+        "}",
+        "?",
+        "\"",
+        "\\",
+        " ",
+        "\n",
+        "é",
+        "…",
+        "args",
+        "query",
+        ":",
+        ",",
+        "{",
+        " HTTP/1.1",
+        "x",
+    ];
     let mut seed = 1_u64;
     for _ in 0..20_000 {
         let mut text = String::new();
