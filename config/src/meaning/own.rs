@@ -21,7 +21,19 @@ pub(crate) fn log_format(judge: &mut Judge<'_>, topic: &Topic, format: Format) -
         judge.error(written.place, said, "write `format: combined`, or take `log_format` out");
     }
     match LogFormat::parse(written) {
-        Ok(parsed) => Some(parsed),
+        Ok(parsed) => {
+            if let Some((sender, feigned)) = parsed.feigned() {
+                let said = format!(
+                    "`${sender}` stands before `${feigned}` without quotes: what a sender writes there may pass for it, and then it is not believed"
+                );
+                judge.warn(
+                    written.place,
+                    said,
+                    "put quotes around it, or write it behind all that servers say",
+                );
+            }
+            Some(parsed)
+        }
         Err(bad) => {
             let mend =
                 "write it as nginx has it, for example '$remote_addr [$time_local] \"$request\" $status'";

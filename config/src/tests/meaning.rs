@@ -116,6 +116,17 @@ fn forms_of_ones_own_are_refused_where_they_could_not_work() {
 }
 
 #[test]
+fn a_format_in_which_senders_could_feign_is_doubted() {
+    let topic = |format: &str| {
+        load(&format!("kafka: {{brokers: [a:1], topics: [{{name: a, log_format: '{format}'}}]}}\n"))
+    };
+    let feigned = topic("$remote_addr $remote_user $msec $request_method $request_uri $status");
+    doubted(&feigned, "`$remote_user` stands before `$msec` without quotes");
+    let quoted = topic("$remote_addr \"$remote_user\" $msec \"$request\" $status");
+    assert!(!quoted.config().warnings.iter().any(|warning| warning.what.contains("without quotes")));
+}
+
+#[test]
 fn kafka_is_refused_where_it_could_not_work() {
     for (kafka, said) in [
         ("{topics: [{name: a}]}", "no `kafka.brokers`"),

@@ -39,6 +39,7 @@ enum Part {
     /// A variable, by the field it stands for and its rank among those that do, by what its values look like, and
     /// whether they are a query string or a part of one.
     Variable {
+        name: String,
         field: Option<(usize, u8)>,
         kind: Kind,
         bare: bool,
@@ -83,12 +84,28 @@ pub(crate) type Texts<'b> = [&'b str; COUNT];
 #[derive(Debug)]
 pub(crate) struct Scanned<'b> {
     pub(crate) texts: Texts<'b>,
-    /// The fields that are left empty because senders could have made them up.
-    pub(crate) doubtful: [bool; 2],
+    /// By field of [`SURE`], whether senders could have made it up. Then it is left empty.
+    doubtful: [bool; SURE.len()],
+    /// A time that senders could have made up, for where nothing else tells one: without any, the request would be lost.
+    pub(crate) doubtful_time: &'b str,
 }
 
-/// The fields that must be beyond doubt: whoever could choose them would choose who is blamed.
-const SURE: [usize; 2] = [slot::PEER, slot::FORWARDED];
+impl Scanned<'_> {
+    /// What senders could have made up, in words.
+    pub(crate) fn doubts(&self) -> impl Iterator<Item = &'static str> {
+        let doubtful = SURE.into_iter().zip(self.doubtful).filter(|(_, doubtful)| *doubtful);
+        doubtful.map(|((_, name), _)| name)
+    }
+}
+
+/// The fields that must be beyond doubt: whoever could choose them would choose who is blamed, when, and whether for
+/// anything.
+const SURE: [(usize, &str); 4] = [
+    (slot::PEER, "client"),
+    (slot::FORWARDED, "X-Forwarded-For"),
+    (slot::TIME, "time"),
+    (slot::STATUS, "status"),
+];
 
 impl LogFormat {
     /// Reads a format in nginx's words: `$name` or `${name}` for a variable, all else as it stands.
@@ -132,7 +149,7 @@ impl LogFormat {
             let field = field(name);
             let slot = field.map(|(slot, _)| slot);
             let bare = slot == Some(slot::QUERY) || name.starts_with("arg_");
-            parts.push(Part::Variable { field, kind: Kind::of(name, slot), bare });
+            parts.push(Part::Variable { name: name.to_owned(), field, kind: Kind::of(name, slot), bare });
             rest = behind;
         }
         let has = |slot: usize| {
@@ -163,15 +180,42 @@ impl LogFormat {
         if nginx_json::key("proxy_upstream_name") == Some((slot::SERVICE, found[slot::SERVICE].1)) {
             texts[slot::SERVICE] = nginx_json::upstream(texts[slot::SERVICE]);
         }
-        let doubtful = SURE.map(|slot| {
+        let mut doubtful_time = "";
+        let doubtful = SURE.map(|(slot, _)| {
             let (value, _, place) = found[slot];
-            let is_doubtful = !value.is_empty() && fit.is_doubtful(place, value, mood);
+            let is_doubtful = !value.is_empty() && fit.is_doubtful(place, slot, value, mood);
             if is_doubtful {
                 texts[slot] = "";
+                if slot == slot::TIME {
+                    doubtful_time = value;
+                }
             }
             is_doubtful
         });
-        Some(Scanned { texts, doubtful })
+        Some(Scanned { texts, doubtful, doubtful_time })
+    }
+
+    /// The first variable in which senders could feign a client, a time or a status behind it, and the one they could
+    /// feign: neither quotes nor what the server wrote tell where the one ends and the other begins.
+    pub fn feigned(&self) -> Option<(&str, &str)> {
+        // No sender writes a quote of the server's: what one stands between is told apart.
+        let is_quote = |part: &Part| matches!(part, Part::Text(text) if text.contains('"'));
+        self.0.split(is_quote).find_map(|parts| {
+            let variables = || {
+                parts.iter().filter_map(|part| match part {
+                    Part::Variable { name, field, kind, .. } => Some((name, field, *kind)),
+                    Part::Text(_) => None,
+                })
+            };
+            let first = variables().position(|(name, ..)| is_of_sender(name))?;
+            let (sender, ..) = variables().nth(first)?;
+            let mut behind = variables().skip(first + 1);
+            let (target, ..) = behind.find(|(_, field, _)| {
+                field.is_some_and(|(of, _)| SURE.iter().any(|(slot, _)| *slot == of))
+            })?;
+            // What only the server's words follow is found from behind.
+            behind.any(|(.., kind)| !kind.is_typed()).then_some((sender.as_str(), target.as_str()))
+        })
     }
 
     /// Whether its lines begin with what a sender wrote, which may look like anything.
@@ -183,6 +227,25 @@ impl LogFormat {
     pub fn has_bare_queries(&self) -> bool {
         self.0.iter().any(|part| matches!(part, Part::Variable { bare: true, .. }))
     }
+}
+
+/// Whether senders choose what it holds, and may choose blanks.
+fn is_of_sender(name: &str) -> bool {
+    ["http_", "arg_", "cookie_"].iter().any(|start| name.starts_with(start))
+        || matches!(
+            name,
+            "remote_user"
+                | "request"
+                | "request_uri"
+                | "request_filename"
+                | "request_body"
+                | "uri"
+                | "document_uri"
+                | "args"
+                | "query_string"
+                | "ssl_server_name"
+                | "proxy_add_x_forwarded_for"
+        )
 }
 
 /// What a variable stands for.
@@ -321,6 +384,63 @@ mod tests {
             LogFormat::parse(&format!("{}$status", "$http_a $http_b [$request_time] ".repeat(20))).unwrap();
         for line in ["[1] ".repeat(4000), " ".repeat(60_000), "[1] x ".repeat(10_000), "\\".repeat(60_000)] {
             assert!(format.scan(&line, &mut Clock::default()).is_none());
+        }
+    }
+
+    #[test]
+    fn a_time_or_status_that_a_sender_may_have_written_is_not_believed() {
+        let scan = |format: &str, line: &str| {
+            let format = LogFormat::parse(format).unwrap();
+            let mut clock = Clock::default();
+            let scanned = format.scan(line, &mut clock).expect(line);
+            let texts = [slot::PEER, slot::TIME, slot::STATUS].map(|slot| scanned.texts[slot].to_owned());
+            (texts, scanned.doubts().collect::<Vec<_>>(), scanned.doubtful_time.to_owned())
+        };
+        let format = "$remote_addr $remote_user $msec $request_method $request_uri $status";
+        let (texts, doubts, time) =
+            scan(format, "203.0.113.7 - 1577934245.000 GET /x 200 - 1767323045.000 POST /login 403");
+        assert_eq!((texts[1].as_str(), doubts, time.as_str()), ("", vec!["time"], "1577934245.000"));
+        let (texts, doubts, _) = scan(format, "203.0.113.7 - 1767323045.000 POST /login 403");
+        assert_eq!((texts, doubts.len()), (["203.0.113.7", "1767323045.000", "403"].map(str::to_owned), 0));
+
+        let format = "$remote_addr | $time_local | $request | $status | $http_user_agent";
+        let time = "02/Jan/2026:03:04:05 +0000";
+        let line = |request: &str| format!("203.0.113.7 | {time} | {request} | 404 | curl");
+        let (texts, doubts, _) = scan(format, &line("GET /probe | 200 | x"));
+        assert_eq!((texts, doubts), (["203.0.113.7", time, ""].map(str::to_owned), vec!["status"]));
+        let (texts, doubts, _) = scan(format, &line("GET /probe"));
+        assert_eq!((texts, doubts.len()), (["203.0.113.7", time, "404"].map(str::to_owned), 0));
+        // Quotes that the server writes leave no doubt.
+        let format = r#"$remote_addr - $remote_user [$time_local] "$request" $status "$http_user_agent" $http_x_forwarded_for"#;
+        let line = format!(
+            r#"203.0.113.7 - a [02/Jan/2020:03:04:05 +0000]  [{time}] "GET /a 404 \"" 200 "\" 1 \"" 6.6.6.6 200 "#
+        );
+        let (texts, doubts, _) = scan(format, &line);
+        assert_eq!((texts, doubts.len()), (["203.0.113.7", time, "200"].map(str::to_owned), 0));
+    }
+
+    #[test]
+    fn a_format_says_where_senders_could_feign() {
+        for (format, meant) in [
+            (
+                r#"$remote_addr - $remote_user [$time_local] "$request" $status $bytes_sent "$http_user_agent""#,
+                None,
+            ),
+            ("$remote_addr $msec $status $request_uri", None),
+            ("$remote_addr $msec $request_uri $status $bytes_sent", None),
+            (
+                "$remote_addr $remote_user $msec $request_method $request_uri $status",
+                Some(("remote_user", "msec")),
+            ),
+            (
+                "$remote_addr | $time_local | $request | $status | $http_user_agent",
+                Some(("request", "status")),
+            ),
+            ("[$http_user_agent] $remote_addr $host $status", Some(("http_user_agent", "remote_addr"))),
+            (r#""[$http_user_agent]" $remote_addr $host $status"#, None),
+            ("$request_id $remote_addr $host $status", None),
+        ] {
+            assert_eq!(LogFormat::parse(format).unwrap().feigned(), meant, "{format}");
         }
     }
 

@@ -24,14 +24,14 @@ impl<N: Notes, F: FnMut(Decoded<'_>)> Walk<'_, N, F> {
         };
         let line = trim_start(whole);
         if let Some(part) = cri::strip(line)
-            && !self.is_no_coat(whole, if part.partial { None } else { Some(part.text) })
+            && !self.is_no_coat(whole, if part.partial { None } else { Some(part.text) }, around)
         {
             return self.cri(part, around);
         }
         let line = trim_end(line);
         // Before the access log: that one would take the header's words for its vhost and client.
         if let Some(message) = syslog::strip(line)
-            && !self.is_no_coat(whole, Some(message.text))
+            && !self.is_no_coat(whole, Some(message.text), around)
         {
             let Some(inner) = self.deeper(around) else { return };
             let time = self.clock.text(message.time).or(inner.time);
@@ -66,8 +66,9 @@ impl<N: Notes, F: FnMut(Decoded<'_>)> Walk<'_, N, F> {
     }
 
     /// Whether what seems to be a coat around this line is a sender's word that the operator's format begins with: the line
-    /// fits as it is, and what is inside does not, or tells of another client, or is only a part.
-    fn is_no_coat(&mut self, line: &str, inside: Option<&str>) -> bool {
+    /// fits as it is, and what is inside does not, or tells of another client, or is only a part. Where there is a
+    /// coat already, whose time is nobody's word but the shipper's, another one is not worth a sender's choice of time.
+    fn is_no_coat(&mut self, line: &str, inside: Option<&str>, around: &Around<'_>) -> bool {
         let Some(format) = self.knobs.log_format.as_ref().filter(|format| format.begins_with_sender()) else {
             return false;
         };
@@ -76,7 +77,9 @@ impl<N: Notes, F: FnMut(Decoded<'_>)> Walk<'_, N, F> {
                 format.scan(line, self.clock).or_else(|| format.scan(line.trim_matches(blank), self.clock));
             scanned.map(|scanned| scanned.texts[slot::PEER].to_owned())
         };
-        client(line).is_some_and(|whole| inside.and_then(&mut client).is_none_or(|inner| inner != whole))
+        client(line).is_some_and(|whole| {
+            around.time.is_some() || inside.and_then(&mut client).is_none_or(|inner| inner != whole)
+        })
     }
 
     /// Whether a part is a whole access log's line that begins with a sender's word: where a server writes the Host header
@@ -120,13 +123,17 @@ impl<N: Notes, F: FnMut(Decoded<'_>)> Walk<'_, N, F> {
     }
 
     /// A line in the operator's own format, taken apart.
-    fn own_line(&mut self, Scanned { texts, doubtful }: &Scanned<'_>, around: &Around<'_>) {
-        for (_, name) in doubtful.iter().zip(["client", "X-Forwarded-For"]).filter(|(doubtful, _)| **doubtful)
-        {
+    fn own_line(&mut self, scanned: &Scanned<'_>, around: &Around<'_>) {
+        let Scanned { texts, doubtful_time, .. } = scanned;
+        for name in scanned.doubts() {
             self.notes.remark(|| format!("`log_format` fits in two ways, with another {name} in each: it is not believed; quotes around what senders write would tell them apart"));
         }
         let time = match texts[slot::TIME] {
-            "" => around.time.or(self.stamped).ok_or(Reject::MissingTime),
+            "" => around
+                .time
+                .or(self.stamped)
+                .or_else(|| self.clock.text(doubtful_time))
+                .ok_or(Reject::MissingTime),
             text => self.clock.text(text).ok_or(Reject::Timestamp),
         };
         let time = match time {

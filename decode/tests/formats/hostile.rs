@@ -176,8 +176,38 @@ fn a_format_of_ones_own_hides_no_request() {
     assert!(said.contains("fits in two ways, with another client in each"), "{said}");
 }
 
-/// Formats, and whether a sender can make a line of them that may be read as of two clients.
-const FORMATS: [(&str, bool); 6] = [
+/// A request that a header may be feared to hide is there, and soon.
+#[test]
+fn no_length_hides_a_request() {
+    let format = r#"$remote_addr - $remote_user [$time_local] "$request" $status "$http_user_agent" $http_x_forwarded_for $upstream_addr $upstream_status rt=$request_time"#;
+    let knobs = DecodeKnobs { log_format: LogFormat::parse(format).ok(), ..DecodeKnobs::default() };
+    for forwarded in ["a ".repeat(800), "a ".repeat(4000), "a : ".repeat(800), "a, ".repeat(2600)] {
+        let line = format!(
+            r#"203.0.113.7 - - [02/Jan/2026:03:04:05 +0000] "GET /a HTTP/1.1" 200 "curl" {forwarded} 10.0.0.1:80 200 rt=0.1"#
+        );
+        client(&knobs, &line, "203.0.113.7");
+    }
+    let format = "$remote_addr $http_host $request_uri $upstream_addr $status $upstream_status";
+    let knobs = DecodeKnobs { log_format: LogFormat::parse(format).ok(), ..DecodeKnobs::default() };
+    let line = format!("203.0.113.7 {}x /a 10.0.0.1:80 200 200", "a, ".repeat(2600));
+    client(&knobs, &format!("2026-01-02T03:04:05Z stdout F {line}"), "203.0.113.7");
+}
+
+/// A time that may be a sender's gives way to the envelope's; without one it is better than no request.
+#[test]
+fn a_feigned_time_gives_way() {
+    let format = "$remote_addr $remote_user $msec $request_method $request_uri $status";
+    let knobs = DecodeKnobs { log_format: LogFormat::parse(format).ok(), ..DecodeKnobs::default() };
+    let line = "203.0.113.7 - 1577934245.000 GET /x 200 - 1767323045.000 POST /login 403";
+    let cri = format!("2026-01-02T03:04:06Z stdout F {line}");
+    assert!(read(&knobs, cri.as_bytes()).0[0].starts_with("2026-01-02T03:04:06Z 203.0.113.7 "));
+    assert!(read(&knobs, line.as_bytes()).0[0].starts_with("2020-01-02T03:04:05Z 203.0.113.7 "));
+    let said = explain(cri.as_bytes(), &knobs).to_string();
+    assert!(said.contains("another time in each"), "{said}");
+}
+
+/// Formats, and whether a sender can make a line of them that may be read as of two clients, times or statuses.
+const FORMATS: [(&str, bool); 8] = [
     (
         r#"$remote_addr - $remote_user [$time_local] "$request" $status $bytes_sent "$http_referer" "$http_user_agent" "$http_x_forwarded_for""#,
         false,
@@ -193,6 +223,8 @@ const FORMATS: [(&str, bool); 6] = [
     (r#"[$http_user_agent] [$http_x_forwarded_for] $remote_addr $status"#, false),
     (r#"$http_x_forwarded_for - $remote_addr - $http_user_agent $status $request_uri"#, true),
     (r#"$http_user_agent $remote_addr $http_x_forwarded_for [$time_local] $status $request"#, true),
+    ("$remote_addr $remote_user $msec $http_host $request_uri $status", true),
+    ("$remote_addr | $time_local | $request | $status | $http_user_agent", true),
 ];
 
 proptest! {
@@ -200,13 +232,13 @@ proptest! {
     #[test]
     fn no_sender_hides_or_is_another(
         pick in 0..FORMATS.len(),
-        words in prop::collection::vec(prop::collection::vec(0usize..22, 0..9), 7),
+        words in prop::collection::vec(prop::collection::vec(0usize..25, 0..9), 7),
         escape: bool,
     ) {
-        const PIECES: [&str; 22] = [
+        const PIECES: [&str; 25] = [
             " ", " - ", "-", "[", "] ", "]", "\"", "\\", ",", ", ", ":", "6.6.6.6", " 6.6.6.6 ", "::6", "200", " 404 ",
             "[02/Jan/2020:03:04:05 +0000]", "2020-01-02T03:04:05+00:00", "GET /x HTTP/1.1", "x",
-            "2026-01-02T03:04:05Z stdout P ", "{}",
+            "2026-01-02T03:04:05Z stdout P ", "{}", " 1577934245.000 ", " | 200 | ", "02/Jan/2020:03:04:05 +0000",
         ];
         let (format, may_be_doubtful) = FORMATS[pick];
         let mut said = words.iter().map(|word| {
@@ -222,6 +254,7 @@ proptest! {
             ("$remote_addr", "203.0.113.7"),
             ("$time_local", "02/Jan/2026:03:04:05 +0000"),
             ("$time_iso8601", "2026-01-02T03:04:05+00:00"),
+            ("$msec", "1767323045.000"),
             ("$status", "403"),
             ("$bytes_sent", "5"),
             ("$request_time", "0.001"),
@@ -238,5 +271,11 @@ proptest! {
         prop_assert_eq!((events.len(), ended), (1, Ok(())), "{}", line);
         let client = events[0].split(' ').nth(1).unwrap();
         prop_assert!(client == "203.0.113.7" || may_be_doubtful && client == "-", "{} of {}", client, line);
+        // The envelope has the same time.
+        prop_assert!(events[0].starts_with("2026-01-02T03:04:05Z "), "{} of {}", events[0], line);
+        let said = explain(cri.as_bytes(), &knobs).to_string();
+        let status = said.lines().find(|line| line.trim_start().starts_with("status ")).unwrap_or(&said);
+        let has = |status_meant: &str| status.split_whitespace().nth(1) == Some(status_meant);
+        prop_assert!(has("403") || may_be_doubtful && has("0"), "{} of {}", said, line);
     }
 }

@@ -9,10 +9,12 @@
 //! 2. the same, with blanks anywhere: what a server refused may have them;
 //! 3. anything may have quotes: nginx does not escape where it is told so (`escape=none`).
 //!
-//! Where that leaves two readings that name different clients, none of them is believed.
+//! Where that leaves two readings that name different clients, times or statuses, none of them is believed.
 //!
-//! The search is linear in the line for formats people write, as a place from which the rest did not fit is remembered;
-//! it ends after [`STEPS_MAX`] in any case.
+//! Ordinary lines take a few steps. Where a sender makes the search go astray it is given up after [`STEPS_MAX`], and a
+//! [`table`] of what fits from where leads it: that takes time linear in the line, and forgets no reading.
+
+mod table;
 
 use memchr::{memchr_iter, memchr2, memmem};
 
@@ -22,12 +24,10 @@ use crate::requests::slot;
 use crate::requests::text::{self, some};
 use crate::time::Clock;
 
-/// Ends that are tried at most, for one mood.
-const STEPS_MAX: usize = 300_000;
+/// Ends that are tried at most, and 64ths of the bytes looked at for them, before a table is made.
+const STEPS_MAX: usize = 2_000;
 /// Bytes at most of an address with its dress, a time or a number.
 const TYPED_BYTES_MAX: usize = 64;
-/// Bytes at most of what several upstreams said.
-const UPSTREAMS_BYTES_MAX: usize = 4096;
 
 /// What a variable's values look like.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -97,10 +97,14 @@ impl Kind {
     /// Bytes at most.
     fn bytes_max(self) -> usize {
         match self {
-            Self::Upstreams => UPSTREAMS_BYTES_MAX,
-            Self::Word | Self::Forwarded | Self::Free => usize::MAX,
+            Self::Upstreams | Self::Word | Self::Forwarded | Self::Free => usize::MAX,
             _ => TYPED_BYTES_MAX,
         }
+    }
+
+    /// Whether no value has a blank in it.
+    fn has_no_blanks(self) -> bool {
+        matches!(self, Self::Address | Self::Status | Self::Number)
     }
 
     fn holds(self, value: &str, mood: Mood, clock: &mut Clock) -> bool {
@@ -115,13 +119,10 @@ impl Kind {
                 let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
                 value == "-" || digits(whole) && digits(parts)
             }
-            Self::Upstreams => {
-                let is_one = |one: &str| !one.is_empty() && !one.contains([' ', ',', '"']);
-                value.is_empty() || value.split(", ").flat_map(|group| group.split(" : ")).all(is_one)
-            }
             // Whoever adds to it adds an address.
             Self::Forwarded => mood != Mood::Tidy || !value.ends_with(','),
-            Self::Word | Self::Free => true,
+            // A list is taken element by element, see `upstreams`.
+            Self::Upstreams | Self::Word | Self::Free => true,
         }
     }
 }
@@ -143,18 +144,49 @@ impl Mood {
     pub(super) const ALL: [Self; 3] = [Self::Tidy, Self::Escaped, Self::Raw];
 }
 
+/// Another reading, of which a part must hold something else than in the first.
+#[derive(Debug, Clone, Copy)]
+struct Other<'b> {
+    place: usize,
+    slot: usize,
+    known: &'b str,
+}
+
+impl<'b> Other<'b> {
+    fn is_known(&self, value: &'b str) -> bool {
+        // To compare long values at every place would take squared time: of these only the very same is known.
+        let is_short = value.len() <= 4 * TYPED_BYTES_MAX;
+        value.len() == self.known.len()
+            && (std::ptr::eq(value, self.known) || is_short && value == self.known)
+    }
+
+    /// Whether it would tell of somebody or something else.
+    fn differs(&self, value: &'b str, clock: &mut Clock) -> bool {
+        let value = some(value);
+        !self.is_known(value)
+            && match self.slot {
+                slot::TIME => value.len() <= TYPED_BYTES_MAX && clock.text(value).is_some(),
+                slot::STATUS => true,
+                _ => is_address(last(value)),
+            }
+    }
+}
+
 /// A search for the ends of all values of one line.
 pub(super) struct Fit<'f, 'b> {
     parts: &'f [Part],
     line: &'b str,
     clock: &'f mut Clock,
     mood: Mood,
-    /// A part that must hold an address of another reading than this one.
-    other: Option<(usize, &'b str)>,
+    other: Option<Other<'b>>,
     ends: [usize; PARTS_MAX],
-    /// By part, from where to where a value cannot begin: whatever its end, the rest did not fit.
-    dead: [(usize, usize); PARTS_MAX],
     steps: usize,
+    steps_max: usize,
+    /// From where the rest fits, once that had to be found out.
+    table: Option<table::Table>,
+    /// What all searches took, for tests.
+    #[cfg(test)]
+    pub(super) work: usize,
 }
 
 impl<'f, 'b> Fit<'f, 'b> {
@@ -166,8 +198,11 @@ impl<'f, 'b> Fit<'f, 'b> {
             mood: Mood::Tidy,
             other: None,
             ends: [0; PARTS_MAX],
-            dead: [(usize::MAX, 0); PARTS_MAX],
             steps: 0,
+            steps_max: STEPS_MAX,
+            table: None,
+            #[cfg(test)]
+            work: 0,
         }
     }
 
@@ -176,16 +211,12 @@ impl<'f, 'b> Fit<'f, 'b> {
         self.search(mood, None)
     }
 
-    /// Whether there is a reading of the line in which this part holds another address than `value`, or one behind the
-    /// last comma. In doubt there is.
-    pub(super) fn is_doubtful(&mut self, place: usize, value: &'b str, mood: Mood) -> bool {
-        // Blanks in other fields do not make an address truer.
+    /// Whether there is a reading of the line in which this part, which stands for this field, holds another address than
+    /// `value`, or one behind the last comma; or another time, or another status.
+    pub(super) fn is_doubtful(&mut self, place: usize, slot: usize, value: &'b str, mood: Mood) -> bool {
+        // Blanks in other fields do not make a reading truer.
         let mood = if mood == Mood::Tidy { Mood::Escaped } else { mood };
-        if self.is_fixed(place, mood) {
-            return false;
-        }
-        let found = self.search(mood, Some((place, value)));
-        found || self.steps >= STEPS_MAX
+        !self.is_fixed(place, mood) && self.search(mood, Some(Other { place, slot, known: value }))
     }
 
     /// The values of the variables, by their places.
@@ -203,10 +234,23 @@ impl<'f, 'b> Fit<'f, 'b> {
         })
     }
 
-    fn search(&mut self, mood: Mood, other: Option<(usize, &'b str)>) -> bool {
-        (self.mood, self.other, self.steps) = (mood, other, 0);
-        self.dead[..self.parts.len()].fill((usize::MAX, 0));
-        self.rest(0, 0)
+    fn search(&mut self, mood: Mood, other: Option<Other<'b>>) -> bool {
+        (self.mood, self.other, self.steps, self.table) = (mood, other, 0, None);
+        let mut found = self.rest(0, 0);
+        #[cfg(test)]
+        (self.work += self.steps);
+        if self.steps >= self.steps_max {
+            let table = self.tabulate();
+            found = table.fits(0, 0);
+            #[cfg(test)]
+            (self.work += table.work);
+            // Of a doubt nobody asks where its values end.
+            if found && other.is_none() {
+                self.table = Some(table);
+                found = self.rest(0, 0);
+            }
+        }
+        found
     }
 
     /// Whether the value at `place` begins and ends where it does in any reading: from the line's beginning, or from a
@@ -236,24 +280,31 @@ impl<'f, 'b> Fit<'f, 'b> {
 
     /// Whether the line from `at` on fits the parts from `place` on.
     fn rest(&mut self, place: usize, at: usize) -> bool {
+        if self.table.as_ref().is_some_and(|table| !table.fits(place, at)) {
+            return false;
+        }
         match self.parts.get(place) {
             None => at == self.line.len(),
             Some(Part::Text(text)) => {
                 self.line.as_bytes()[at..].starts_with(text.as_bytes())
                     && self.rest(place + 1, at + text.len())
             }
+            Some(Part::Variable { kind: Kind::Upstreams, .. }) => self.upstreams(place, at),
             Some(Part::Variable { kind, .. }) => self.value(place, at, *kind),
         }
     }
 
+    /// Whether it was given up: a table leads to the end without detours.
+    fn is_astray(&mut self, steps: usize) -> bool {
+        self.steps += steps;
+        self.steps >= self.steps_max && self.table.is_none()
+    }
+
     fn value(&mut self, place: usize, at: usize, kind: Kind) -> bool {
-        let is_other = self.other.is_some_and(|(other, _)| other == place);
-        // Whether an end will do depends on where the value begins only for these.
-        let remembers = !kind.is_typed() && !is_other;
-        if remembers && (self.dead[place].0..=self.dead[place].1).contains(&at) {
+        let farthest = self.farthest(at, kind);
+        if self.is_astray((farthest - at) / 64) {
             return false;
         }
-        let farthest = self.farthest(at, kind);
         let Some(Part::Text(text)) = self.parts.get(place + 1) else {
             return farthest == self.line.len() && self.ends_at(place, at, farthest, kind);
         };
@@ -262,8 +313,7 @@ impl<'f, 'b> Fit<'f, 'b> {
         let mut from = at;
         while let Some(found) = window.get(from..).and_then(|rest| memmem::find(rest, text.as_bytes())) {
             let end = from + found;
-            self.steps += 1;
-            if self.steps >= STEPS_MAX {
+            if self.is_astray(1) {
                 return false;
             }
             // A quote before the farthest end is one that the server escaped.
@@ -273,23 +323,45 @@ impl<'f, 'b> Fit<'f, 'b> {
             }
             from = end + 1;
         }
-        if remembers {
-            self.dead[place] = (at, farthest);
-        }
         false
     }
 
     fn ends_at(&mut self, place: usize, at: usize, end: usize, kind: Kind) -> bool {
         let line = self.line;
         let Some(value) = line.get(at..end) else { return false };
-        let is_other = self
-            .other
-            .is_none_or(|(other, known)| other != place || some(value) != known && is_address(last(value)));
-        let fits = is_other && kind.holds(value, self.mood, self.clock) && self.rest(place + 1, end);
+        let may_end = self.table.as_ref().is_none_or(|table| table.fits(place + 1, end));
+        let other = self.other.filter(|other| other.place == place);
+        let fits = may_end
+            && kind.holds(value, self.mood, self.clock)
+            && other.is_none_or(|other| other.differs(value, self.clock))
+            && self.rest(place + 1, end);
         if fits {
             self.ends[place] = end;
         }
         fits
+    }
+
+    /// What upstreams said is taken element by element: behind the first blank that no separator explains, no end will do.
+    fn upstreams(&mut self, place: usize, at: usize) -> bool {
+        let bytes = self.line.as_bytes();
+        let (mut end, mut may_end) = (at, true);
+        loop {
+            if self.is_astray(1) {
+                return false;
+            }
+            if may_end && self.rest(place + 1, end) {
+                self.ends[place] = end;
+                return true;
+            }
+            (end, may_end) = match bytes.get(end) {
+                Some(byte) if is_of_upstream(*byte) => (end + 1, true),
+                _ if !may_end || end == at => return false,
+                _ => match separator(&bytes[end..]) {
+                    0 => return false,
+                    width => (end + width, false),
+                },
+            };
+        }
     }
 
     /// The last place where a value that begins here can end.
@@ -317,7 +389,136 @@ impl<'f, 'b> Fit<'f, 'b> {
     }
 }
 
+/// Whether it may be part of what one upstream said.
+fn is_of_upstream(byte: u8) -> bool {
+    !matches!(byte, b' ' | b',' | b'"' | b'\\')
+}
+
+/// How wide what parts two upstreams is, if this begins with it.
+fn separator(bytes: &[u8]) -> usize {
+    match bytes {
+        [b',', b' ', ..] => 2,
+        [b' ', b':', b' ', ..] => 3,
+        _ => 0,
+    }
+}
+
 /// What stands behind the last comma.
 fn last(forwarded: &str) -> &str {
     forwarded.rsplit(',').next().unwrap_or_default().trim_ascii()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::requests::log_format::LogFormat;
+
+    /// All that a search says of a line in every mood: its values, and which of them are doubtful.
+    fn said<'b>(
+        format: &LogFormat,
+        line: &'b str,
+        steps_max: usize,
+    ) -> Vec<Option<Vec<(&'b str, Vec<bool>)>>> {
+        let mut clock = Clock::default();
+        let mut fit = Fit { steps_max, ..Fit::new(&format.0, line, &mut clock) };
+        Mood::ALL
+            .map(|mood| {
+                let found = fit.fits(mood).then(|| fit.values().collect::<Vec<_>>())?;
+                let slots = [slot::PEER, slot::TIME, slot::STATUS];
+                let doubts = found.into_iter().map(|(place, value)| {
+                    // Nobody asks after a status that is not the server's, nor after any of these of upstreams.
+                    let doubtful = |slot| match &format.0[place] {
+                        Part::Variable { kind: Kind::Upstreams, .. } => false,
+                        Part::Variable { kind, .. } if slot == slot::STATUS && !kind.is_typed() => false,
+                        _ => fit.is_doubtful(place, slot, value, mood),
+                    };
+                    (value, slots.map(doubtful).to_vec())
+                });
+                Some(doubts.collect())
+            })
+            .to_vec()
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 1000, ..ProptestConfig::default() })]
+
+        #[test]
+        fn a_table_says_what_a_search_says(
+            names in prop::collection::vec((0usize..10, 0usize..8), 1..6),
+            pieces in prop::collection::vec(0usize..18, 0..24),
+            fits: bool,
+        ) {
+            const NAMES: [&str; 10] = [
+                "remote_addr", "msec", "time_local", "body_bytes_sent", "upstream_addr", "host", "http_x_forwarded_for",
+                "http_user_agent", "timestamp", "client_ip",
+            ];
+            const TEXTS: [&str; 8] = [" ", " - ", "\"", "\" ", " \"", ",", " [", "] "];
+            const PIECES: [&str; 18] = [
+                " ", " - ", "\"", "\\", ",", ", ", " : ", "6.6.6.6", "7.7.7.7", "200", "404", "x", " [", "] ",
+                "02/Jan/2020:03:04:05 +0000", "1577934245.000", "é", "  ",
+            ];
+            let mut format: String =
+                names.iter().map(|(name, text)| format!("${{{}}}{}", NAMES[*name], TEXTS[*text])).collect();
+            format.push_str("$status");
+            let said_of: String = pieces.iter().map(|piece| PIECES[*piece]).collect();
+            // Chance alone seldom makes a line that fits.
+            let mut line = said_of.clone();
+            if fits {
+                line = format.replace('$', "").replace("{http_user_agent}", &said_of).replace("status", "403");
+                for (name, value) in [
+                    ("{remote_addr}", "203.0.113.7"), ("{msec}", "1577934245.000"),
+                    ("{time_local}", "02/Jan/2026:03:04:05 +0000"), ("{body_bytes_sent}", "5"),
+                    ("{upstream_addr}", "a, b : c"), ("{host}", &said_of), ("{http_x_forwarded_for}", &said_of),
+                    ("{timestamp}", "1577934245"), ("{client_ip}", "1.1.1.1"),
+                ] {
+                    line = line.replace(name, value);
+                }
+            }
+            let format = LogFormat::parse(&format).unwrap();
+            prop_assert_eq!(said(&format, &line, usize::MAX), said(&format, &line, 1), "{}", line);
+        }
+    }
+
+    /// What senders write once made the search give up, which hid the request, after seconds.
+    #[test]
+    fn no_header_makes_a_search_long() {
+        let main = r#"$remote_addr - $remote_user [$time_local] "$request" $status "$http_user_agent" $http_x_forwarded_for $upstream_addr $upstream_status rt=$request_time"#;
+        let before = r#"203.0.113.7 - - [02/Jan/2026:03:04:05 +0000] "GET /a" 200 "curl" "#;
+        let behind = " 10.0.0.1:80, 10.0.0.2:80 502, 200 rt=0.1";
+        let bare = "$remote_addr $http_host $request_uri $upstream_addr $status $upstream_status";
+        let columns = format!("$remote_addr {}$status", "$http_a $request_time ".repeat(20));
+        for (format, line) in [
+            (main, format!("{before}{}{behind}", "a ".repeat(4000))),
+            (main, format!("{before}{}b{behind}", "a : ".repeat(2000))),
+            (main, format!("{before}{}b{behind}", "6.6.6.6, ".repeat(900))),
+            (main, format!("{before}{}{behind}", "1 ".repeat(4000))),
+            (main, format!("{before}{}{behind}", " ".repeat(8000))),
+            (bare, format!("203.0.113.7 {}b /a 10.0.0.1:80 200 200", "a, ".repeat(2600))),
+            (bare, format!("203.0.113.7 {}b /a 10.0.0.1:80 200 200", "200 ".repeat(2000))),
+            (columns.as_str(), format!("203.0.113.7 {}x 1 {}200", "1 ".repeat(4000), "x 1 ".repeat(19))),
+        ] {
+            let format = LogFormat::parse(format).unwrap();
+            let mut clock = Clock::default();
+            let mut fit = Fit::new(&format.0, &line, &mut clock);
+            let mood = Mood::ALL.into_iter().find(|mood| fit.fits(*mood)).expect("it fits");
+            assert_eq!(fit.values().next().unwrap().1, "203.0.113.7");
+            let (place, status) = fit.values().find(|(_, value)| *value == "200").expect("a status");
+            fit.is_doubtful(place, slot::STATUS, status, mood);
+            fit.is_doubtful(0, slot::TIME, "", Mood::Raw);
+            let bound = 8 * line.len() * format.0.len();
+            assert!(fit.work < bound, "{} of {bound} for {}", fit.work, &line[..100]);
+        }
+        // Twice as long takes twice as long, also where nothing fits.
+        let format = LogFormat::parse(main).unwrap();
+        let work = |words: usize| {
+            let line = format!("{before}{}{behind} and more", "a, a : a ".repeat(words));
+            let mut clock = Clock::default();
+            let mut fit = Fit::new(&format.0, &line, &mut clock);
+            assert!(!Mood::ALL.into_iter().any(|mood| fit.fits(mood)));
+            fit.work
+        };
+        assert!(work(8000) < 5 * work(2000) / 2 * 2, "{} {}", work(8000), work(2000));
+    }
 }
