@@ -415,12 +415,11 @@ mod tests {
     use super::*;
     use crate::requests::log_format::LogFormat;
 
+    /// The values of a line, and for each which fields would be doubtful if it stood for them.
+    type Said<'b> = Vec<(&'b str, Vec<bool>)>;
+
     /// All that a search says of a line in every mood: its values, and which of them are doubtful.
-    fn said<'b>(
-        format: &LogFormat,
-        line: &'b str,
-        steps_max: usize,
-    ) -> Vec<Option<Vec<(&'b str, Vec<bool>)>>> {
+    fn said<'b>(format: &LogFormat, line: &'b str, steps_max: usize) -> Vec<Option<Said<'b>>> {
         let mut clock = Clock::default();
         let mut fit = Fit { steps_max, ..Fit::new(&format.0, line, &mut clock) };
         Mood::ALL
