@@ -51,9 +51,10 @@ const TRAEFIK: Places =
 pub(crate) fn scan<'b>(line: &'b str, wanted: Format, clock: &mut Clock) -> Option<Access<'b>> {
     let bytes = line.as_bytes();
     let (open, close, time) = find_time(bytes, clock)?;
-    let (vhost, peer) = who(&line[..open - 1])?;
+    let Who { vhost, peer, has_rival } = who(&line[..open - 1])?;
     let start = close + 3;
     let (end, status, size, mut at) = find_request(bytes, start)?;
+    let peer = if has_rival && matches!(status, 0 | 400) { "" } else { peer };
     let mut quoted = [""; 2];
     for field in &mut quoted {
         if bytes[at..].starts_with(b" \"") {
@@ -254,6 +255,14 @@ fn find_time(bytes: &[u8], clock: &mut Clock) -> Option<(usize, usize, EventTime
     None
 }
 
+/// What stands before the time.
+struct Who<'b> {
+    vhost: &'b str,
+    peer: &'b str,
+    /// Another address stands where it could be the client's.
+    has_rival: bool,
+}
+
 /// The vhost and the client of `[vhost ]client ident user`.
 ///
 /// A sender may choose the vhost, where the server logs the Host header, and could write an address into it. So where
@@ -261,9 +270,11 @@ fn find_time(bytes: &[u8], clock: &mut Clock) -> Option<(usize, usize, EventTime
 /// Where neither says that it is a client's place, something else stands before the line, and its client is not known.
 ///
 /// A vhost with blanks in it may be all of a head, as may a user's name: where more fields follow than ident and user,
-/// and one of them is another address, no line tells which of the two the server wrote, and none is the client.
+/// and one of them is another address, the head alone does not tell which of the two the server wrote. But servers
+/// answer a Host with blanks with 400, and whatever user name somebody sends is no reason to: so only then none is the
+/// client, or everybody could send a name with which their requests are nobody's.
 /// A head that begins with a quote is the rest of a line that was cut within what a sender wrote.
-fn who(head: &str) -> Option<(&str, &str)> {
+fn who(head: &str) -> Option<Who<'_>> {
     let (first, rest) = head.split_at(memchr(b' ', head.as_bytes())?);
     let rest = &rest[1..];
     let second = &rest[..memchr(b' ', rest.as_bytes()).unwrap_or(rest.len())];
@@ -277,8 +288,8 @@ fn who(head: &str) -> Option<(&str, &str)> {
     } else {
         return None;
     };
-    let is_doubtful = first.starts_with('"') || behind.len() > " - -".len() && has_rival(behind, peer);
-    Some((vhost, if is_doubtful { "" } else { peer }))
+    let has_rival = behind.len() > " - -".len() && has_rival(behind, peer);
+    Some(Who { vhost, peer: if first.starts_with('"') { "" } else { peer }, has_rival })
 }
 
 /// Whether more than ident and user stand here, and among them another address than this.

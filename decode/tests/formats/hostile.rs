@@ -15,9 +15,10 @@ fn a_vhost_hides_no_request() {
     }
 }
 
-/// Where the Host header stands first, blanks in it may make fields of a line, as may those in a user's name.
+/// Where the Host header stands first, blanks in it may make fields of a line. Servers answer that with 400.
 #[test]
 fn blanks_in_a_vhost_make_nobody_the_client() {
+    let refused = HEAD.replace("\" 200 ", "\" 400 ");
     for (host, meant) in [
         ("6.6.6.6", "203.0.113.7"),
         ("6.6.6.6 -", "-"),
@@ -28,10 +29,19 @@ fn blanks_in_a_vhost_make_nobody_the_client() {
         ("- -", "-"),
         ("\"", "-"),
     ] {
-        client(&DecodeKnobs::default(), &format!("{host} {HEAD}"), meant);
+        client(&DecodeKnobs::default(), &format!("{host} {refused}"), meant);
     }
-    for (user, meant) in [("a b", "203.0.113.7"), ("6.6.6.6", "203.0.113.7"), ("6.6.6.6 - x", "-")] {
-        client(&DecodeKnobs::default(), &HEAD.replace(" - - ", &format!(" - {user} ")), meant);
+}
+
+/// So may blanks in a user's name, which anyone may send to any page: the request stays theirs.
+#[test]
+fn no_user_name_makes_a_request_nobodys() {
+    for status in ["200", "401", "404"] {
+        let head = HEAD.replace("\" 200 ", &format!("\" {status} "));
+        for user in ["a b", "6.6.6.6", "6.6.6.6 - x", "- 6.6.6.6 -", "6.6.6.6 6.6.6.7 6.6.6.8"] {
+            let line = head.replace(" - - ", &format!(" - {user} "));
+            client(&DecodeKnobs::default(), &line, "203.0.113.7");
+        }
     }
 }
 
