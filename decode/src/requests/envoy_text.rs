@@ -3,13 +3,17 @@
 //! which Istio has the cluster and the addresses.
 //!
 //! Envoy does not escape quotes in what senders wrote. Istio's address of the peer stands behind the quoted fields, and
-//! behind it the server's name of a TLS handshake, which is a sender's word and may have quotes of its own. So where an
-//! address stands in the peer's place behind more than one quote, a sender made one of them: neither is the peer, nor is
-//! the cluster known. Of the quoted fields X-Forwarded-For is the first. Where there are more than five, its end is where an address stands before a quote,
-//! as whoever is to be believed adds one; where there are two such places, a sender made one of them.
+//! behind it the server's name of a TLS handshake, which is a sender's word. Envoys that are not kept up to date log
+//! quotes in it. So where an address stands in the peer's place behind more than one quote, a sender made one of them:
+//! neither is the peer, nor is the cluster known, unless the last quoted field is what Envoy writes there, the
+//! upstream's address. (Else a user agent would do to be nobody. What is left: whoever gets a whole end of a line past
+//! an old Envoy in a TLS handshake is believed.) Of the quoted fields X-Forwarded-For is the first. Where there are
+//! more than five, its end is where an address stands before a quote, as whoever is to be believed adds one; where
+//! there are two such places, a sender made one of them.
 //!
 //! Envoy's own format has no address of the peer. With `use_remote_address` Envoy adds it to X-Forwarded-For before it
-//! logs that; without, that is whatever the sender wrote. No log tells which, so the operator has to: `client_resolved`.
+//! logs that; without, that is whatever the sender wrote. No log tells which, so the operator has to:
+//! `client_resolved`.
 
 use memchr::{memchr, memchr_iter, memrchr};
 
@@ -81,7 +85,7 @@ pub(crate) fn scan<'b>(line: &'b str, clock: &mut Clock) -> Option<Access<'b>> {
         return Some(Access { forwarded: some(quoted.forwarded), peer_appended: true, ..access });
     }
     let (cluster, peer) = match cluster_and_peer(tail) {
-        Some(found) if is_only_peer(inside, found.1) => found,
+        Some(found) if is_upstream(&inside[..last]) || is_only_peer(inside, found.1) => found,
         _ => ("", ""),
     };
     let (namespace, service) = envoy::service(some(cluster.trim_end_matches(';')));
@@ -101,6 +105,12 @@ fn cluster_and_peer(tail: &str) -> Option<(&str, &str)> {
     let mut words = tail.split(' ');
     let (cluster, peer) = (words.next()?, words.nth(2)?);
     words.nth(1).map(|_| (cluster, peer))
+}
+
+/// Whether the last field is an upstream's address, or says that there was none.
+fn is_upstream(quoted: &str) -> bool {
+    let field = &quoted[memrchr(b'"', quoted.as_bytes()).map_or(0, |quote| quote + 1)..];
+    field == "-" || field.contains(':') && client::address(field).is_some()
 }
 
 /// Whether no other address than this stands in the peer's place behind a quote that may end the quoted fields.

@@ -115,11 +115,10 @@ fn only_numbers_stand_behind_x_forwarded_for() {
 /// Envoy leaves quotes as they came.
 #[test]
 fn a_quote_in_a_header_gives_nobody_another_address() {
-    // The rest might be a server's name with quotes in it, and the address the peer.
+    // Nor does it make anyone nobody.
     let forged = r#"x" "id" "host" "up" outbound|1||a.b.svc.c 10.0.0.1:1 10.0.0.1:1 6.6.6.6:1 - r"#;
-    client(&DecodeKnobs::default(), &ISTIO.replace("Firefox", forged), "-");
     let same = forged.replace("6.6.6.6", "203.0.113.7");
-    for agent in [&same, r#"x" a b c 6.6.6.6:1 d e"#, r#"x" y "z"#, r#"Fire"fox"#] {
+    for agent in [forged, &same, r#"x" a b c 6.6.6.6:1 d e"#, r#"x" y "z"#, r#"Fire"fox"#] {
         client(&DecodeKnobs::default(), &ISTIO.replace("Firefox", agent), "203.0.113.7");
     }
     let proxied = ISTIO.replace("203.0.113.7", "10.0.0.1");
