@@ -1,8 +1,8 @@
 //! Counts by sub-bucket of one key, kept only where there are any.
 //!
 //! A quiet key costs a few words and nothing on the heap, a busy one 8 bytes for each bucket that is still needed (16
-//! where counts are large or carry a mark). A window's value changes only where a count enters it or leaves it, so reading a stretch of buckets is
-//! one pass over the counts.
+//! where counts are large or carry a mark). A window's value changes only where a count enters it or leaves it, so
+//! reading a stretch of buckets is one pass over the counts.
 
 use crate::plan::BUCKETS;
 
@@ -449,6 +449,20 @@ mod tests {
             };
             prop_assert_eq!(read(&whole), read(&cut));
         }
+    }
+
+    #[test]
+    fn a_quiet_key_has_nothing_on_the_heap_also_where_it_was_busy() {
+        let few = FEW as i64;
+        let mut ring = Ring::default();
+        for bucket in 0..few {
+            ring.add(Shape::Plain, bucket, 1, 0, 10);
+        }
+        assert_eq!(ring.bytes(), 0);
+        ring.add(Shape::Plain, few, 1, 0, 10);
+        assert!(ring.bytes() >= (FEW + 1) * size_of::<Near>());
+        ring.forget_before(Shape::Plain, 1);
+        assert_eq!((ring.bytes(), ring.total(), ring.newest()), (0, FEW as u64, Some(few)));
     }
 
     #[test]

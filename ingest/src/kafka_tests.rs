@@ -419,6 +419,30 @@ fn paused_or_held_nothing_comes_and_membership_goes_on() {
 }
 
 #[test]
+fn the_partition_that_is_furthest_behind_is_read_more_but_not_alone() {
+    let broker = Broker::start(&[("edge", 2)]).unwrap();
+    let mut feed = Feed::to(&broker);
+    feed.more("edge", 0, 20_000);
+    feed.more("edge", 1, 20_000);
+    let mut member = Probe::join(&knobs(&broker, &["edge"]), 0);
+    // The second begins long before the first, by its stamps.
+    member.begin = Some(|given| 10_000 * i64::from(given.source.partition == 0));
+    member.log.pause(true).unwrap();
+    member.until("assigned", |member| member.sources().len() == 2);
+    // Both queues fill meanwhile.
+    member.spin(Duration::from_secs(1));
+    member.log.pause(false).unwrap();
+    member.until("eight batches", |member| member.count() >= 8 * 1024);
+    let read = |partition: i32| {
+        member.seen.iter().find(|(at, _)| at.partition == partition).map_or(0, |(_, seen)| seen.len())
+    };
+    // Five of eight: all whose turn is by stamps, but for the one before there were any, and half of the others.
+    assert!(2 * read(1) >= 3 * read(0), "{} of the first, {} of the second", read(0), read(1));
+    assert!(read(0) >= 1024, "stamps may be anything: the other goes on, too");
+    member.until("all", |member| member.count() == 30_000);
+}
+
+#[test]
 fn a_broker_that_goes_and_comes_is_told_and_costs_nothing() {
     let broker = Broker::start(&[("edge", 1)]).unwrap();
     let mut feed = Feed::to(&broker);

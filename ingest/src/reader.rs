@@ -1,4 +1,5 @@
-//! The partitions that are being read: a batch at a time, in turn, each from its own queue.
+//! The partitions that are being read: a batch at a time, each from its own queue, in turn and the one that is furthest
+//! behind more often.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;

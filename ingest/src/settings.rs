@@ -307,6 +307,8 @@ mod tests {
         }
         let theirs = with(&[("security.protocol", "sasl_ssl"), ("fetch.queue.backoff.ms", "5")]);
         let config = consumer(&theirs, 0).unwrap();
+        // Far below the default of 500, which makes one partition wait for the others.
+        assert_eq!(config.get("fetch.wait.max.ms"), Some("25"));
         assert_eq!(config.get("security.protocol"), Some("sasl_ssl"));
         assert_eq!(config.get("fetch.queue.backoff.ms"), Some("5"));
         let config = producer(&theirs, "dead-letters").unwrap();

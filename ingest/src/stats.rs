@@ -8,7 +8,7 @@ use serde::Deserialize;
 
 use crate::rebalance::Place;
 
-/// How long a broker that we fetch from may be silent: it answers a fetch within half a second, also where there is
+/// How long a broker that we fetch from may be silent: it answers a fetch within 25 ms (`settings`), also where there is
 /// nothing. One that has gone without a word stays `UP` until its requests time out, a minute later.
 const SILENT: i64 = 5_000_000;
 /// Without a leader, or with one that is not among the brokers: one that Kafka no longer names goes from the report. Each
