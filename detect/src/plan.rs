@@ -286,6 +286,7 @@ fn ready(rule: &RuleSpec, spec: &PlanSpec, tests: &mut Tests) -> Result<Rule, St
         Count::Share { .. } if rule.threshold >= 1.0 => {
             return refuse("a share lies between 0 and 1: it can never be above this `threshold`");
         }
+        Count::Distinct { .. } => return refuse("`distinct` is not in this version"),
         Count::Share { matchers, min_requests } => {
             Counting::Share { filter: tests.filter(matchers, list)?, min_requests: (*min_requests).max(1) }
         }

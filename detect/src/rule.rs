@@ -22,6 +22,11 @@ pub enum Count {
         /// Fewer requests than this in a window say nothing.
         min_requests: u64,
     },
+    /// Different values of a field.
+    Distinct {
+        /// The field.
+        field: Field,
+    },
 }
 
 /// A rule as the operator wrote it.
@@ -47,6 +52,8 @@ pub struct RuleSpec {
     pub severity: Severity,
     /// Critical on more than this.
     pub critical_above: Option<f64>,
+    /// Fires only where so many clients take part, each within its own limit; `None` for what the key asks by itself.
+    pub min_clients: Option<u64>,
 }
 
 /// What one service changes of a rule.

@@ -28,6 +28,7 @@ fn rule() -> RuleSpec {
         threshold: 1_000.0,
         severity: Severity::Warning,
         critical_above: None,
+        min_clients: None,
     }
 }
 

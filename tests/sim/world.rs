@@ -94,6 +94,7 @@ fn rules() -> Vec<RuleSpec> {
         threshold,
         severity: Severity::Warning,
         critical_above: None,
+        min_clients: None,
     };
     let matching = |text: &str| parse_matchers([text]).expect("a matcher");
     let share = Count::Share { matchers: matching(r#"status=~"5..""#), min_requests: 20 };

@@ -102,6 +102,7 @@ fn read(judge: &mut Judge<'_>, rule: &raw::Rule) -> Option<RuleSpec> {
         threshold: rule.threshold.value,
         severity: severity?,
         critical_above: rule.critical_above.as_ref().map(|critical| critical.value),
+        min_clients: None,
     })
 }
 

@@ -31,6 +31,7 @@ pub(crate) fn rule(name: &str, by: Field, count: Count, threshold: f64) -> RuleS
         threshold,
         severity: Severity::Warning,
         critical_above: None,
+        min_clients: None,
     }
 }
 
