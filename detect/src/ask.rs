@@ -6,7 +6,8 @@ use std::time::Duration;
 use beaconfire_model::{EntryId, Severity};
 
 use crate::cut::Cut;
-use crate::plan::{BUCKETS, Counting, FINDING, Keying, Lines, Plan};
+use crate::hash::Seeded;
+use crate::plan::{BUCKETS, Counting, Crowd, FINDING, Keying, Lines, Plan, SAMPLE};
 use crate::ring::Shape;
 use crate::run::Run;
 use crate::services::ServiceId;
@@ -21,14 +22,18 @@ pub(crate) enum Value {
     Finding,
     /// The share that matched, where there are enough.
     Share { min_requests: u64 },
-    /// The count of hosts that are not flagged for themselves.
-    Prefix,
+    /// The number of different values.
+    Distinct,
+    /// The count of those who are not flagged for themselves, where there are enough of them. Each that was looked at
+    /// stands for `scale`.
+    Crowd { min_clients: u64, scale: u64, of_prefix: bool },
 }
 
 impl Value {
     pub(crate) fn shape(self) -> Shape {
         match self {
-            Self::Count | Self::Prefix => Shape::Plain,
+            Self::Count | Self::Crowd { .. } => Shape::Plain,
+            Self::Distinct => Shape::Distinct,
             Self::Share { .. } => Shape::Paired,
             Self::Finding => Shape::Graded,
         }
@@ -36,7 +41,7 @@ impl Value {
 
     /// Whether more records can only raise it.
     pub(crate) fn only_grows(self) -> bool {
-        matches!(self, Self::Count | Self::Finding)
+        matches!(self, Self::Count | Self::Finding | Self::Distinct)
     }
 }
 
@@ -51,6 +56,8 @@ pub(crate) struct Ask {
     pub(crate) slack: i64,
     /// Buckets kept of one key.
     pub(crate) most: usize,
+    /// What decides which networks stand for others.
+    pub(crate) seeded: Seeded,
 }
 
 impl Ask {
@@ -72,29 +79,56 @@ pub(crate) struct Asks {
     plan: Arc<Plan>,
     /// By entry and rule, findings last: what is asked where the configuration says nothing of the service.
     plain: Vec<Vec<Ask>>,
+    /// By entry: what the lane's own buckets are.
+    lanes: Vec<LaneAsk>,
+}
+
+/// What matters of the lane's own sub-buckets.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct LaneAsk {
+    pub(crate) cut: Cut,
+    pub(crate) slack: i64,
 }
 
 impl Asks {
     /// For sources of one entry that may drift so far apart.
     pub(crate) fn new(plan: Arc<Plan>, drift: Duration) -> Self {
+        let seeded = Seeded::new(plan.seed);
         let plain = |entry: usize| {
             // The configuration holds far fewer than 65,536 entries.
             let span = plan.entry(EntryId(entry as u16)).lateness.saturating_add(drift);
             let rules = plan.rules.iter().zip(&plan.plain().lines);
             let rules = rules.map(|(rule, lines)| {
-                let value = match &rule.count {
-                    Counting::Share { min_requests, .. } => Value::Share { min_requests: *min_requests },
-                    Counting::Requests | Counting::Bytes if rule.keying == Keying::Prefix => Value::Prefix,
-                    Counting::Requests | Counting::Bytes => Value::Count,
+                let value = match (&rule.count, rule.crowd) {
+                    (Counting::Share { min_requests, .. }, _) => {
+                        Value::Share { min_requests: *min_requests }
+                    }
+                    (Counting::Distinct { .. }, _) => Value::Distinct,
+                    (Counting::Requests | Counting::Bytes, Some(Crowd { min_clients, sampled })) => {
+                        let scale = if sampled { SAMPLE } else { 1 };
+                        Value::Crowd { min_clients, scale, of_prefix: rule.keying == Keying::Prefix }
+                    }
+                    (Counting::Requests | Counting::Bytes, None) => Value::Count,
                 };
-                ask(value, *lines, rule.cut, rule.severity, span)
+                ask(value, *lines, rule.cut, rule.severity, (span, seeded))
             });
             // A finding fires on the first, as bad as its sensor says.
-            let lines = Lines { enabled: true, threshold: 0.0, critical_above: None, host_limit: 0.0 };
-            let finding = ask(Value::Finding, lines, plan.finding_cut, Severity::Info, span);
+            let lines = Lines { enabled: true, threshold: 0.0, critical_above: None, host_limit: 0.0, prefix_limit: 0.0 };
+            let finding = ask(Value::Finding, lines, plan.finding_cut, Severity::Info, (span, seeded));
             rules.chain([finding]).collect()
         };
-        Self { plain: (0..plan.entries()).map(plain).collect(), plan }
+        let lane = |entry: usize| {
+            let span = plan.entry(EntryId(entry as u16)).lateness.saturating_add(drift);
+            LaneAsk { cut: plan.lane.cut, slack: plan.lane.cut.buckets(span) }
+        };
+        let (plain, lanes) =
+            ((0..plan.entries()).map(plain).collect(), (0..plan.entries()).map(lane).collect());
+        Self { plain, lanes, plan }
+    }
+
+    /// Of the lane, in an entry.
+    pub(crate) fn lane(&self, entry: EntryId) -> LaneAsk {
+        self.lanes[usize::from(entry.0)]
     }
 
     /// What a rule asks of a key of this entry and service. Partials name entries and rules of this plan only.
@@ -110,10 +144,10 @@ impl Asks {
 }
 
 /// What a rule asks of keys whose sources lie apart by at most `span`.
-fn ask(value: Value, lines: Lines, cut: Cut, severity: Severity, span: Duration) -> Ask {
+fn ask(value: Value, lines: Lines, cut: Cut, severity: Severity, (span, seeded): (Duration, Seeded)) -> Ask {
     let slack = cut.buckets(span);
     // A window, what may still come behind the clearance, as much before it, and what is not swept yet.
     let unswept = cut.buckets(2 * SWEEP_EVERY);
     let most = usize::try_from(BUCKETS + 2 * slack + unswept + 4).unwrap_or(usize::MAX);
-    Ask { value, lines, cut, severity, slack, most }
+    Ask { value, lines, cut, severity, slack, most, seeded }
 }

@@ -7,14 +7,15 @@
 //! - Counts only grow, so they are read as soon as they come, up to the newest bucket with anything in it, and settle a
 //!   lateness and a drift behind the clearance: what a source delivers that came back late is still counted (`run.rs`
 //!   has the proof that early statements are parts of the final ones).
-//! - Shares and prefixes can fall as records arrive. They are read once a bucket has closed, and settle there.
+//! - Shares and crowds can fall as records arrive. They are read once a bucket has closed, and settle there.
 
 use beaconfire_model::{Client, EventTime, Participant};
 
 use crate::ask::{Ask, Value};
 use crate::departed::Fed;
 use crate::plan::BUCKETS;
-use crate::prefixes::Hosts;
+use crate::hosts::{Crowding, Hosts};
+use crate::counts::{Amount, Counts};
 use crate::ring::{Ring, Segment};
 use crate::run::{Run, Stretch, hold_line, step};
 use crate::table::{Heap, Weight};
@@ -54,6 +55,7 @@ pub(crate) enum Tell {
 pub(crate) struct Statement {
     pub(crate) run: Run,
     pub(crate) participants: Vec<Participant>,
+    pub(crate) crowd: Option<Crowding>,
     pub(crate) series: Vec<(EventTime, f64)>,
 }
 
@@ -64,7 +66,7 @@ pub(crate) struct Cell {
     pub(crate) fed: Fed,
     /// How many departures of sources there had been when it was begun.
     pub(crate) age: u32,
-    ring: Ring,
+    counts: Counts,
     /// No bucket before this one has anything in it: sweeping need not look at the counts to know.
     oldest: i64,
     settled: Option<i64>,
@@ -73,12 +75,12 @@ pub(crate) struct Cell {
     hot: Option<Box<Hot>>,
 }
 
-/// The hosts of a prefix, of rules by prefix.
+/// Those who take part, of rules that ask for a crowd.
 #[derive(Debug, Default)]
 enum Told {
     #[default]
     Nobody,
-    /// One host alone, as in most prefixes: what the prefix did, it did.
+    /// One alone, as in most prefixes: what the prefix did, it did.
     One(Client),
     Apart(Box<Hosts>),
 }
@@ -132,7 +134,7 @@ impl Default for Cell {
         Self {
             fed: Fed::Nobody,
             age: 0,
-            ring: Ring::default(),
+            counts: Counts::Ring(Ring::default()),
             oldest: i64::MAX,
             settled: None,
             hosts: Told::Nobody,
@@ -146,17 +148,11 @@ impl Cell {
     pub(crate) fn glance(&self) -> i64 {
         let hosts = self.apart().map_or(0, Hosts::glance);
         let own = self.oldest ^ i64::from(self.age) ^ i64::from(self.hot.is_some());
-        self.ring.newest().unwrap_or(0) ^ hosts ^ own ^ self.settled.unwrap_or(0)
+        self.counts.newest().unwrap_or(0) ^ hosts ^ own ^ self.settled.unwrap_or(0)
     }
 
-    /// Adds a partial; for prefixes, under the host it came from.
-    pub(crate) fn add(
-        &mut self,
-        ask: &Ask,
-        bucket: i64,
-        (count, mark): (u64, u64),
-        host: Option<Client>,
-    ) -> Added {
+    /// Adds a partial; for crowds, under the client it came from.
+    pub(crate) fn add(&mut self, ask: &Ask, bucket: i64, amount: Amount, host: Option<Client>) -> Added {
         let stale = self.settled.is_some_and(|settled| bucket <= settled);
         if self.settled.is_some_and(|settled| bucket <= settled - BUCKETS) {
             return Added { stale, ..Added::NOTHING };
@@ -168,10 +164,13 @@ impl Cell {
             }
             _ => {}
         }
-        let mut fits = self.ring.add(ask.value.shape(), bucket, count, mark, ask.most);
+        if self.counts.is_empty() {
+            self.counts = Counts::new(ask.value.shape());
+        }
+        let mut fits = self.counts.add(ask.value.shape(), bucket, amount, ask.most);
         self.oldest = self.oldest.min(bucket);
         if let (Told::Apart(hosts), Some(host)) = (&mut self.hosts, host) {
-            fits &= hosts.add(host, bucket, count, ask.most);
+            fits &= hosts.add(host, bucket, amount.count, ask);
         }
         let mut first = false;
         if self.is_hot(ask) {
@@ -180,6 +179,11 @@ impl Cell {
             *touched = Some(touched.map_or(bucket, |held| held.min(bucket)));
         }
         Added { hot: first, crowded: !fits, stale }
+    }
+
+    /// Settles as a cell that was never near a violation does when it is swept: counts that waited elsewhere come in.
+    pub(crate) fn settle_idle(&mut self, through: i64) {
+        self.settled = Some(self.settled.map_or(through, |settled| settled.max(through)));
     }
 
     /// The hosts, where there are several.
@@ -192,7 +196,7 @@ impl Cell {
         loop {
             match self.hosts {
                 Told::Apart(ref mut hosts) => return hosts,
-                Told::One(host) => self.hosts = Told::Apart(Box::new(Hosts::of(host, self.ring.clone()))),
+                Told::One(host) => self.hosts = Told::Apart(Box::new(Hosts::of(host, self.counts.ring()))),
                 Told::Nobody => self.hosts = Told::Apart(Box::default()),
             }
         }
@@ -215,10 +219,11 @@ impl Cell {
 
     /// Whether there may be anything to find here: all counts together exceed the threshold.
     fn is_hot(&self, ask: &Ask) -> bool {
-        let total = self.ring.total();
+        let total = self.counts.total();
         self.hot.is_some()
             || match ask.value {
-                Value::Count | Value::Finding | Value::Prefix => total as f64 > ask.lines.threshold,
+                Value::Count | Value::Finding | Value::Distinct => total as f64 > ask.lines.threshold,
+                Value::Crowd { scale, .. } => (total as f64) * (scale as f64) > ask.lines.threshold,
                 Value::Share { min_requests } => total >= min_requests,
             }
     }
@@ -257,7 +262,7 @@ impl Cell {
 
     fn read_counts(&mut self, ask: &Ask, horizon: &Horizon, tell: Tell, out: &mut Vec<Statement>) {
         let closed = horizon.closed;
-        let through = match self.ring.newest().filter(|_| horizon.early) {
+        let through = match self.counts.newest().filter(|_| horizon.early) {
             Some(newest) => newest.max(closed),
             None => closed,
         };
@@ -272,7 +277,7 @@ impl Cell {
         let mut next = mark;
         let mut runs = Vec::new();
         let ahead = through - LAG;
-        if from.is_none_or(|from| from.saturating_add(LAG) <= ahead) && !self.ring.is_empty() {
+        if from.is_none_or(|from| from.saturating_add(LAG) <= ahead) && !self.counts.is_empty() {
             run = self.walk(ask, from, run, ahead, horizon, |run| runs.push(*run));
             (from, next) = (Some(ahead), Some((ahead, run)));
         }
@@ -288,7 +293,7 @@ impl Cell {
         if self.settled.is_none_or(|settled| settled + SETTLE_EVERY <= settles) {
             let run = self.walk(ask, self.settled, base, settles, horizon, |_| {});
             self.settle_at(settles, run);
-            self.ring.trim_before(ask.value.shape(), settles - BUCKETS + 2);
+            self.counts.trim_before(ask.value.shape(), settles - BUCKETS + 2);
         }
     }
 
@@ -302,7 +307,7 @@ impl Cell {
         horizon: &Horizon,
         mut ended: impl FnMut(&Run),
     ) -> Option<Run> {
-        self.ring.walk(ask.value.shape(), from, through, |segment| {
+        self.counts.walk(ask.value.shape(), from, through, ask.lines.threshold, |segment| {
             for stretch in self.stretches(ask, &segment, horizon, run.is_some()).into_iter().flatten() {
                 if let Some(over) = step(&mut run, ask.lines.threshold, &stretch) {
                     ended(&over);
@@ -323,14 +328,16 @@ impl Cell {
             return [stretch(from, to, 0.0), None];
         }
         let value = match ask.value {
-            Value::Count | Value::Finding => count as f64,
+            Value::Count | Value::Finding | Value::Distinct => count as f64,
             Value::Share { min_requests } => share(count, marks, min_requests),
-            Value::Prefix => {
-                // All hosts together are at least those that count.
+            Value::Crowd { min_clients, scale, .. } => {
+                // All of them together are at least those that count.
                 let line = ask.lines.threshold;
                 let needed = if runs { hold_line(line) } else { line };
-                let hosts = self.apart().filter(|_| count as f64 > needed);
-                hosts.map_or(0.0, |hosts| hosts.discounted(from, ask.lines.host_limit))
+                let thinned = self.apart().map_or(scale, |hosts| scale << hosts.level());
+                let likely = count as f64 * thinned as f64 > needed;
+                let crowding = likely.then(|| self.crowding(ask, from)).flatten();
+                crowding.filter(|at| at.clients >= min_clients).map_or(0.0, |at| at.sum)
             }
         };
         if from >= horizon.whole_from {
@@ -339,11 +346,25 @@ impl Cell {
         [stretch(from, horizon.whole_from - 1, 0.0), stretch(horizon.whole_from, to, value)]
     }
 
+    /// Who takes part in the window that ends with a bucket, without those who are flagged for themselves.
+    fn crowding(&self, ask: &Ask, bucket: i64) -> Option<Crowding> {
+        let Value::Crowd { scale, .. } = ask.value else { return None };
+        if let Told::One(_) = self.hosts {
+            // What one does alone is within its limit, or not counted.
+            let (sum, _, _) = self.counts.ring().window(ask.value.shape(), bucket)?;
+            let within = sum as f64 <= ask.lines.host_limit;
+            let one = Crowding { sum: sum as f64 * scale as f64, clients: scale, networks: scale };
+            return within.then_some(one);
+        }
+        let lines = ask.lines;
+        Some(self.apart()?.crowding(bucket, lines.host_limit, lines.prefix_limit, scale))
+    }
+
     /// Reads closed buckets once, and settles them.
     fn read_closed(&mut self, ask: &Ask, horizon: &Horizon, tell: Tell, out: &mut Vec<Statement>) {
         let closed = horizon.closed;
         let mut run = self.heat().run;
-        if ask.value != Value::Prefix {
+        if !matches!(ask.value, Value::Crowd { .. }) {
             let mut runs = Vec::new();
             run = self.walk(ask, self.settled, run, closed, horizon, |run| runs.push(*run));
             self.settle_at(closed, run);
@@ -353,7 +374,8 @@ impl Cell {
         }
         // Who took part is noted as the run goes on, so every run is stated before the next begins.
         let mut segments = Vec::new();
-        self.ring.walk(ask.value.shape(), self.settled, closed, |segment| segments.push(segment));
+        let line = ask.lines.threshold;
+        self.counts.walk(ask.value.shape(), self.settled, closed, line, |segment| segments.push(segment));
         for segment in segments {
             for stretch in self.stretches(ask, &segment, horizon, run.is_some()).into_iter().flatten() {
                 if let Some(over) = step(&mut run, ask.lines.threshold, &stretch) {
@@ -362,7 +384,8 @@ impl Cell {
                     self.tell_apart().forget_seen();
                 }
                 if run.is_some() {
-                    self.tell_apart().took_part(stretch.from, ask.lines.host_limit);
+                    let crowding = self.crowding(ask, stretch.from);
+                    self.tell_apart().took_part(stretch.from, ask.lines.host_limit, crowding);
                 }
             }
         }
@@ -396,8 +419,9 @@ impl Cell {
         }
         for run in told {
             let participants = self.apart().map(|hosts| hosts.seen(ask.cut)).unwrap_or_default();
+            let crowd = self.apart().and_then(Hosts::most);
             let series = if horizon.charts { self.series(ask, &run) } else { Vec::new() };
-            out.push(Statement { run, participants, series });
+            out.push(Statement { run, participants, crowd, series });
         }
     }
 
@@ -423,28 +447,23 @@ impl Cell {
         let hot = self.heat();
         let from = (run.last - POINTS_MAX + 1).max(run.first - BUCKETS).max(hot.pointed.saturating_add(1));
         hot.pointed = hot.pointed.max(run.last);
-        let point = |bucket: i64| {
-            let window = self.ring.window(shape, bucket);
-            let value = match (ask.value, window) {
-                (_, None) => 0.0,
-                (Value::Share { min_requests }, Some(_)) => {
-                    let mut value = 0.0;
-                    self.ring.walk(shape, Some(bucket - 1), bucket, |at| {
-                        value = share(at.count, at.marks, min_requests);
-                    });
-                    value
-                }
-                (_, Some((count, _, _))) => count as f64,
+        let mut points = Vec::new();
+        self.counts.walk(shape, Some(from - 1), run.last, f64::INFINITY, |segment| {
+            let Segment { from, to, count, marks, .. } = segment;
+            let value = match ask.value {
+                Value::Share { min_requests } => share(count, marks, min_requests),
+                Value::Crowd { scale, .. } => count as f64 * scale as f64,
+                Value::Count | Value::Finding | Value::Distinct => count as f64,
             };
-            (ask.cut.end(bucket), value)
-        };
-        (from..=run.last).map(point).collect()
+            points.extend((from..=to).map(|bucket| (ask.cut.end(bucket), value)));
+        });
+        points
     }
 
     /// Forgets what no window needs any more; whether nothing is left. `closed` is the last closed bucket.
     pub(crate) fn sweep(&mut self, ask: &Ask, closed: i64, early: bool) -> bool {
         let ahead = ask.value.only_grows() && early;
-        let newest = || self.ring.newest().unwrap_or(i64::MIN);
+        let newest = || self.counts.newest().unwrap_or(i64::MIN);
         let idle = |hot: &Hot| {
             let all_read = ahead || hot.read >= newest().saturating_add(BUCKETS);
             hot.is_quiet() && hot.touched.is_none() && all_read
@@ -457,23 +476,24 @@ impl Cell {
         }
         let needed = self.settled.map(|settled| settled - BUCKETS + 2);
         if let Some(needed) = needed.filter(|needed| self.oldest < *needed) {
-            self.ring.forget_before(ask.value.shape(), needed);
+            self.counts.forget_before(ask.value.shape(), needed);
             self.oldest = needed;
             if let Told::Apart(hosts) = &mut self.hosts {
                 hosts.forget_before(needed);
             }
         }
-        self.ring.is_empty() && self.hot.is_none()
+        self.counts.is_empty() && self.hot.is_none()
     }
 
     /// What the key is worth at the bound.
     pub(crate) fn weight(&self, ask: &Ask) -> Weight {
         let scale = match ask.value {
             Value::Share { min_requests } => min_requests as f64,
-            Value::Count | Value::Finding | Value::Prefix => ask.lines.threshold.max(1.0),
+            Value::Crowd { scale, .. } => (ask.lines.threshold / scale as f64).max(1.0),
+            Value::Count | Value::Finding | Value::Distinct => ask.lines.threshold.max(1.0),
         };
         let holds = self.hot.as_ref().is_some_and(|hot| hot.run.is_some() || !hot.stated.is_empty());
-        Weight { holds, load: self.ring.total() as f64 / scale }
+        Weight { holds, load: self.counts.total() as f64 / scale }
     }
 
     /// The event time from which records must be read again for the run in hand to be found again.
@@ -492,7 +512,7 @@ impl Heap for Cell {
             .hot
             .as_ref()
             .map_or(0, |hot| size_of::<Hot>() + hot.stated.capacity() * size_of::<Run>() + 128);
-        self.ring.bytes() + hosts + hot
+        self.counts.bytes() + hosts + hot
     }
 }
 

@@ -1,24 +1,23 @@
-//! The worker's half: events into partial aggregates, one look-up for each rule that wants the event, and no allocation
-//! while the keys stay the same.
+//! The worker's half: events into partial aggregates, one look-up for each client and one for each rule that picks the
+//! event out, and no allocation while the keys stay the same.
 
 use std::collections::HashMap;
-use std::collections::hash_map::Entry;
-use std::hash::BuildHasher as _;
 use std::sync::Arc;
 
 use beaconfire_model::{
-    Client, EntryId, Event, EventTime, Offset, Request, RuntimeEvent, RuntimeKind, Severity, Source,
+    EntryId, Event, EventTime, Offset, Request, RuntimeEvent, RuntimeKind, Severity, Source,
 };
 
 use crate::cut::Near;
-use crate::filter::{Around, Verdicts, with_text};
 use crate::hash::Seeded;
-use crate::parcel::{Pair, shard_of};
-use crate::plan::{Counting, FINDING, Keying, Plan, Rider, Rule};
+use crate::lane::{Lane, SLOTS, Takes};
+use crate::pile::{Add, Origin, Pile, RawKey};
+use crate::plan::{Counting, FINDING, Keying, LANE, Plan, Rule};
 use crate::samples::Samples;
 use crate::services::{OTHER, ServiceId, UNKNOWN, cut};
+use crate::sieve::{Judge, with_text};
 use crate::tides::Tide;
-use crate::{Key, Parcel, Partial, Watch};
+use crate::{Parcel, Watch};
 
 /// What became of an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,8 +34,6 @@ pub enum Seen {
 const TEXT_MAX: usize = 250;
 /// Of a finding's workload and rule.
 const FINDING_MAX: usize = 250;
-/// Texts that hash alike are told apart by so many more slots; what then is left makes a partial of its own each time.
-const PROBES: u128 = 4;
 
 /// Folds events into partial aggregates until they are taken. Time comes from the events; whether they claim to come
 /// from the future is for the caller to judge.
@@ -48,9 +45,10 @@ pub struct Combiner {
     /// Records come in stretches of one source.
     last_tide: usize,
     known: Known,
-    verdicts: Verdicts,
+    judge: Judge,
     /// By the rule's place in the plan.
     near: Vec<Near>,
+    near_lane: Near,
     near_finding: Near,
     pile: Pile,
     samples: Samples,
@@ -66,10 +64,11 @@ impl Combiner {
             tides: Vec::new(),
             last_tide: 0,
             known: Known { ids: HashMap::with_hasher(seeded), names: Vec::new() },
-            verdicts: Verdicts::default(),
+            judge: Judge::new(&plan.sieve, seeded),
             near: plan.rules.iter().map(|rule| Near::new(rule.cut)).collect(),
+            near_lane: Near::new(plan.lane.cut),
             near_finding: Near::new(plan.finding_cut),
-            pile: Pile { index: HashMap::with_hasher(seeded), partials: Vec::new() },
+            pile: Pile::new(seeded),
             samples: Samples::new(watch, plan.rules.len(), seeded),
             text: String::new(),
             plan,
@@ -128,7 +127,7 @@ impl Combiner {
 
     /// Whether it holds as much as it may: take before observing more.
     pub fn is_full(&self) -> bool {
-        self.pile.partials.len() >= self.capacity
+        self.pile.len() >= self.capacity
     }
 
     /// The largest event time seen in a source, or its seed.
@@ -146,10 +145,9 @@ impl Combiner {
         let sources: Vec<_> = self.tides.iter().map(Tide::reach).collect();
         let mut parcels: Vec<Parcel> =
             (0..threads).map(|_| Parcel { sources: sources.clone(), ..Parcel::default() }).collect();
-        for partial in self.pile.partials.drain(..) {
+        for partial in self.pile.take() {
             parcels[usize::from(partial.shard) % threads].partials.push(partial);
         }
-        self.pile.index.clear();
         for sample in self.samples.take() {
             parcels[usize::from(sample.shard) % threads].specimens.push(sample);
         }
@@ -165,49 +163,70 @@ impl Combiner {
     }
 
     fn request(&mut self, from: Origin, request: &Request<'_>) {
-        let entry = from.source.entry;
-        let Self { plan, known, verdicts, near, pile, samples, text, .. } = self;
-        let service = known.service(plan, entry, request.service);
+        let Self { plan, known, judge, near, near_lane, pile, samples, text, .. } = self;
+        let service = known.service(plan, from.source.entry, request.service);
         let name = known.name(plan, service);
-        let is_login = |path: &str| plan.is_login(service, path);
-        let around = Around { service: name, is_login: &is_login };
-        let seeded = *pile.index.hasher();
-        verdicts.reset(&plan.tests);
-        let lines = &plan.facts(service).lines;
-        for (number, (rule, near)) in plan.rules.iter().zip(near).enumerate() {
-            let enabled = |rider: &Rider| lines[usize::from(rider.rule)].enabled;
-            if !rule.riders.iter().any(enabled) || !rule.wants(&plan.tests, request, &around, verdicts) {
-                continue;
+        judge.judge(plan, service, name, request);
+        let add = Add {
+            from,
+            rule: LANE,
+            service,
+            bucket: 0,
+            count: 1,
+            matched: 0,
+            severity: Severity::Info,
+            lane: 0,
+            values: [0; SLOTS],
+        };
+        if let Some(client) = request.client {
+            let (lane, values) = of_lane(&plan.lane, judge, request, name);
+            if lane != 0 {
+                let bucket = near_lane.bucket(request.time);
+                let add = Add { bucket, matched: request.bytes_sent, lane, values, ..add };
+                pile.add(&add, &RawKey::Client(client), name);
             }
-            let Some(key) = raw_key(rule, request, name, seeded, text) else { continue };
+        }
+        for number in judge.holding(|word| !plan.lane.conditions[word]) {
+            // Behind the rules come the conditions of shares.
+            let Some(rule) = plan.rules.get(number) else { break };
+            let Some(key) = raw_key(plan, rule, request, name, text) else { continue };
             let (count, matched) = match &rule.count {
-                Counting::Requests => (1, 0),
+                Counting::Requests | Counting::Distinct { .. } => (1, 0),
                 Counting::Bytes => (request.bytes_sent, 0),
-                Counting::Share { filter, .. } => {
-                    (1, u64::from(filter.all(&plan.tests, request, &around, verdicts)))
-                }
+                Counting::Share { condition, .. } => (1, u64::from(judge.holds(*condition))),
             };
+            let value = match &rule.count {
+                Counting::Distinct { field } => judge.value(*field, request, name),
+                _ => 0,
+            };
+            let bucket = near[number].bucket(request.time);
             // A plan has fewer than 65,535 rules.
-            let number = number as u16;
-            let bucket = near.bucket(request.time);
-            let place = Place::new(number, entry, service);
-            let add = Add { from, place, bucket, count, matched, severity: rule.severity };
+            let rule = number as u16;
+            let add = Add { rule, bucket, count, matched, values: [value, 0], ..add };
             pile.add(&add, &key, name);
-            if matches!(rule.count, Counting::Share { .. }) && matched == 0 {
-                continue;
-            }
-            for rider in &rule.riders {
-                if !samples.wants(rider.rule) {
-                    continue;
-                }
-                // Rules that share their counts are by client or by its prefix.
-                let of_prefix = plan.rules[usize::from(rider.rule)].keying == Keying::Prefix;
-                let key = match &key {
-                    RawKey::Client(client) if of_prefix => &RawKey::Prefix(*client),
-                    RawKey::Prefix(client) if !of_prefix => &RawKey::Client(*client),
-                    key => key,
-                };
-                samples.request(rider.rule, service, key, name, request);
+        }
+        if samples.wants_any() {
+            self.sample(service, request);
+        }
+    }
+
+    /// Copies a request for the rules that have raised and want it.
+    fn sample(&mut self, service: ServiceId, request: &Request<'_>) {
+        let Self { plan, known, judge, samples, text, .. } = self;
+        let name = known.name(plan, service);
+        for number in judge.holding(|_| u64::MAX) {
+            let Some(rule) = plan.rules.get(number) else { break };
+            // A plan has fewer than 65,535 rules.
+            let at = number as u16;
+            let counted = match rule.count {
+                Counting::Share { condition, .. } => judge.holds(condition),
+                _ => true,
+            };
+            if samples.wants(at)
+                && counted
+                && let Some(key) = raw_key(plan, rule, request, name, text)
+            {
+                samples.request(at, service, &key, name, request);
             }
         }
     }
@@ -218,86 +237,68 @@ impl Combiner {
         self.text.push_str(&short(event.workload));
         self.text.push('\n');
         self.text.push_str(&short(event.rule));
-        let key = RawKey::Finding(&self.text, self.pile.index.hasher().hash_one(&*self.text));
+        let key = RawKey::Finding(&self.text);
         let add = Add {
             from,
-            place: Place::new(FINDING, from.source.entry, Plan::no_service()),
+            rule: FINDING,
+            service: Plan::no_service(),
             bucket: self.near_finding.bucket(event.time),
             count: 1,
             matched: 0,
             severity: event.severity.unwrap_or(Severity::Info),
+            lane: 0,
+            values: [0; SLOTS],
         };
         self.pile.add(&add, &key, UNKNOWN.0);
         self.samples.finding(&key, event);
     }
 }
 
-/// A record's key under one rule, borrowed.
-pub(crate) enum RawKey<'a> {
-    Client(Client),
-    Prefix(Client),
-    Service,
-    Text(&'a str, u64),
-    Pair(Client, &'a str, u64),
-    Finding(&'a str, u64),
-}
-
-impl RawKey<'_> {
-    /// A number that tells keys of one rule apart, texts but for collisions.
-    fn bits(&self) -> u128 {
-        match self {
-            Self::Client(client) | Self::Prefix(client) => client.bits(),
-            Self::Service => 0,
-            // Probing goes on upwards from here.
-            Self::Text(_, hash) | Self::Pair(_, _, hash) | Self::Finding(_, hash) => u128::from(*hash) << 8,
-        }
-    }
-
-    fn text(&self) -> Option<&str> {
-        match self {
-            Self::Client(_) | Self::Prefix(_) | Self::Service => None,
-            Self::Text(text, _) | Self::Pair(_, text, _) | Self::Finding(text, _) => Some(text),
-        }
-    }
-
-    /// The key that partials are counted under.
-    fn owned(&self) -> Key {
-        match self {
-            Self::Client(client) | Self::Prefix(client) => Key::Client(*client),
-            Self::Service => Key::Service,
-            Self::Text(text, _) => Key::Text((*text).into()),
-            Self::Pair(client, text, _) => {
-                Key::Pair(Arc::new(Pair { client: *client, text: (*text).into() }))
+/// The rules of the lane that want the request that was judged, as bits, and the values that they want of it.
+fn of_lane(lane: &Lane, judge: &Judge, request: &Request<'_>, service: &str) -> (u32, [u32; SLOTS]) {
+    let (mut rules, mut slots) = (0, 0u32);
+    for (at, rule) in lane.rules.iter().enumerate() {
+        if judge.holds(usize::from(rule.rule)) {
+            rules |= 1 << at;
+            if let Takes::Value(slot) = rule.takes {
+                slots |= 1 << slot;
             }
-            Self::Finding(text, _) => Key::Finding((*text).into()),
         }
     }
-
-    /// The key that raises.
-    pub(crate) fn raises(&self) -> Key {
-        match self {
-            Self::Prefix(client) => Key::Prefix(client.prefix()),
-            other => other.owned(),
-        }
+    let mut values = [0; SLOTS];
+    for (slot, field) in lane.fields.iter().enumerate().filter(|(slot, _)| slots & 1 << slot != 0) {
+        values[slot] = judge.value(*field, request, service);
     }
+    (rules, values)
 }
 
-/// A request's key under a rule; `None` where the rule needs a client and there is none.
+/// A request's key under a rule; `None` where the rule needs a client and there is none, or looks at a sample of
+/// networks and this is none of them.
 fn raw_key<'t>(
+    plan: &Plan,
     rule: &Rule,
     request: &Request<'_>,
     service: &str,
-    seeded: Seeded,
     text: &'t mut String,
 ) -> Option<RawKey<'t>> {
-    let pair = match rule.keying {
+    let crowd = rule.crowd.is_some();
+    let client = match rule.keying {
         Keying::Client => return request.client.map(RawKey::Client),
         Keying::Prefix => return request.client.map(RawKey::Prefix),
-        Keying::Service => return Some(RawKey::Service),
-        Keying::Text { pair: true } => Some(request.client?),
-        Keying::Text { pair: false } => None,
+        Keying::Service if !crowd => return Some(RawKey::Service),
+        Keying::Text { pair: false } if !crowd => None,
+        Keying::Service | Keying::Text { .. } => Some(request.client?),
     };
+    let sampled = rule.crowd.is_some_and(|crowd| crowd.sampled);
+    if let Some(client) = client.filter(|_| sampled)
+        && !plan.stands_for_others(client)
+    {
+        return None;
+    }
     text.clear();
+    if let (Keying::Service, Some(client)) = (rule.keying, client) {
+        return Some(RawKey::Member(client));
+    }
     for (at, field) in rule.by.iter().enumerate() {
         if at > 0 {
             text.push(' ');
@@ -306,120 +307,11 @@ fn raw_key<'t>(
             text.push_str(&part[..part.floor_char_boundary(TEXT_MAX)]);
         });
     }
-    let hash = seeded.hash_one(&*text);
-    Some(pair.map_or(RawKey::Text(text, hash), |client| RawKey::Pair(client, text, hash)))
-}
-
-/// Where a record was read.
-#[derive(Debug, Clone, Copy)]
-struct Origin {
-    source: Source,
-    /// The shards held the record once already.
-    again: bool,
-}
-
-/// Rule, entry and service in one word: it is written, read, hashed and compared in one go, many times a record.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Place(u64);
-
-impl Place {
-    fn new(rule: u16, entry: EntryId, service: ServiceId) -> Self {
-        Self(u64::from(rule) << 48 | u64::from(entry.0) << 32 | u64::from(service.0))
-    }
-
-    fn parts(self) -> (u16, EntryId, ServiceId) {
-        // Each takes back the bits that it gave.
-        ((self.0 >> 48) as u16, EntryId((self.0 >> 32) as u16), ServiceId(self.0 as u32))
-    }
-}
-
-/// What is to be added under a key.
-struct Add {
-    from: Origin,
-    place: Place,
-    bucket: i64,
-    count: u64,
-    matched: u64,
-    severity: Severity,
-}
-
-/// A key and bucket in the combiner's own table. Texts stand there by their hash; the partial holds the text itself.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Slot {
-    place: Place,
-    bucket: i64,
-    key: u128,
-}
-
-impl std::hash::Hash for Slot {
-    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
-        state.write_u64(self.place.0);
-        state.write_i64(self.bucket);
-        state.write_u128(self.key);
-    }
-}
-
-/// The partials since the last take.
-#[derive(Debug)]
-struct Pile {
-    index: HashMap<Slot, u32, Seeded>,
-    partials: Vec<Partial>,
-}
-
-impl Pile {
-    fn add(&mut self, add: &Add, key: &RawKey<'_>, service: &str) {
-        let Add { from: Origin { source, again }, place, bucket, count, matched, severity } = *add;
-        // What counts only under conditions is not mixed with what counts, and is rare: each stands by itself.
-        let held = if again { None } else { self.find(Slot { place, bucket, key: key.bits() }, key.text()) };
-        if let Some(partial) = held {
-            partial.count = partial.count.saturating_add(count);
-            partial.matched = partial.matched.saturating_add(matched);
-            partial.severity = partial.severity.max(severity);
-            if partial.source != Some(source) {
-                partial.source = None;
-            }
-            return;
-        }
-        let key = key.owned();
-        let shard = shard_of(&key, service);
-        let (rule, entry, id) = place.parts();
-        self.partials.push(Partial {
-            shard,
-            entry,
-            source: Some(source),
-            again,
-            rule,
-            service: id,
-            key,
-            bucket,
-            count,
-            matched,
-            severity,
-        });
-    }
-
-    /// The partial of this key, if there is one. Else the next to be pushed is found here from now on, where there is
-    /// room.
-    fn find(&mut self, mut slot: Slot, text: Option<&str>) -> Option<&mut Partial> {
-        let last = slot.key + PROBES;
-        loop {
-            let at = match self.index.entry(slot) {
-                Entry::Occupied(held) => *held.get() as usize,
-                Entry::Vacant(free) => {
-                    // The capacity keeps the length within 32 bits.
-                    free.insert(self.partials.len() as u32);
-                    return None;
-                }
-            };
-            if text.is_none() || self.partials[at].key.text() == text {
-                return Some(&mut self.partials[at]);
-            }
-            if slot.key == last {
-                return None;
-            }
-            slot.key += 1;
-        }
-    }
+    Some(match client {
+        Some(client) if crowd => RawKey::TextMember(client, text),
+        Some(client) => RawKey::Pair(client, text),
+        None => RawKey::Text(text),
+    })
 }
 
 /// The services that this worker has met, so that the shared list is asked once for each.

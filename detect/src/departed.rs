@@ -118,6 +118,8 @@ mod tests {
             count: 1,
             matched: 0,
             severity: Severity::Info,
+            lane: 0,
+            values: [0; 2],
         }
     }
 

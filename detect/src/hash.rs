@@ -3,6 +3,8 @@
 
 use std::hash::{BuildHasher, Hasher};
 
+use beaconfire_model::Client;
+
 const ODD: u64 = 0x9e37_79b9_7f4a_7c15;
 
 /// Folds the 128-bit product of two words into one: every bit of each input reaches the result.
@@ -47,6 +49,20 @@ fn spread(seed: u64) -> u64 {
     c ^ c >> 31
 }
 
+impl Seeded {
+    /// Bits that decide whether a client's network stands for others.
+    pub(crate) fn draw(&self, client: Client) -> u64 {
+        self.hash_one(client.prefix().bits())
+    }
+
+    /// The hash of a text.
+    pub(crate) fn of_text(&self, text: &str) -> u64 {
+        let mut hasher = self.build_hasher();
+        hasher.write(text.as_bytes());
+        hasher.finish()
+    }
+}
+
 impl BuildHasher for Seeded {
     type Hasher = Mixer;
 
@@ -61,10 +77,14 @@ impl Hasher for Mixer {
     }
 
     fn write(&mut self, bytes: &[u8]) {
-        for chunk in bytes.chunks(8) {
+        let (words, rest) = bytes.as_chunks::<8>();
+        for word in words {
+            self.write_u64(u64::from_le_bytes(*word) ^ 8 << 56);
+        }
+        if !rest.is_empty() {
             let mut word = [0; 8];
-            word[..chunk.len()].copy_from_slice(chunk);
-            self.write_u64(u64::from_le_bytes(word) ^ (chunk.len() as u64) << 56);
+            word[..rest.len()].copy_from_slice(rest);
+            self.write_u64(u64::from_le_bytes(word) ^ (rest.len() as u64) << 56);
         }
     }
 

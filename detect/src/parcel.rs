@@ -5,6 +5,7 @@ use std::sync::Arc;
 use beaconfire_model::{Client, EntryId, EventTime, Offset, Prefix, Severity, Source, Specimen};
 
 use crate::hash::stable;
+use crate::lane::SLOTS;
 use crate::services::ServiceId;
 
 /// Always so many, each with its share of the memory, mapped onto however many threads there are: the result does not
@@ -101,6 +102,10 @@ pub struct Partial {
     pub matched: u64,
     /// For findings: the worst severity.
     pub severity: Severity,
+    /// For what is counted for the rules of the lane together: which of them, as bits. Then `matched` is bytes.
+    pub(crate) lane: u32,
+    /// By what values are told apart, of rules that count those.
+    pub(crate) values: [u32; SLOTS],
 }
 
 /// A raw record of something that has raised.

@@ -4,11 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use beaconfire_model::{EntryId, Kind, Matcher, Matchers, Op, Request, Severity};
+use beaconfire_model::{Client, EntryId, Kind, Matcher, Matchers, Op, Severity};
 use regex::RegexSet;
 
 use crate::cut::Cut;
-use crate::filter::{Around, Filter, Tests, Verdicts, anchored};
+use crate::hash::Seeded;
+use crate::lane::{Lane, Limits};
+use crate::sieve::{Bits, Sieve, anchored};
 use crate::services::{OTHER, ServiceId, Services, UNKNOWN};
 use crate::{Count, Field, RuleError, RuleSpec};
 
@@ -54,6 +56,8 @@ pub(crate) const BUCKETS: i64 = 60;
 
 /// The rule number of findings.
 pub(crate) const FINDING: u16 = u16::MAX;
+/// The rule number of what is counted for all rules of the lane.
+pub(crate) const LANE: u16 = u16::MAX - 1;
 
 /// Where a rule draws its lines for one service.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -61,8 +65,10 @@ pub(crate) struct Lines {
     pub(crate) enabled: bool,
     pub(crate) threshold: f64,
     pub(crate) critical_above: Option<f64>,
-    /// For rules by prefix: what one host may do by itself.
+    /// For crowds: what one client may do by itself.
     pub(crate) host_limit: f64,
+    /// For crowds of whole services: what one network may.
+    pub(crate) prefix_limit: f64,
 }
 
 /// What a rule counts by, made ready.
@@ -82,18 +88,29 @@ pub(crate) enum Keying {
 pub(crate) enum Counting {
     Requests,
     Bytes,
-    Share { filter: Filter, min_requests: u64 },
+    /// Those that meet a further condition of the sieve.
+    Share {
+        condition: usize,
+        min_requests: u64,
+    },
+    Distinct {
+        field: Field,
+    },
 }
 
-/// A rule whose counts come with another's: the same requests of the same clients, over a window that is so many times
-/// as long.
+/// What a rule asks of those who take part.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Rider {
-    /// The rule, by its place in the plan.
-    pub(crate) rule: u16,
-    /// One of its buckets is so many of the other's.
-    pub(crate) ratio: i64,
+pub(crate) struct Crowd {
+    /// So many clients at least, each within its own limit.
+    pub(crate) min_clients: u64,
+    /// Only one network in [`SAMPLE`] is looked at, and stands for all: nearly every request is counted here.
+    pub(crate) sampled: bool,
 }
+
+/// Of networks that stand for all, one in so many is looked at.
+pub(crate) const SAMPLE: u64 = 16;
+/// Fewer hosts of a prefix than this are no distributed flood, where a rule does not say it.
+const HOSTS_MIN: u64 = 8;
 
 /// A rule made ready.
 #[derive(Debug)]
@@ -106,24 +123,8 @@ pub(crate) struct Rule {
     pub(crate) count: Counting,
     pub(crate) window: Duration,
     pub(crate) cut: Cut,
-    /// What workers count for this rule serves these, itself the first. Empty where another rule's counts serve it: a
-    /// worker counts a request once for all rules that differ in their windows only, and the shards tell them apart.
-    pub(crate) riders: Vec<Rider>,
-    filter: Filter,
-    except: Filter,
-}
-
-impl Rule {
-    /// Whether the rule wants a request: all of its matchers match, and none of its exceptions.
-    pub(crate) fn wants(
-        &self,
-        tests: &Tests,
-        request: &Request<'_>,
-        around: &Around<'_>,
-        seen: &mut Verdicts,
-    ) -> bool {
-        self.filter.all(tests, request, around, seen) && !self.except.any(tests, request, around, seen)
-    }
+    /// Whether its clients are told apart.
+    pub(crate) crowd: Option<Crowd>,
 }
 
 /// What the configuration says of a service, made ready.
@@ -131,6 +132,10 @@ impl Rule {
 pub(crate) struct ServiceFacts {
     /// By the rule's place in the plan.
     pub(crate) lines: Vec<Lines>,
+    /// The conditions of rules that are switched on, and of all shares.
+    pub(crate) enabled: Bits,
+    /// Within what a client's requests are not looked at rule by rule.
+    pub(crate) limits: Limits,
     logins: BTreeSet<String>,
 }
 
@@ -138,9 +143,11 @@ pub(crate) struct ServiceFacts {
 #[derive(Debug)]
 pub struct Plan {
     pub(crate) rules: Vec<Rule>,
-    pub(crate) tests: Tests,
+    pub(crate) sieve: Sieve,
+    pub(crate) lane: Lane,
     pub(crate) services: Services,
     pub(crate) seed: u64,
+    pub(crate) seeded: Seeded,
     pub(crate) finding_window: Duration,
     pub(crate) finding_cut: Cut,
     entries: Vec<EntrySpec>,
@@ -156,25 +163,31 @@ pub struct Plan {
 impl Plan {
     /// Makes a configuration's rules ready, or says which rule cannot be.
     pub fn compile(spec: PlanSpec) -> Result<Self, RuleError> {
-        if spec.rules.len() >= usize::from(FINDING) {
+        if spec.rules.len() >= usize::from(LANE) {
             return Err(RuleError {
                 rule: "rules".to_owned(),
-                said: "there are more than 65,534".to_owned(),
+                said: "there are more than 65,533".to_owned(),
             });
         }
-        let mut tests = Tests::default();
+        let list = |name: &str| spec.lists.get(name).map(Vec::as_slice);
+        let mut sieve = Sieve::default();
+        // A rule's condition has the rule's number; those of shares come behind.
+        for rule in &spec.rules {
+            let added = sieve.condition(&rule.matchers, &rule.except, list);
+            added.map_err(|said| RuleError { rule: rule.name.to_string(), said })?;
+        }
         let mut rules = Vec::with_capacity(spec.rules.len());
         for rule in &spec.rules {
-            let ready = ready(rule, &spec, &mut tests);
+            let ready = ready(rule, &spec, &mut sieve);
             rules.push(ready.map_err(|said| RuleError { rule: rule.name.to_string(), said })?);
         }
-        for (rule, riders) in rides(&spec.rules).into_iter().enumerate() {
-            rules[rule].riders = riders;
-        }
+        sieve.seal(list);
+        let lane = Lane::new(&spec.rules, &sieve);
         let logins = anchored(spec.lists.get("logins").map_or(&[][..], Vec::as_slice))
             .map_err(|said| RuleError { rule: "lists.logins".to_owned(), said })?;
         let services = Services::default();
-        let plain = facts(&spec, None);
+        let facts = |service| facts(&spec, service, &sieve, &lane);
+        let plain = facts(None);
         let mut by_id = vec![plain.clone(); services.len()];
         for (name, service) in &spec.services {
             let ServiceId(id) = services.id(name);
@@ -183,14 +196,16 @@ impl Plan {
                 return Err(RuleError { rule: "services".to_owned(), said });
             }
             by_id.resize(by_id.len().max(id as usize + 1), plain.clone());
-            by_id[id as usize] = facts(&spec, Some(service));
+            by_id[id as usize] = facts(Some(service));
         }
         let windows = spec.rules.iter().map(|rule| rule.window);
         Ok(Self {
             longest: windows.max().unwrap_or_default().max(spec.finding_window),
             rules,
-            tests,
+            sieve,
+            lane,
             seed: spec.seed,
+            seeded: Seeded::new(spec.seed),
             finding_window: spec.finding_window,
             finding_cut: Cut::new(spec.finding_window),
             entry_services: spec
@@ -247,13 +262,18 @@ impl Plan {
         if logins.is_empty() { self.logins.is_match(path) } else { logins.contains(path) }
     }
 
+    /// Whether a client's network is one of those that stand for all.
+    pub(crate) fn stands_for_others(&self, client: Client) -> bool {
+        self.seeded.draw(client).is_multiple_of(SAMPLE)
+    }
+
     /// The service of a finding: none.
     pub(crate) fn no_service() -> ServiceId {
         UNKNOWN.1
     }
 }
 
-fn ready(rule: &RuleSpec, spec: &PlanSpec, tests: &mut Tests) -> Result<Rule, String> {
+fn ready(rule: &RuleSpec, spec: &PlanSpec, sieve: &mut Sieve) -> Result<Rule, String> {
     let refuse = |said: &str| Err(said.to_owned());
     let list = |name: &str| spec.lists.get(name).map(Vec::as_slice);
     let keying = match *rule.by.as_slice() {
@@ -286,10 +306,28 @@ fn ready(rule: &RuleSpec, spec: &PlanSpec, tests: &mut Tests) -> Result<Rule, St
         Count::Share { .. } if rule.threshold >= 1.0 => {
             return refuse("a share lies between 0 and 1: it can never be above this `threshold`");
         }
-        Count::Distinct { .. } => return refuse("`distinct` is not in this version"),
-        Count::Share { matchers, min_requests } => {
-            Counting::Share { filter: tests.filter(matchers, list)?, min_requests: (*min_requests).max(1) }
+        Count::Distinct { .. } | Count::Share { .. } if rule.min_clients.is_some() => {
+            return refuse("`min_clients` goes with `count: requests` and `count: bytes_sent` only");
         }
+        Count::Distinct { .. } if keying == Keying::Prefix => {
+            return refuse("distinct values by `prefix` are not in this version");
+        }
+        Count::Distinct { field } => Counting::Distinct { field: *field },
+        Count::Share { matchers, min_requests } => Counting::Share {
+            condition: sieve.condition(matchers, &Matchers::default(), list)?,
+            min_requests: (*min_requests).max(1),
+        },
+    };
+    let by_client = matches!(keying, Keying::Client | Keying::Text { pair: true });
+    let crowd = match (rule.min_clients, keying) {
+        (Some(_), _) if by_client => return refuse("`min_clients` does not go with `by: [client]`"),
+        (least, Keying::Prefix) => {
+            Some(Crowd { min_clients: least.unwrap_or(HOSTS_MIN), sampled: false })
+        }
+        (Some(least), _) => {
+            Some(Crowd { min_clients: least, sampled: Sieve::is_broad(&rule.matchers) })
+        }
+        (None, _) => None,
     };
     Ok(Rule {
         name: rule.name.clone(),
@@ -300,76 +338,50 @@ fn ready(rule: &RuleSpec, spec: &PlanSpec, tests: &mut Tests) -> Result<Rule, St
         count,
         window: rule.window,
         cut: Cut::new(rule.window),
-        riders: Vec::new(),
-        filter: tests.filter(&rule.matchers, list)?,
-        except: tests.filter(&rule.except, list)?,
+        crowd,
     })
-}
-
-/// Which rules count for which, by place: each rule counts for itself, or one of a shorter window counts for it too.
-fn rides(rules: &[RuleSpec]) -> Vec<Vec<Rider>> {
-    let mut riders: Vec<Vec<Rider>> = vec![Vec::new(); rules.len()];
-    let mut order: Vec<usize> = (0..rules.len()).collect();
-    order.sort_by_key(|place| (rules[*place].window, *place));
-    for place in order {
-        let rule = &rules[place];
-        let carrier = (0..rules.len()).filter(|other| !riders[*other].is_empty());
-        let carrier = carrier.filter(|other| carries(&rules[*other], rule)).min();
-        // A plan has fewer than 65,535 rules, and windows of at most a day.
-        let ratio = |of: &RuleSpec| (rule.window.as_millis() / of.window.as_millis().max(1)) as i64;
-        let rider = |ratio| Rider { rule: place as u16, ratio };
-        match carrier {
-            Some(other) => riders[other].push(rider(ratio(&rules[other]))),
-            None => riders[place].push(rider(1)),
-        }
-    }
-    riders
-}
-
-/// Whether what is counted for `carrier` is, bucket by bucket, what `rule` counts.
-fn carries(carrier: &RuleSpec, rule: &RuleSpec) -> bool {
-    let of_clients = |rule: &RuleSpec| matches!(rule.by.as_slice(), [Field::Client] | [Field::Prefix]);
-    let plain = |rule: &RuleSpec| matches!(rule.count, Count::Requests | Count::BytesSent);
-    of_clients(carrier)
-        && of_clients(rule)
-        && plain(rule)
-        && carrier.count == rule.count
-        && carrier.matchers == rule.matchers
-        && carrier.except == rule.except
-        && rule.window.as_millis().is_multiple_of(carrier.window.as_millis().max(1))
 }
 
 fn is_line(line: f64) -> bool {
     line.is_finite() && line >= 0.0
 }
 
-fn facts(spec: &PlanSpec, service: Option<&ServiceSpec>) -> ServiceFacts {
+fn facts(spec: &PlanSpec, service: Option<&ServiceSpec>, sieve: &Sieve, lane: &Lane) -> ServiceFacts {
     let changed = |rule: &RuleSpec| {
         service.and_then(|service| service.overrides.get(&*rule.name)).copied().unwrap_or_default()
     };
     let threshold = |rule: &RuleSpec| changed(rule).threshold.unwrap_or(rule.threshold);
-    let enabled = |rule: &RuleSpec| changed(rule).enabled.unwrap_or(true);
+    let is_on = |rule: &RuleSpec| changed(rule).enabled.unwrap_or(true);
     let lines = spec.rules.iter().map(|rule| {
-        let own = spec.rules.iter().filter(|own| enabled(own) && flags_hosts_of(own, rule)).map(threshold);
+        let limit = |of: Field| {
+            let own = spec.rules.iter().filter(|own| is_on(own) && flags_parts_of(own, of, rule));
+            own.map(threshold).min_by(f64::total_cmp)
+        };
         Lines {
-            enabled: enabled(rule),
+            enabled: is_on(rule),
             threshold: threshold(rule),
             critical_above: changed(rule).critical_above.or(rule.critical_above),
-            host_limit: own.min_by(f64::total_cmp).unwrap_or(threshold(rule) / 5.0),
+            host_limit: limit(Field::Client).unwrap_or(threshold(rule) / 5.0),
+            prefix_limit: limit(Field::Prefix).filter(|_| rule.by != [Field::Prefix]).unwrap_or(f64::INFINITY),
         }
     });
+    let lines: Vec<Lines> = lines.collect();
+    let mut enabled = vec![u64::MAX; sieve.words()];
+    for (number, _) in lines.iter().enumerate().filter(|(_, lines)| !lines.enabled) {
+        enabled[number / 64] &= !(1 << (number % 64));
+    }
     let logins = service.map(|service| service.logins.iter().cloned().collect()).unwrap_or_default();
-    ServiceFacts { lines: lines.collect(), logins }
+    ServiceFacts { limits: lane.limits(&lines), lines, enabled, logins }
 }
 
-/// Whether `own` flags a host for what it contributes to the prefix rule `rule`: it counts requests by client over the
+/// Whether `own` flags a client or prefix (`of`) for what it contributes to the crowd of `rule`: it counts by it over the
 /// same window, and the same requests, or all but some. A rule that picks out a few (failed logins) does not: a host
 /// may make far more requests than that.
-fn flags_hosts_of(own: &RuleSpec, rule: &RuleSpec) -> bool {
+fn flags_parts_of(own: &RuleSpec, of: Field, rule: &RuleSpec) -> bool {
     let excludes = |matcher: &Matcher| matches!(matcher.op, Op::NotEqual | Op::NotMatches);
     let all_but_some = |matchers: &Matchers| matchers.0.iter().all(excludes);
-    own.by == [Field::Client]
-        && own.count == Count::Requests
+    own.by == [of]
+        && own.count == rule.count
         && own.window == rule.window
         && (own.matchers == rule.matchers || all_but_some(&own.matchers))
 }

@@ -15,19 +15,21 @@ pub(crate) enum Shape {
     Paired,
     /// The worst grade among them: findings.
     Graded,
+    /// Values, of which only the different ones count: not kept in rings.
+    Distinct,
 }
 
 impl Shape {
     fn pack(self, count: u64, mark: u64) -> u64 {
         match self {
-            Self::Plain => count,
+            Self::Plain | Self::Distinct => count,
             Self::Paired | Self::Graded => low(count) | low(mark) << 32,
         }
     }
 
     fn unpack(self, packed: u64) -> (u64, u64) {
         match self {
-            Self::Plain => (packed, 0),
+            Self::Plain | Self::Distinct => (packed, 0),
             Self::Paired | Self::Graded => (packed & u64::from(u32::MAX), packed >> 32),
         }
     }
@@ -35,7 +37,7 @@ impl Shape {
     fn join(self, packed: u64, count: u64, mark: u64) -> u64 {
         let (held_count, held_mark) = self.unpack(packed);
         let mark = match self {
-            Self::Plain => 0,
+            Self::Plain | Self::Distinct => 0,
             Self::Paired => held_mark.saturating_add(mark),
             Self::Graded => held_mark.max(mark),
         };

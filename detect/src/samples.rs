@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use beaconfire_model::{Client, EventTime, Request, RuntimeEvent, Specimen, Untrusted};
 
-use crate::combiner::RawKey;
+use crate::pile::RawKey;
 use crate::hash::Seeded;
 use crate::parcel::{Sample, shard_of};
 use crate::plan::{FINDING, Plan};
@@ -81,6 +81,11 @@ impl Samples {
             let quota = before.get(&key).copied().unwrap_or(Quota { until, minute: i64::MIN, left: 0 });
             self.watched.insert(key, Quota { until, ..quota });
         }
+    }
+
+    /// Whether records of any rule are wanted.
+    pub(crate) fn wants_any(&self) -> bool {
+        !self.watched.is_empty() && self.taken.len() < SAMPLES_MAX
     }
 
     /// Whether records of a rule are wanted.

@@ -16,7 +16,7 @@ pub(crate) const OTHER: (&str, ServiceId) = ("other", ServiceId(1));
 
 /// A service, by its place in the list of a [`Plan`](crate::Plan). The numbers depend on which record came first, so
 /// they decide nothing that is shown.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ServiceId(pub(crate) u32);
 
 #[derive(Debug, Default)]

@@ -9,13 +9,18 @@ use beaconfire_model::{Client, EntryId, EventTime, Signal, Source};
 use crate::ahead::Ahead;
 use crate::ask::{Ask, Asks};
 use crate::cell::{Added, Cell, Horizon, Statement, Tell};
+use crate::counts::Amount;
 use crate::departed::{Departed, Fed};
+use crate::family::{Family, Lines, Sum};
 use crate::hash::Seeded;
-use crate::plan::{BUCKETS, FINDING, Keying, Plan, Rider};
+use crate::keys::{CellKey, ClientKey};
+use crate::lane::Takes;
+use crate::plan::{BUCKETS, FINDING, Keying, LANE, Plan};
 use crate::services::ServiceId;
 use crate::statement::Specimens;
-use crate::table::{Heap, Table};
+use crate::table::Table;
 use crate::tides::Common;
+use crate::visits::Lump;
 use crate::{Key, Parcel, Partial, VIRTUAL_SHARDS, Watch};
 
 /// How a shard thread works.
@@ -57,7 +62,7 @@ pub struct TableCensus {
 
 /// The tables of a virtual shard, each with its part of the memory, in 16ths: many clients cannot push out services.
 const TABLES: [(&str, usize); 5] =
-    [("clients", 8), ("prefixes", 4), ("texts", 2), ("services", 1), ("findings", 1)];
+    [("clients", 8), ("prefixes", 3), ("texts", 2), ("services", 2), ("findings", 1)];
 
 /// How often, in event time, hot keys are looked over for what has closed.
 const CLOSE_EVERY: Duration = Duration::from_secs(1);
@@ -70,83 +75,37 @@ const STRETCH: usize = 32;
 /// Chart points of one merge or flush; what comes after goes without.
 const POINTS_MAX: usize = 16_384;
 
-/// What a window is kept for. Services come last: their numbers depend on who came first.
-#[derive(Debug, Clone, Eq, PartialOrd, Ord)]
-pub(crate) struct CellKey {
-    pub(crate) rule: u16,
-    pub(crate) entry: EntryId,
-    pub(crate) key: Key,
-    pub(crate) service: ServiceId,
-}
-
-impl Heap for CellKey {
-    fn heap(&self) -> usize {
-        self.key.bytes()
-    }
-}
-
-impl PartialEq for CellKey {
-    /// Clients are looked up most, and compared as the few words that they are.
-    #[inline]
-    fn eq(&self, other: &Self) -> bool {
-        self.place() == other.place()
-            && match (&self.key, &other.key) {
-                (Key::Client(one), Key::Client(another)) => one == another,
-                (one, another) => one == another,
-            }
-    }
-}
-
-impl std::hash::Hash for CellKey {
-    /// Few words, as each costs a step; keys that are alike but for their kind stand in tables of their own.
-    #[inline]
-    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
-        state.write_u64(self.place());
-        match &self.key {
-            Key::Client(client) => state.write_u128(client.bits()),
-            Key::Prefix(prefix) => state.write_u128(prefix.bits()),
-            Key::Service => {}
-            Key::Text(text) | Key::Finding(text) => text.hash(state),
-            Key::Pair(pair) => pair.hash(state),
-        }
-    }
-}
-
-impl CellKey {
-    /// All but the key, in one word.
-    fn place(&self) -> u64 {
-        u64::from(self.rule) << 48 | u64::from(self.entry.0) << 32 | u64::from(self.service.0)
-    }
-
-    fn table(&self) -> usize {
-        match self.key {
-            Key::Client(_) | Key::Pair(_) => 0,
-            Key::Prefix(_) => 1,
-            Key::Text(_) => 2,
-            Key::Service => 3,
-            Key::Finding(_) => 4,
-        }
-    }
-}
-
 /// One virtual shard: its own tables, its own share of the memory.
 #[derive(Debug)]
 struct Part {
+    clients: Table<ClientKey, Family>,
+    /// Prefixes, texts, services, findings.
     tables: Vec<Table<CellKey, Cell>>,
     /// Keys that reading has to look at.
     hot: BTreeSet<CellKey>,
 }
 
-/// The rules that a partial was counted for; none for findings.
-fn riders(plan: &Plan, rule: u16) -> &[Rider] {
-    plan.rules.get(usize::from(rule)).map_or(&[], |rule| &rule.riders)
+impl Part {
+    fn cell(&self, key: &CellKey) -> Option<&Cell> {
+        match key.client() {
+            Some(client) => self.clients.get(&client)?.cell(key.rule),
+            None => self.tables[key.table()].get(key),
+        }
+    }
+
+    fn update<R>(&mut self, key: &CellKey, change: impl FnOnce(&mut Cell) -> R) -> Option<R> {
+        match key.client() {
+            Some(client) => self.clients.update(&client, |family| family.update(key.rule, change))?,
+            None => self.tables[key.table()].update(key, change),
+        }
+    }
 }
 
 /// The virtual shards of one thread.
 #[derive(Debug)]
 pub struct Shard {
     plan: Arc<Plan>,
-    asks: Asks,
+    asks: Arc<Asks>,
     early: bool,
     watch: Arc<Watch>,
     first: bool,
@@ -168,6 +127,7 @@ pub struct Shard {
     swept: BTreeMap<EntryId, EventTime>,
     specimens: Specimens,
     stale: u64,
+    sum: Sum,
 }
 
 impl Shard {
@@ -175,7 +135,11 @@ impl Shard {
     pub fn new(plan: Arc<Plan>, thread: usize, threads: usize, knobs: ShardKnobs, watch: Arc<Watch>) -> Self {
         let each = knobs.memory.saturating_mul(threads) / VIRTUAL_SHARDS;
         let part = || Part {
-            tables: TABLES.map(|(_, share)| Table::new(each / 16 * share, Seeded::new(plan.seed))).into(),
+            clients: Table::new(each / 16 * TABLES[0].1, Seeded::new(plan.seed)),
+            tables: TABLES[1..]
+                .iter()
+                .map(|(_, share)| Table::new(each / 16 * share, Seeded::new(plan.seed)))
+                .collect(),
             hot: BTreeSet::new(),
         };
         let parts = (0..VIRTUAL_SHARDS).map(|shard| (shard % threads == thread).then(part)).collect();
@@ -183,7 +147,7 @@ impl Shard {
         let lateness = |entry: usize| plan.entry(EntryId(entry as u16)).lateness;
         let spread = (0..plan.entries()).map(|entry| lateness(entry).saturating_add(knobs.drift)).collect();
         Self {
-            asks: Asks::new(plan.clone(), knobs.drift),
+            asks: Arc::new(Asks::new(plan.clone(), knobs.drift)),
             ahead: Ahead::default(),
             spread,
             early: knobs.early,
@@ -199,6 +163,7 @@ impl Shard {
             swept: BTreeMap::new(),
             specimens: Specimens::default(),
             stale: 0,
+            sum: Sum::default(),
         }
     }
 
@@ -219,31 +184,16 @@ impl Shard {
                 *cleared = *target;
             }
         }
-        let plan = self.plan.clone();
         let mut partials = parcel.partials.into_iter();
         while !partials.as_slice().is_empty() {
             self.foresee(partials.as_slice().get(..STRETCH).unwrap_or(partials.as_slice()));
             for partial in partials.by_ref().take(STRETCH) {
-                self.share_out(&plan, partial, signals);
+                self.add_near(partial, signals);
             }
         }
         self.close(signals);
         for (entry, target) in targets {
             self.advance(entry, target, signals);
-        }
-    }
-
-    /// Adds a partial to the windows of every rule that it was counted for.
-    fn share_out(&mut self, plan: &Plan, partial: Partial, signals: &mut Vec<Signal>) {
-        let riders = riders(plan, partial.rule);
-        if riders.len() < 2 {
-            self.add_near(partial, signals);
-            return;
-        }
-        let lines = &plan.facts(partial.service).lines;
-        for rider in riders.iter().filter(|rider| lines[usize::from(rider.rule)].enabled) {
-            let bucket = partial.bucket.div_euclid(rider.ratio);
-            self.add_near(Partial { rule: rider.rule, bucket, ..partial.clone() }, signals);
         }
     }
 
@@ -254,29 +204,35 @@ impl Shard {
         for partial in partials {
             let Some(Some(part)) = self.parts.get(usize::from(partial.shard)) else { continue };
             // Texts cost a clone, and are rare.
-            if let Key::Client(client) = partial.key {
-                for rider in riders(&self.plan, partial.rule) {
-                    let place = (rider.rule, partial.entry, partial.service);
-                    let (key, _) = self.cell_key(place, Key::Client(client));
-                    seen ^= part.tables[key.table()].get(&key).map_or(0, Cell::glance);
-                }
+            let Key::Client(client) = partial.key else { continue };
+            let Partial { rule, entry, service, .. } = *partial;
+            let of_clients = rule == LANE
+                || self.plan.rules.get(usize::from(rule)).is_some_and(|rule| rule.keying == Keying::Client);
+            if of_clients {
+                let key = ClientKey { entry, client, service };
+                seen ^= part.clients.get(&key).map_or(0, Family::glance);
+            }
+            if let Some((_, rule)) = self.plan.lane.of(partial.lane & self.plan.lane.prefixes).next() {
+                let key = CellKey { rule: rule.rule, entry, key: Key::Prefix(client.prefix()), service };
+                seen ^= part.tables[0].get(&key).map_or(0, Cell::glance);
             }
         }
         // What is seen is of no use; that it was looked at is.
         std::hint::black_box(seen);
     }
 
-    /// Under what a partial is kept, and for prefixes the host that it came from.
+    /// Under what a partial is kept, and for crowds the client that it came from.
     fn cell_key(
         &self,
         (rule, entry, service): (u16, EntryId, ServiceId),
         key: Key,
     ) -> (CellKey, Option<Client>) {
-        let by_prefix =
-            self.plan.rules.get(usize::from(rule)).is_some_and(|rule| rule.keying == Keying::Prefix);
-        let (key, host) = match key {
-            Key::Client(client) if by_prefix => (Key::Prefix(client.prefix()), Some(client)),
-            key => (key, None),
+        let crowd = self.plan.rules.get(usize::from(rule)).filter(|rule| rule.crowd.is_some());
+        let (key, host) = match (key, crowd.map(|rule| rule.keying)) {
+            (Key::Client(client), Some(Keying::Prefix)) => (Key::Prefix(client.prefix()), Some(client)),
+            (Key::Client(client), Some(Keying::Service)) => (Key::Service, Some(client)),
+            (Key::Pair(pair), Some(Keying::Text { .. })) => (Key::Text((*pair.text).into()), Some(pair.client)),
+            (key, _) => (key, None),
         };
         (CellKey { rule, entry, key, service }, host)
     }
@@ -284,9 +240,15 @@ impl Shard {
     /// Adds a partial, or lets it wait where its entry is far behind it.
     fn add_near(&mut self, partial: Partial, signals: &mut Vec<Signal>) {
         let cleared = self.cleared.get(&partial.entry).copied().unwrap_or(EventTime::MIN);
-        let ask = self.asks.of(partial.entry, partial.rule, partial.service);
-        if partial.bucket > ask.cut.closed(cleared).saturating_add(ask.slack + 1) && !self.ahead.is_full() {
-            self.ahead.put(ask.cut.start(partial.bucket), partial);
+        let (cut, slack) = if partial.rule == LANE {
+            let ask = self.asks.lane(partial.entry);
+            (ask.cut, ask.slack)
+        } else {
+            let ask = self.asks.of(partial.entry, partial.rule, partial.service);
+            (ask.cut, ask.slack)
+        };
+        if partial.bucket > cut.closed(cleared).saturating_add(slack + 1) && !self.ahead.is_full() {
+            self.ahead.put(cut.start(partial.bucket), partial);
         } else {
             self.add(partial, signals);
         }
@@ -342,6 +304,9 @@ impl Shard {
         let mut gone = Vec::new();
         for part in self.parts.iter_mut().flatten() {
             let before = gone.len();
+            for (key, family) in part.clients.extract(|_, family| family.fed == fed) {
+                gone.extend(family.into_cells().map(|(rule, cell)| (key.of(rule), cell)));
+            }
             for table in &mut part.tables {
                 gone.extend(table.extract(|_, cell| cell.fed == fed));
             }
@@ -376,8 +341,7 @@ impl Shard {
         let mut floors = BTreeMap::new();
         for part in self.parts.iter().flatten() {
             for key in &part.hot {
-                let cell = part.tables[key.table()].get(key);
-                let Some(floor) = cell.and_then(|cell| cell.hold_floor(&self.ask(key))) else { continue };
+                let Some(floor) = part.cell(key).and_then(|cell| cell.hold_floor(&self.ask(key))) else { continue };
                 floors
                     .entry(key.entry)
                     .and_modify(|held: &mut EventTime| *held = floor.min(*held))
@@ -389,12 +353,20 @@ impl Shard {
 
     /// What the tables hold.
     pub fn census(&self) -> Census {
+        let parts = || self.parts.iter().flatten();
         let tables = TABLES.iter().enumerate().map(|(at, (name, _))| {
             let mut sum = TableCensus { name, keys: 0, bytes: 0, evictions: 0 };
-            for table in self.parts.iter().flatten().map(|part| &part.tables[at]) {
-                sum.keys += table.len() as u64;
-                sum.bytes += table.bytes() as u64;
-                sum.evictions += table.evictions();
+            for part in parts() {
+                let (keys, bytes, evictions) = match at.checked_sub(1) {
+                    None => (part.clients.len(), part.clients.bytes(), part.clients.evictions()),
+                    Some(at) => {
+                        let table = &part.tables[at];
+                        (table.len(), table.bytes(), table.evictions())
+                    }
+                };
+                sum.keys += keys as u64;
+                sum.bytes += bytes as u64;
+                sum.evictions += evictions;
             }
             sum
         });
@@ -407,14 +379,124 @@ impl Shard {
     }
 
     fn add(&mut self, partial: Partial, signals: &mut Vec<Signal>) {
-        let (fed, since) = self.departed.of(&partial);
-        let age = self.departed.age();
-        let Partial { shard, entry, rule, service, key, bucket, count, matched, severity, .. } = partial;
-        let (key, host) = self.cell_key((rule, entry, service), key);
+        let fed = self.departed.of(&partial);
         // What another thread owns was sent wrongly; nobody here could answer for it.
-        let Some(Some(part)) = self.parts.get_mut(usize::from(shard)) else { return };
-        let ask = self.asks.of(entry, rule, service);
+        if self.parts.get(usize::from(partial.shard)).is_none_or(Option::is_none) {
+            return;
+        }
+        let Partial { shard, entry, rule, service, bucket, count, matched, severity, lane, values, .. } = partial;
+        if rule == LANE {
+            let Key::Client(client) = partial.key else { return };
+            let lump = Lump { bucket, count, bytes: matched, rules: lane, values };
+            self.add_lump(shard, ClientKey { entry, client, service }, fed, &lump, signals);
+            return;
+        }
         let mark = if rule == FINDING { severity as u64 } else { matched };
+        let amount = Amount { count, mark, value: values[0] };
+        let (key, host) = self.cell_key((rule, entry, service), partial.key);
+        match key.client() {
+            Some(client) => {
+                let ask = self.asks.of(entry, rule, service);
+                self.add_to_client(shard, client, fed, signals, |family, sum| {
+                    sum.take(rule, family.add(rule, &ask, bucket, amount));
+                });
+            }
+            None => self.add_cell(shard, key, fed, (bucket, amount), host, signals),
+        }
+    }
+
+    /// Adds what was counted of a client for the rules of the lane.
+    fn add_lump(
+        &mut self,
+        shard: u8,
+        key: ClientKey,
+        fed: (Fed, u32),
+        lump: &Lump,
+        signals: &mut Vec<Signal>,
+    ) {
+        let plan = self.plan.clone();
+        let asks = self.asks.clone();
+        let lines = Lines {
+            lane: &plan.lane,
+            limits: &plan.facts(key.service).limits,
+            ask: |rule| asks.of(key.entry, rule, key.service),
+        };
+        self.add_to_client(shard, key, fed, signals, |family, sum| family.add_lump(&lines, lump, sum));
+        for (_, rule) in plan.lane.of(lump.rules & plan.lane.prefixes) {
+            let cell = CellKey {
+                rule: rule.rule,
+                entry: key.entry,
+                key: Key::Prefix(key.client.prefix()),
+                service: key.service,
+            };
+            let count = if rule.takes == Takes::Bytes { lump.bytes } else { lump.count };
+            let amount = Amount { count, mark: 0, value: 0 };
+            let bucket = lump.bucket.div_euclid(rule.ratio);
+            self.add_cell(shard, cell, fed, (bucket, amount), Some(key.client), signals);
+        }
+    }
+
+    /// Adds to what is kept of a client, and keeps the bound.
+    fn add_to_client(
+        &mut self,
+        shard: u8,
+        key: ClientKey,
+        (fed, since): (Fed, u32),
+        signals: &mut Vec<Signal>,
+        add: impl FnOnce(&mut Family, &mut Sum),
+    ) {
+        let age = self.departed.age();
+        self.sum.clear();
+        let Some(Some(part)) = self.parts.get_mut(usize::from(shard)) else { return };
+        let sum = &mut self.sum;
+        part.clients.upsert(key, |family| {
+            if family.fed == Fed::Nobody {
+                family.age = age;
+            }
+            if family.age >= since {
+                family.fed = family.fed.and(fed);
+                add(family, sum);
+            }
+        });
+        self.stale += u64::from(sum.stale);
+        if sum.crowded {
+            part.clients.lost();
+        }
+        for rule in sum.hot.drain(..) {
+            part.hot.insert(key.of(rule));
+            self.touched.push((shard, key.of(rule)));
+        }
+        if part.clients.is_over() {
+            let (plan, asks) = (&self.plan, &self.asks);
+            let gone = part.clients.evict(|key, family| {
+                family.weight(&plan.facts(key.service).limits, |rule| asks.of(key.entry, rule, key.service))
+            });
+            let mut cells = Vec::new();
+            for (key, family) in gone {
+                cells.extend(family.into_cells().map(|(rule, cell)| (key.of(rule), cell)));
+            }
+            for (key, _) in &cells {
+                part.hot.remove(key);
+            }
+            for (key, cell) in cells {
+                self.state_last(&key, cell, signals);
+            }
+        }
+    }
+
+    /// Adds what was counted under a key that is no client.
+    fn add_cell(
+        &mut self,
+        shard: u8,
+        key: CellKey,
+        (fed, since): (Fed, u32),
+        (bucket, amount): (i64, Amount),
+        host: Option<Client>,
+        signals: &mut Vec<Signal>,
+    ) {
+        let age = self.departed.age();
+        let ask = self.asks.of(key.entry, key.rule, key.service);
+        let Some(Some(part)) = self.parts.get_mut(usize::from(shard)) else { return };
         let table = &mut part.tables[key.table()];
         let added = table.upsert(key.clone(), |cell| {
             if cell.fed == Fed::Nobody {
@@ -424,7 +506,7 @@ impl Shard {
                 return Added::NOTHING;
             }
             cell.fed = cell.fed.and(fed);
-            cell.add(&ask, bucket, (count, mark), host)
+            cell.add(&ask, bucket, amount, host)
         });
         self.stale += u64::from(added.stale);
         if added.crowded {
@@ -497,7 +579,7 @@ impl Shard {
             let ask = self.ask(&key);
             let horizon = self.horizon(key.entry, &ask, points > 0);
             let Some(Some(part)) = self.parts.get_mut(usize::from(shard)) else { continue };
-            part.tables[key.table()].update(&key, |cell| {
+            part.update(&key, |cell| {
                 if which(cell, &ask, &horizon) {
                     cell.read(&ask, &horizon, tell, &mut said);
                 }
@@ -519,20 +601,31 @@ impl Shard {
                 continue;
             }
             *swept = *cleared;
+            let (asks, plan, early) = (&self.asks, &self.plan, self.early);
+            let lane = asks.lane(*entry);
+            let settles = lane.cut.closed(*cleared).saturating_sub(lane.slack);
             for part in self.parts.iter_mut().flatten() {
                 let hot = &mut part.hot;
+                let mut sweep = |key: &dyn Fn() -> CellKey, ask: Ask, cell: &mut Cell| {
+                    let was_warm = cell.is_warm();
+                    let empty = cell.sweep(&ask, ask.cut.closed(*cleared), early);
+                    if was_warm && !cell.is_warm() {
+                        hot.remove(&key());
+                    }
+                    empty
+                };
+                part.clients.sweep(|key, family| {
+                    if key.entry != *entry {
+                        return true;
+                    }
+                    !family.sweep(&plan.lane, settles, |rule, cell| {
+                        sweep(&|| key.of(rule), asks.of(key.entry, rule, key.service), cell)
+                    })
+                });
                 for table in &mut part.tables {
                     table.sweep(|key, cell| {
-                        if key.entry != *entry {
-                            return true;
-                        }
-                        let ask = self.asks.of(key.entry, key.rule, key.service);
-                        let was_warm = cell.is_warm();
-                        let empty = cell.sweep(&ask, ask.cut.closed(*cleared), self.early);
-                        if was_warm && !cell.is_warm() {
-                            hot.remove(key);
-                        }
-                        !empty
+                        key.entry != *entry
+                            || !sweep(&|| key.clone(), asks.of(key.entry, key.rule, key.service), cell)
                     });
                 }
             }

@@ -4,16 +4,16 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use beaconfire_model::{
-    Earliest, EventTime, Evidence, Kind, Latest, Participant, Peak, Signal, Specimen, Subject, SubjectKind,
+    Crowd, Earliest, EventTime, Evidence, Kind, Latest, Participant, Peak, Signal, Specimen, Subject, SubjectKind,
 };
 
 use crate::Key;
-use crate::ask::Ask;
+use crate::ask::{Ask, Value};
 use crate::cell::Statement;
+use crate::keys::CellKey;
 use crate::parcel::Sample;
 use crate::plan::Plan;
 use crate::services::ServiceId;
-use crate::shard::CellKey;
 use crate::watch::{Watch, Watched};
 
 /// Keys of which raw records wait for the next statement; the longest waiting goes first.
@@ -58,7 +58,7 @@ impl Specimens {
         ask: &Ask,
         statement: Statement,
     ) -> Signal {
-        let Statement { run, mut participants, series } = statement;
+        let Statement { run, mut participants, crowd, series } = statement;
         let (first, began) = (ask.cut.end(run.first), ask.cut.start(run.began));
         let until = ask.cut.end(run.last);
         let samples = self.0.remove(&(key.rule, key.service, key.key.clone())).unwrap_or_default();
@@ -102,7 +102,17 @@ impl Specimens {
             first: Earliest(first),
             began: Earliest(began),
             holds_until: Latest(until),
-            evidence: Evidence { observed, threshold: ask.lines.threshold, window, series },
+            evidence: Evidence {
+                observed,
+                threshold: ask.lines.threshold,
+                window,
+                crowd: crowd.map(|most| Crowd {
+                    clients: most.clients,
+                    networks: most.networks,
+                    sampled: matches!(ask.value, Value::Crowd { scale, .. } if scale > 1),
+                }),
+                series,
+            },
             participants,
             samples,
             entry: key.entry,

@@ -23,7 +23,7 @@ pub use log::{Assignment, Committed, Log, LogFault, Offset, Record, Source, Star
 pub use matcher::{Matcher, MatcherError, Matchers, Op, parse_matchers};
 pub use names::{EntryId, Names, TopicId};
 pub use secret::Secret;
-pub use signal::{Evidence, Kind, Participant, Severity, Signal, Specimen};
+pub use signal::{Crowd, Evidence, Kind, Participant, Severity, Signal, Specimen};
 pub use subject::{Client, Prefix, Subject, SubjectKind};
 pub use time::{EventTime, Wall};
 pub use untrusted::{Untrusted, escape_slack, is_harmful};

@@ -147,9 +147,34 @@ pub struct Evidence {
     pub threshold: f64,
     /// The window's length.
     pub window: Duration,
+    /// How many took part, where that is a condition of the rule.
+    pub crowd: Option<Crowd>,
     /// `(end of sub-bucket, value of the window ending there)`, oldest first, at most 120: for the chart, outside
     /// the determinism promise.
     pub series: Vec<(EventTime, f64)>,
+}
+
+/// Those who took part in what a signal states, without any that is flagged for itself: the largest numbers of any one
+/// window.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Crowd {
+    /// Clients.
+    pub clients: u64,
+    /// Their networks: /24s and /48s.
+    pub networks: u64,
+    /// Both are estimates from a sample of networks.
+    pub sampled: bool,
+}
+
+impl Crowd {
+    /// The larger numbers of the two.
+    pub fn join(self, other: Self) -> Self {
+        Self {
+            clients: self.clients.max(other.clients),
+            networks: self.networks.max(other.networks),
+            sampled: self.sampled || other.sampled,
+        }
+    }
 }
 
 /// One that took part in what a signal states.

@@ -216,6 +216,7 @@ impl Worker {
                 observed: Peak(1.0),
                 threshold: 0.0,
                 window: Duration::from_secs(1),
+                crowd: None,
                 series: Vec::new(),
             },
             participants: Vec::new(),

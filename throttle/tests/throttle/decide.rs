@@ -45,6 +45,7 @@ fn folded(facts: &[(&str, SubjectKind, &str)], second: i64) -> Folded {
                 observed: Peak(4_120.0),
                 threshold: 600.0,
                 window: Duration::from_secs(60),
+                crowd: None,
                 series: Vec::new(),
             },
             participants: Vec::new(),

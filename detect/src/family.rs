@@ -1,0 +1,207 @@
+//! All that is kept of one client of one service: what it did while it is quiet, windows by rule when it is not.
+
+use crate::ask::Ask;
+use crate::cell::{Added, Cell};
+use crate::counts::Amount;
+use crate::departed::Fed;
+use crate::lane::{Lane, LaneRule, Limits, Takes};
+use crate::table::{Heap, Weight};
+use crate::visits::{Lump, Noted, Visits};
+
+/// One client of one service.
+#[derive(Debug, Default)]
+pub(crate) struct Family {
+    /// Whose records these are.
+    pub(crate) fed: Fed,
+    /// How many departures of sources there had been when it was begun.
+    pub(crate) age: u32,
+    /// Bytes on the heap: adding them up each time would cost more than adding a request.
+    heap: usize,
+    visits: Visits,
+    /// Whether the lane's rules have windows, and the visits are in them.
+    busy: bool,
+    /// Windows by rule, in order.
+    cells: Vec<(u16, Cell)>,
+}
+
+/// What adding to a family needs to know.
+pub(crate) struct Lines<'a, A: Fn(u16) -> Ask> {
+    pub(crate) lane: &'a Lane,
+    pub(crate) limits: &'a Limits,
+    /// What a rule asks.
+    pub(crate) ask: A,
+}
+
+/// What adding did, over all rules.
+#[derive(Debug, Default)]
+pub(crate) struct Sum {
+    /// Rules whose windows were added to for the first time since they were read, where they have to be.
+    pub(crate) hot: Vec<u16>,
+    pub(crate) crowded: bool,
+    pub(crate) stale: bool,
+}
+
+impl Sum {
+    /// Forgets what the last adding did.
+    pub(crate) fn clear(&mut self) {
+        self.hot.clear();
+        (self.crowded, self.stale) = (false, false);
+    }
+
+    pub(crate) fn take(&mut self, rule: u16, added: Added) {
+        if added.hot {
+            self.hot.push(rule);
+        }
+        self.crowded |= added.crowded;
+        self.stale |= added.stale;
+    }
+}
+
+/// What a rule takes of requests that were counted together.
+fn amount(rule: &LaneRule, count: u64, bytes: u64, values: &[u32]) -> Amount {
+    match rule.takes {
+        Takes::Requests => Amount { count, mark: 0, value: 0 },
+        Takes::Bytes => Amount { count: bytes, mark: 0, value: 0 },
+        Takes::Value(slot) => Amount { count: 1, mark: 0, value: values[slot] },
+    }
+}
+
+impl Family {
+    /// Adds what was counted for the rules of the lane.
+    pub(crate) fn add_lump<A: Fn(u16) -> Ask>(&mut self, lines: &Lines<'_, A>, lump: &Lump, sum: &mut Sum) {
+        let lump = &Lump { rules: lump.rules & !lines.lane.prefixes, ..*lump };
+        if lump.rules == 0 {
+            return;
+        }
+        if !self.busy {
+            let before = self.visits.bytes();
+            let noted = self.visits.note(lines.lane, lines.limits, lump);
+            self.heap = (self.heap + self.visits.bytes()).saturating_sub(before);
+            if let Noted::Quiet { stale } = noted {
+                sum.stale |= stale;
+                return;
+            }
+            self.keep_windows(lines, sum);
+        }
+        for (_, rule) in lines.lane.of(lump.rules) {
+            let amount = amount(rule, lump.count, lump.bytes, &lump.values);
+            let added = self.add(rule.rule, &(lines.ask)(rule.rule), lump.bucket.div_euclid(rule.ratio), amount);
+            sum.take(rule.rule, added);
+        }
+    }
+
+    /// From here on there are windows for the lane's rules.
+    fn keep_windows<A: Fn(u16) -> Ask>(&mut self, lines: &Lines<'_, A>, sum: &mut Sum) {
+        let visits = std::mem::take(&mut self.visits);
+        self.heap = self.heap.saturating_sub(visits.bytes());
+        self.busy = true;
+        for (bucket, visit) in visits.all() {
+            for (_, rule) in lines.lane.of(visit.rules) {
+                let amount = amount(rule, u64::from(visit.count), u64::from(visit.bytes), &visit.values);
+                let ask = (lines.ask)(rule.rule);
+                let added = self.add(rule.rule, &ask, bucket.div_euclid(rule.ratio), amount);
+                sum.take(rule.rule, Added { stale: false, ..added });
+            }
+        }
+        let Some(settled) = visits.settled() else { return };
+        for (number, cell) in &mut self.cells {
+            if let Some(rule) = lines.lane.rules.iter().find(|rule| rule.rule == *number) {
+                // The last bucket of the rule's that is settled as a whole.
+                cell.settle_idle((settled + 1).div_euclid(rule.ratio) - 1);
+            }
+        }
+    }
+
+    /// Adds what was counted for one rule.
+    pub(crate) fn add(&mut self, rule: u16, ask: &Ask, bucket: i64, amount: Amount) -> Added {
+        let at = match self.cells.binary_search_by_key(&rule, |(number, _)| *number) {
+            Ok(at) => at,
+            Err(at) => {
+                let before = self.cells.capacity();
+                if self.cells.len() == before {
+                    self.cells.reserve_exact((before / 2).max(1));
+                    self.heap += (self.cells.capacity() - before) * size_of::<(u16, Cell)>();
+                }
+                self.cells.insert(at, (rule, Cell::default()));
+                at
+            }
+        };
+        let cell = &mut self.cells[at].1;
+        let before = cell.heap();
+        let added = cell.add(ask, bucket, amount, None);
+        self.heap = (self.heap + cell.heap()).saturating_sub(before);
+        added
+    }
+
+    /// The window of a rule.
+    pub(crate) fn cell(&self, rule: u16) -> Option<&Cell> {
+        let at = self.cells.binary_search_by_key(&rule, |(number, _)| *number).ok()?;
+        Some(&self.cells[at].1)
+    }
+
+    /// Changes the window of a rule.
+    pub(crate) fn update<R>(&mut self, rule: u16, change: impl FnOnce(&mut Cell) -> R) -> Option<R> {
+        let at = self.cells.binary_search_by_key(&rule, |(number, _)| *number).ok()?;
+        let cell = &mut self.cells[at].1;
+        let before = cell.heap();
+        let result = change(cell);
+        self.heap = (self.heap + cell.heap()).saturating_sub(before);
+        Some(result)
+    }
+
+    /// Its windows by rule.
+    pub(crate) fn cells(&self) -> impl Iterator<Item = (u16, &Cell)> {
+        self.cells.iter().map(|(rule, cell)| (*rule, cell))
+    }
+
+    /// All its windows, taken out.
+    pub(crate) fn into_cells(self) -> impl Iterator<Item = (u16, Cell)> {
+        self.cells.into_iter()
+    }
+
+    /// What it did while it is quiet.
+    pub(crate) fn visits(&self) -> Option<&Visits> {
+        (!self.busy).then_some(&self.visits)
+    }
+
+    /// Forgets what no window needs any more; whether nothing is left. `settles` is how far the lane's buckets settle;
+    /// `sweep` sweeps a rule's window, and says whether nothing of that is left.
+    pub(crate) fn sweep(&mut self, lane: &Lane, settles: i64, mut sweep: impl FnMut(u16, &mut Cell) -> bool) -> bool {
+        self.cells.retain_mut(|(rule, cell)| !sweep(*rule, cell));
+        if self.cells.is_empty() {
+            self.cells = Vec::new();
+        }
+        let of_lane = |(number, _): &(u16, Cell)| lane.rules.iter().any(|rule| rule.rule == *number);
+        if self.busy && !self.cells.iter().any(of_lane) {
+            self.busy = false;
+        }
+        if !self.busy {
+            self.visits.settle(lane, settles);
+        }
+        let cells = self.cells.iter().map(|(_, cell)| cell.heap()).sum::<usize>();
+        self.heap = self.cells.capacity() * size_of::<(u16, Cell)>() + cells + self.visits.bytes();
+        self.cells.is_empty() && self.visits.is_empty()
+    }
+
+    /// What the client is worth at the bound.
+    pub(crate) fn weight(&self, limits: &Limits, ask: impl Fn(u16) -> Ask) -> Weight {
+        let quiet = Weight { holds: false, load: self.visits.load(limits) };
+        self.cells.iter().fold(quiet, |heaviest, (rule, cell)| {
+            let weight = cell.weight(&ask(*rule));
+            Weight { holds: heaviest.holds || weight.holds, load: heaviest.load.max(weight.load) }
+        })
+    }
+
+    /// Reads a little of everything that adding to it will change.
+    pub(crate) fn glance(&self) -> i64 {
+        let cells = self.cells.first().map_or(0, |(_, cell)| cell.glance());
+        self.visits.glance() ^ cells ^ i64::from(self.busy)
+    }
+}
+
+impl Heap for Family {
+    #[inline]
+    fn heap(&self) -> usize {
+        self.heap
+    }
+}

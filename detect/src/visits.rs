@@ -1,0 +1,230 @@
+//! What a quiet client did, as it came: no windows are kept of it while it is too little to matter to any rule.
+
+use crate::lane::{Lane, Limits, SLOTS, Takes};
+
+/// Beyond so many, windows are kept instead.
+const VISITS_MAX: usize = 32;
+/// So many stand in place: of many clients there is only one.
+const FEW: usize = 2;
+
+/// Requests of one sub-bucket of the lane that are alike in all that its rules look at.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Visit {
+    /// From the origin.
+    distance: i32,
+    pub(crate) count: u32,
+    pub(crate) bytes: u32,
+    /// The rules of the lane that want them.
+    pub(crate) rules: u32,
+    pub(crate) values: [u32; SLOTS],
+}
+
+/// What comes in for all rules of the lane together.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Lump {
+    pub(crate) bucket: i64,
+    pub(crate) count: u64,
+    pub(crate) bytes: u64,
+    pub(crate) rules: u32,
+    pub(crate) values: [u32; SLOTS],
+}
+
+/// The visits of one client.
+#[derive(Debug, Default)]
+pub(crate) struct Visits {
+    origin: i64,
+    held: Held,
+    requests: u64,
+    bytes: u64,
+    /// At least how many different values there are, by slot.
+    values: [u8; SLOTS],
+    /// Up to here windows were settled.
+    settled: Option<i64>,
+}
+
+#[derive(Debug)]
+enum Held {
+    Few { len: u8, visits: [Visit; FEW] },
+    Many(Vec<Visit>),
+}
+
+impl Default for Held {
+    fn default() -> Self {
+        Self::Few { len: 0, visits: [Visit::default(); FEW] }
+    }
+}
+
+impl Held {
+    fn all(&self) -> &[Visit] {
+        match self {
+            Self::Few { len, visits } => &visits[..usize::from(*len).min(FEW)],
+            Self::Many(visits) => visits,
+        }
+    }
+
+    fn last(&mut self) -> Option<&mut Visit> {
+        match self {
+            Self::Few { len, visits } => visits[..usize::from(*len).min(FEW)].last_mut(),
+            Self::Many(visits) => visits.last_mut(),
+        }
+    }
+
+    fn push(&mut self, visit: Visit) {
+        match self {
+            Self::Few { len, visits } if usize::from(*len) < FEW => {
+                visits[usize::from(*len)] = visit;
+                *len += 1;
+            }
+            Self::Few { visits, .. } => {
+                let mut many = Vec::with_capacity(2 * FEW);
+                many.extend_from_slice(visits);
+                many.push(visit);
+                *self = Self::Many(many);
+            }
+            Self::Many(visits) => {
+                if visits.len() == visits.capacity() {
+                    visits.reserve_exact(visits.len());
+                }
+                visits.push(visit);
+            }
+        }
+    }
+
+    fn retain(&mut self, keep: impl Fn(&Visit) -> bool) {
+        let mut kept = Self::default();
+        for visit in self.all().iter().filter(|visit| keep(visit)) {
+            kept.push(*visit);
+        }
+        *self = kept;
+    }
+}
+
+/// Whether a client is still quiet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Noted {
+    /// It is.
+    Quiet {
+        /// It came behind what was settled.
+        stale: bool,
+    },
+    /// It has done so much that it could matter to a rule: windows are to be kept of it, and of this too, which was not
+    /// taken in.
+    Busy,
+}
+
+impl Visits {
+    /// Takes note of requests.
+    pub(crate) fn note(&mut self, lane: &Lane, limits: &Limits, lump: &Lump) -> Noted {
+        let Lump { bucket, count, bytes, rules, values } = *lump;
+        let stale = self.settled.is_some_and(|settled| bucket <= settled);
+        if self.settled.is_some_and(|settled| bucket <= settled.saturating_sub(lane.longest)) {
+            return Noted::Quiet { stale };
+        }
+        if self.held.all().is_empty() {
+            self.origin = bucket;
+        }
+        let distance = bucket.checked_sub(self.origin).and_then(|far| i32::try_from(far).ok());
+        let (Some(distance), Ok(small), Ok(few)) = (distance, u32::try_from(bytes), u32::try_from(count)) else {
+            return Noted::Busy;
+        };
+        let alike = |visit: &Visit| (visit.distance, visit.rules, visit.values) == (distance, rules, values);
+        let joined = self.held.last().filter(|visit| alike(visit)).map(|visit| {
+            let sums = (visit.count.checked_add(few), visit.bytes.checked_add(small));
+            if let (Some(count), Some(bytes)) = sums {
+                (visit.count, visit.bytes) = (count, bytes);
+            }
+            sums.0.is_some() && sums.1.is_some()
+        });
+        let known = self.held.all();
+        let fresh: [bool; SLOTS] = std::array::from_fn(|slot| {
+            joined.is_none() && known.iter().all(|visit| visit.values[slot] != values[slot])
+        });
+        let requests = self.requests.saturating_add(count);
+        let sent = self.bytes.saturating_add(bytes);
+        let busy = requests as f64 > limits.requests
+            || sent as f64 > limits.bytes
+            || joined == Some(false)
+            || joined.is_none() && known.len() == VISITS_MAX
+            || (0..SLOTS).any(|slot| fresh[slot] && f64::from(self.values[slot]) >= limits.values[slot].floor());
+        if busy {
+            if joined == Some(true) {
+                self.take_back(few, small);
+            }
+            return Noted::Busy;
+        }
+        if joined.is_none() {
+            self.held.push(Visit { distance, count: few, bytes: small, rules, values });
+        }
+        (self.requests, self.bytes) = (requests, sent);
+        for slot in 0..SLOTS {
+            self.values[slot] += u8::from(fresh[slot]);
+        }
+        Noted::Quiet { stale }
+    }
+
+    fn take_back(&mut self, count: u32, bytes: u32) {
+        if let Some(visit) = self.held.last() {
+            (visit.count, visit.bytes) = (visit.count - count, visit.bytes - bytes);
+        }
+    }
+
+    /// All there are, with their buckets.
+    pub(crate) fn all(&self) -> impl Iterator<Item = (i64, &Visit)> {
+        self.held.all().iter().map(|visit| (self.origin + i64::from(visit.distance), visit))
+    }
+
+    pub(crate) fn settled(&self) -> Option<i64> {
+        self.settled
+    }
+
+    /// Windows up to here are settled: forgets what none needs any more.
+    pub(crate) fn settle(&mut self, lane: &Lane, through: i64) {
+        let settled = self.settled.map_or(through, |settled| settled.max(through));
+        self.settled = Some(settled);
+        let (origin, needed) = (self.origin, settled.saturating_sub(lane.longest) + 2);
+        let keep = |visit: &Visit| origin + i64::from(visit.distance) >= needed;
+        if self.held.all().iter().all(keep) {
+            return;
+        }
+        self.held.retain(keep);
+        let visits = self.held.all();
+        self.requests = visits.iter().map(|visit| u64::from(visit.count)).sum();
+        self.bytes = visits.iter().map(|visit| u64::from(visit.bytes)).sum();
+        self.values = std::array::from_fn(|slot| {
+            let fresh = |at: &usize| {
+                visits[..*at].iter().all(|visit| visit.values[slot] != visits[*at].values[slot])
+            };
+            // There are at most `VISITS_MAX`.
+            (0..visits.len()).filter(fresh).count() as u8
+        });
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.held.all().is_empty()
+    }
+
+    /// As a multiple of what it may be.
+    pub(crate) fn load(&self, limits: &Limits) -> f64 {
+        let requests = self.requests as f64 / limits.requests.max(1.0);
+        requests.max(self.bytes as f64 / limits.bytes.max(1.0))
+    }
+
+    /// No window of a rule that takes this has more.
+    pub(crate) fn most(&self, takes: Takes) -> f64 {
+        match takes {
+            Takes::Requests => self.requests as f64,
+            Takes::Bytes => self.bytes as f64,
+            Takes::Value(slot) => f64::from(self.values[slot]),
+        }
+    }
+
+    /// Something of it, so that it is read.
+    pub(crate) fn glance(&self) -> i64 {
+        self.origin ^ self.requests as i64 ^ self.held.all().last().map_or(0, |visit| i64::from(visit.distance))
+    }
+
+    /// Bytes on the heap.
+    pub(crate) fn bytes(&self) -> usize {
+        if let Held::Many(visits) = &self.held { visits.capacity() * size_of::<Visit>() } else { 0 }
+    }
+}
