@@ -64,7 +64,7 @@ fn read(judge: &mut Judge<'_>, rule: &raw::Rule) -> Option<RuleSpec> {
             "a name has 1 to 64 letters, digits, `-`, `_` or `.`",
         );
     }
-    let kinds = [Kind::Flood, Kind::Probing, Kind::Login, Kind::Errors];
+    let kinds = [Kind::Flood, Kind::Probing, Kind::Login, Kind::Errors, Kind::Sensor];
     let of_requests = |text: &str| kinds.into_iter().find(|kind| kind.name() == text);
     let kind = judge.word("kind of a rate rule", &rule.kind, of_requests, &kinds.map(Kind::name));
     let severity =
@@ -73,6 +73,7 @@ fn read(judge: &mut Judge<'_>, rule: &raw::Rule) -> Option<RuleSpec> {
     let except = fields(judge, &rule.except);
     let by = keys(judge, &rule.by);
     let count = count(judge, rule);
+    let min_clients = crowd(judge, rule);
     let window = judge.span("window", &rule.window, "1s"..="1d");
     threshold(judge, "threshold", &rule.threshold);
     if let Some(critical) = &rule.critical_above {
@@ -84,6 +85,12 @@ fn read(judge: &mut Judge<'_>, rule: &raw::Rule) -> Option<RuleSpec> {
             );
             judge.error(critical.place, said, "");
         }
+    }
+    if let (Some(Kind::Sensor), Some(throttle)) = (kind, &rule.throttle) {
+        let said = format!(
+            "the rule `{name}` is of kind sensor: it tells that clients cannot be told apart, so there is nobody to throttle"
+        );
+        judge.error(throttle.place, said, "take `throttle` out, or give the rule another kind");
     }
     for reserved in ["alertname", "kind", "service", "severity"] {
         if rule.labels.contains_key(reserved) {
@@ -102,7 +109,7 @@ fn read(judge: &mut Judge<'_>, rule: &raw::Rule) -> Option<RuleSpec> {
         threshold: rule.threshold.value,
         severity: severity?,
         critical_above: rule.critical_above.as_ref().map(|critical| critical.value),
-        min_clients: None,
+        min_clients,
     })
 }
 
@@ -142,7 +149,32 @@ fn keys(judge: &mut Judge<'_>, by: &At<Vec<At<String>>>) -> Vec<Field> {
     by.iter().filter_map(|name| judge.word("field to count by", name, parse, &names)).collect()
 }
 
-/// `requests`, `bytes_sent`, `share(MATCHERS)` with `min_requests`; `distinct(FIELD)` is for later.
+/// How many clients a rule asks for.
+fn crowd(judge: &mut Judge<'_>, rule: &raw::Rule) -> Option<u64> {
+    let least = rule.min_clients.as_ref()?;
+    if rule.by.iter().any(|field| field.as_str() == "client") {
+        judge.error(
+            least.place,
+            "`min_clients` asks for a crowd, and this rule counts each client by itself",
+            "take it out, or take `client` out of `by`",
+        );
+    } else if rule.count.trim().starts_with("share") {
+        judge.error(
+            least.place,
+            "`min_clients` does not go with `count: share(…)`: a share has `min_requests`",
+            "take it out",
+        );
+    } else if least.value == 0 {
+        judge.error(
+            least.place,
+            "`min_clients` must be at least 1",
+            "take it out where no crowd is asked for",
+        );
+    }
+    Some(least.value.max(1))
+}
+
+/// `requests`, `bytes_sent`, `distinct(FIELD)`, `share(MATCHERS)` with `min_requests`.
 fn count(judge: &mut Judge<'_>, rule: &raw::Rule) -> Option<Count> {
     let text = &rule.count;
     let inner = |name: &str| text.trim().strip_prefix(name)?.trim().strip_prefix('(')?.strip_suffix(')');
@@ -174,19 +206,17 @@ fn count(judge: &mut Judge<'_>, rule: &raw::Rule) -> Option<Count> {
             };
             Some(Count::Share { matchers: fields(judge, &parts), min_requests: least.value.max(1) })
         }
-        _ if inner("distinct").is_some() => {
-            judge.error(
-                text.place,
-                "`distinct(…)` is not in this version: a rule counts requests, bytes_sent or a share",
-                "",
-            );
-            None
+        _ if let Some(field) = inner("distinct") => {
+            let name = At { value: field.trim().to_owned(), place: text.place };
+            let field =
+                judge.word("field of a request", &name, Field::parse, &Field::ALL.map(Field::name))?;
+            Some(Count::Distinct { field })
         }
         (other, _) => {
             let known = ["requests", "bytes_sent", "share", "distinct"];
             let name =
                 At { value: other.split('(').next().unwrap_or_default().to_owned(), place: text.place };
-            judge.unknown("count", &name, known.into_iter().filter(|name| *name != "distinct"));
+            judge.unknown("count", &name, known);
             None
         }
     }
@@ -231,6 +261,7 @@ fn never_fires(judge: &mut Judge<'_>, rule: &raw::Rule) {
             }
         }
     }
+    one_value(judge, rule);
     for text in &rule.matchers {
         let Ok(matcher) = Matcher::parse(text) else { continue };
         let impossible = match Field::parse(&matcher.name) {
@@ -265,6 +296,23 @@ fn never_fires(judge: &mut Judge<'_>, rule: &raw::Rule) {
             );
             judge.error(except.place, said, "take one of the two out");
         }
+    }
+}
+
+/// Different values of a field of which there is one for each key.
+fn one_value(judge: &mut Judge<'_>, rule: &raw::Rule) {
+    let inner = rule.count.trim().strip_prefix("distinct").map(str::trim);
+    let Some(field) = inner.and_then(|rest| rest.strip_prefix('(')?.strip_suffix(')')).map(str::trim) else {
+        return;
+    };
+    let has_one = |by: &str| by == field || (by == "client" && field == "prefix");
+    if let Some(by) = rule.by.iter().find(|by| has_one(by)) {
+        let said = format!(
+            "the rule `{}` can never fire: a {} has only one `{field}`",
+            rule.name.value,
+            by.replace('_', " ")
+        );
+        judge.error(rule.count.place, said, "count another field, or count by another");
     }
 }
 

@@ -23,6 +23,8 @@ pub(crate) struct Rule {
     pub(crate) count: At<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) min_requests: Option<At<u64>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) min_clients: Option<At<u64>>,
     pub(crate) window: At<Span>,
     pub(crate) threshold: At<f64>,
     pub(crate) severity: At<String>,

@@ -5,6 +5,7 @@ mod hostile;
 mod layers;
 mod meaning;
 mod refusals;
+mod rules;
 mod secrets;
 mod shipped;
 
