@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use beaconfire_detect::{Count, Plan};
+use beaconfire_detect::{Count, Field, Plan};
 use beaconfire_model::{Kind, Labels, Severity};
 use beaconfire_throttle::Mode;
 
@@ -61,34 +61,75 @@ fn shipped_rules_are_those_of_the_documentation() {
         .iter()
         .map(|rule| {
             let by: Vec<_> = rule.by.iter().map(|field| field.name()).collect();
+            let count = match &rule.count {
+                Count::Requests => "requests".to_owned(),
+                Count::BytesSent => "bytes".to_owned(),
+                Count::Share { min_requests, .. } => format!("share of {min_requests}"),
+                Count::Distinct { field } => field.name().to_owned(),
+            };
             (
                 &*rule.name,
-                rule.kind,
+                (rule.kind, rule.severity),
                 by.join(" "),
+                count,
                 rule.threshold,
                 rule.window.as_secs(),
-                rule.severity,
-                rule.critical_above,
+                (rule.critical_above, rule.min_clients),
             )
         })
         .collect();
-    let (flood, warning) = (Kind::Flood, Severity::Warning);
-    assert_eq!(
-        rows,
-        [
-            ("requests-per-client", flood, "client".to_owned(), 600.0, 60, warning, Some(6000.0)),
-            ("request-burst", flood, "client".to_owned(), 300.0, 10, warning, Some(2000.0)),
-            ("requests-per-prefix", flood, "prefix".to_owned(), 3000.0, 60, warning, Some(12000.0)),
-            ("client-errors", Kind::Probing, "client".to_owned(), 60.0, 60, warning, None),
-            ("failed-logins", Kind::Login, "client".to_owned(), 10.0, 60, warning, None),
-            ("server-errors", Kind::Errors, "service".to_owned(), 0.1, 60, Severity::Error, None),
-        ]
-    );
-    let share = config.plan.rules.last().unwrap();
-    assert!(matches!(&share.count, Count::Share { min_requests: 50, .. }), "{:?}", share.count);
+    let shown = |kind| (kind, Severity::Info);
+    let warned = |kind| (kind, Severity::Warning);
+    let (flood, probing, login) = (Kind::Flood, Kind::Probing, Kind::Login);
+    let plain = (None, None);
+    let critical = |above| (Some(above), None);
+    let crowd = |least| (None, Some(least));
+    let wanted = [
+        ("requests-per-client", warned(flood), "client", "requests", 600.0, 60, critical(6000.0)),
+        ("request-burst", warned(flood), "client", "requests", 300.0, 10, critical(2000.0)),
+        ("requests-per-prefix", warned(flood), "prefix", "requests", 3000.0, 60, (Some(12000.0), Some(8))),
+        ("distributed-flood", (flood, Severity::Critical), "service", "requests", 120_000.0, 60, crowd(500)),
+        ("bytes-per-client", warned(flood), "client", "bytes", (2_u64 << 30) as f64, 60, plain),
+        ("random-uri", warned(flood), "client", "requests", 30.0, 31, plain),
+        ("cache-busting", warned(flood), "client", "query", 30.0, 31, plain),
+        ("user-agent-switching", shown(flood), "client", "user_agent", 10.0, 82, plain),
+        ("likely-proxy", warned(Kind::Sensor), "client", "user_agent", 100.0, 600, plain),
+        ("invalid-http-version", warned(flood), "client", "requests", 0.0, 10, plain),
+        ("rate-limited", shown(flood), "client", "requests", 5.0, 310, plain),
+        ("crawl", shown(probing), "client", "file", 40.0, 21, plain),
+        ("client-errors", warned(probing), "client", "requests", 60.0, 60, plain),
+        ("probing-paths", shown(probing), "client", "path", 10.0, 102, plain),
+        ("sensitive-files", warned(probing), "client", "path", 4.0, 21, plain),
+        ("path-traversal", warned(probing), "client", "path", 3.0, 31, plain),
+        ("path-traversal-query", warned(probing), "client", "query", 3.0, 31, plain),
+        ("injection-probes", warned(probing), "client", "query", 10.0, 60, plain),
+        ("script-injection-probes", warned(probing), "client", "query", 5.0, 60, plain),
+        ("scanner-user-agent", warned(probing), "client", "requests", 1.0, 62, plain),
+        ("open-proxy", warned(probing), "client", "requests", 2.0, 600, plain),
+        ("cms-scan", warned(probing), "client", "path", 3.0, 31, plain),
+        ("cms-user-enumeration", warned(probing), "client", "query", 5.0, 51, plain),
+        ("failed-logins", warned(login), "client", "requests", 10.0, 60, plain),
+        ("auth-failures", shown(login), "client", "requests", 5.0, 51, plain),
+        ("cms-logins", warned(login), "client", "requests", 5.0, 51, plain),
+        ("credential-stuffing", (login, Severity::Error), "service", "requests", 200.0, 600, crowd(30)),
+        ("server-errors", (Kind::Errors, Severity::Error), "service", "share of 50", 0.1, 60, plain),
+    ]
+    .map(|(name, kind, by, count, threshold, window, more)| {
+        (name, kind, by.to_owned(), count.to_owned(), threshold, window, more)
+    });
+    assert_eq!(rows.len(), wanted.len());
+    for (row, wanted) in rows.iter().zip(&wanted) {
+        assert_eq!(row, wanted);
+    }
+    // What is only shown, or has no one address behind it, throttles nobody.
+    for rule in &config.plan.rules {
+        let throttled = rule.severity != Severity::Info
+            && rule.kind != Kind::Sensor
+            && rule.by.iter().any(|field| matches!(field, Field::Client | Field::Prefix));
+        assert_eq!(config.throttle_rules.contains_key(&rule.name), throttled, "{}", rule.name);
+    }
     Plan::compile(config.plan).unwrap();
     assert!(config.throttle_rules.values().all(|throttle| throttle.mode == Mode::DryRun));
-    assert_eq!(config.throttle_rules.len(), 5);
     assert_eq!(config.throttle_rules["request-burst"].duration, Duration::from_secs(600));
 }
 
