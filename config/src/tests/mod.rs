@@ -3,6 +3,7 @@
 mod complaints;
 mod hostile;
 mod layers;
+mod lists;
 mod meaning;
 mod refusals;
 mod rules;
