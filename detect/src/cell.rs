@@ -308,7 +308,7 @@ impl Cell {
         mut ended: impl FnMut(&Run),
     ) -> Option<Run> {
         self.counts.walk(ask.value.shape(), from, through, ask.lines.threshold, |segment| {
-            for stretch in self.stretches(ask, &segment, horizon, run.is_some()).into_iter().flatten() {
+            for stretch in self.stretches(ask, &segment, horizon, Some(run.is_some())).into_iter().flatten() {
                 if let Some(over) = step(&mut run, ask.lines.threshold, &stretch) {
                     ended(&over);
                 }
@@ -317,8 +317,15 @@ impl Cell {
         run
     }
 
-    /// A segment's value; where windows lack records, that says nothing of shares and prefixes.
-    fn stretches(&self, ask: &Ask, segment: &Segment, horizon: &Horizon, runs: bool) -> [Option<Stretch>; 2] {
+    /// A segment's value; where windows lack records, that says nothing of shares and crowds. `runs`: whether a run is in
+    /// hand, since a crowd is only looked at where that could matter; `None` to know in any case.
+    fn stretches(
+        &self,
+        ask: &Ask,
+        segment: &Segment,
+        horizon: &Horizon,
+        runs: Option<bool>,
+    ) -> [Option<Stretch>; 2] {
         let Segment { from, to, count, marks, grade, began } = *segment;
         let stretch = |from, to, value| Some(Stretch { from, to, value, grade, began });
         if ask.value.only_grows() {
@@ -333,7 +340,7 @@ impl Cell {
             Value::Crowd { min_clients, scale, .. } => {
                 // All of them together are at least those that count.
                 let line = ask.lines.threshold;
-                let needed = if runs { hold_line(line) } else { line };
+                let needed = runs.map_or(0.0, |runs| if runs { hold_line(line) } else { line });
                 let thinned = self.apart().map_or(scale, |hosts| scale << hosts.level());
                 let likely = count as f64 * thinned as f64 > needed;
                 let crowding = likely.then(|| self.crowding(ask, from)).flatten();
@@ -377,7 +384,7 @@ impl Cell {
         let line = ask.lines.threshold;
         self.counts.walk(ask.value.shape(), self.settled, closed, line, |segment| segments.push(segment));
         for segment in segments {
-            for stretch in self.stretches(ask, &segment, horizon, run.is_some()).into_iter().flatten() {
+            for stretch in self.stretches(ask, &segment, horizon, Some(run.is_some())).into_iter().flatten() {
                 if let Some(over) = step(&mut run, ask.lines.threshold, &stretch) {
                     self.settle_at(stretch.from - 1, None);
                     self.state(ask, horizon, tell, &[over], out);
@@ -458,6 +465,35 @@ impl Cell {
             points.extend((from..=to).map(|bucket| (ask.cut.end(bucket), value)));
         });
         points
+    }
+
+    /// No window is worth more.
+    pub(crate) fn most(&self, ask: &Ask) -> f64 {
+        match ask.value {
+            Value::Share { min_requests } => f64::from(u8::from(self.counts.total() >= min_requests)),
+            Value::Crowd { scale, .. } => {
+                let scale = self.apart().map_or(scale, |hosts| scale << hosts.level());
+                self.counts.total() as f64 * scale as f64
+            }
+            Value::Count | Value::Finding | Value::Distinct => self.counts.total() as f64,
+        }
+    }
+
+    /// The highest value of the windows that are not settled, up to a bucket, and the first that has it.
+    pub(crate) fn peak(&self, ask: &Ask, through: i64) -> Option<(f64, i64)> {
+        let newest = self.counts.newest()?;
+        let mut peak: Option<(f64, i64)> = None;
+        let horizon = Horizon { closed: through, whole_from: i64::MIN, early: false, charts: false };
+        let through = through.min(newest.saturating_add(BUCKETS));
+        self.counts.walk(ask.value.shape(), self.settled, through, f64::INFINITY, |segment| {
+            // As within a run: a crowd below its line is counted, too.
+            for stretch in self.stretches(ask, &segment, &horizon, None).into_iter().flatten() {
+                if stretch.value > peak.map_or(0.0, |peak| peak.0) {
+                    peak = Some((stretch.value, stretch.from));
+                }
+            }
+        });
+        peak
     }
 
     /// Forgets what no window needs any more; whether nothing is left. `closed` is the last closed bucket.

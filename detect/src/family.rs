@@ -164,6 +164,20 @@ impl Family {
         (!self.busy).then_some(&self.visits)
     }
 
+    /// The window that a rule of the lane would have, while none is kept.
+    pub(crate) fn window(&self, lane: &Lane, rule: &LaneRule, ask: &Ask) -> Option<Cell> {
+        let mut cell = Cell::default();
+        let mut any = false;
+        for (bucket, visit) in self.visits()?.all() {
+            if lane.of(visit.rules).any(|(_, of)| of.rule == rule.rule) {
+                let amount = amount(rule, u64::from(visit.count), u64::from(visit.bytes), &visit.values);
+                cell.add(ask, bucket.div_euclid(rule.ratio), amount, None);
+                any = true;
+            }
+        }
+        any.then_some(cell)
+    }
+
     /// Forgets what no window needs any more; whether nothing is left. `settles` is how far the lane's buckets settle;
     /// `sweep` sweeps a rule's window, and says whether nothing of that is left.
     pub(crate) fn sweep(&mut self, lane: &Lane, settles: i64, mut sweep: impl FnMut(u16, &mut Cell) -> bool) -> bool {

@@ -18,6 +18,7 @@ use crate::lane::Takes;
 use crate::plan::{BUCKETS, FINDING, Keying, LANE, Plan};
 use crate::services::ServiceId;
 use crate::statement::Specimens;
+use crate::survey::{Closest, Survey};
 use crate::table::Table;
 use crate::tides::Common;
 use crate::visits::Lump;
@@ -128,6 +129,7 @@ pub struct Shard {
     specimens: Specimens,
     stale: u64,
     sum: Sum,
+    survey: Option<Survey>,
 }
 
 impl Shard {
@@ -164,7 +166,19 @@ impl Shard {
             specimens: Specimens::default(),
             stale: 0,
             sum: Sum::default(),
+            survey: None,
         }
+    }
+
+    /// From here on takes note of how near keys come to each rule's line: of all, or of one client alone.
+    pub fn survey(&mut self, only: Option<Client>) {
+        self.survey = Some(Survey::new(&self.plan, only));
+    }
+
+    /// The keys that came nearest to each rule's line, by rule.
+    pub fn closest(&self) -> Vec<Closest> {
+        let ask = |entry, key: &CellKey| self.asks.of(entry, key.rule, key.service);
+        self.survey.as_ref().map(|survey| survey.closest(&self.plan, ask)).unwrap_or_default()
     }
 
     /// Merges a parcel: states new violations at once (live), and what the common clearance now closes.
@@ -333,6 +347,23 @@ impl Shard {
         }
         let hot = self.hot(|_| true);
         self.read(hot, |_, _, _| true, Tell::All, signals);
+        self.look_at_all(None, |ask| ask.cut.closed(EventTime::MAX));
+    }
+
+    /// Takes note of how near all keys came, of one entry or of all.
+    fn look_at_all(&mut self, entry: Option<EntryId>, closed: impl Fn(&Ask) -> i64) {
+        let Some(survey) = &mut self.survey else { return };
+        let is_meant = |of: EntryId| entry.is_none_or(|entry| entry == of);
+        for part in self.parts.iter().flatten() {
+            for (key, family) in part.clients.iter().filter(|(key, _)| is_meant(key.entry)) {
+                let ask = |rule| self.asks.of(key.entry, rule, key.service);
+                survey.look_at_client(&self.plan.lane, family, |rule| key.of(rule), ask, &closed);
+            }
+            for (key, cell) in part.tables.iter().flat_map(Table::iter).filter(|(key, _)| is_meant(key.entry)) {
+                let ask = self.asks.of(key.entry, key.rule, key.service);
+                survey.look(key, cell, &ask, closed(&ask));
+            }
+        }
     }
 
     /// By entry, the earliest event time from which records must be read again, so that every run that may still go on
@@ -579,7 +610,11 @@ impl Shard {
             let ask = self.ask(&key);
             let horizon = self.horizon(key.entry, &ask, points > 0);
             let Some(Some(part)) = self.parts.get_mut(usize::from(shard)) else { continue };
+            let survey = &mut self.survey;
             part.update(&key, |cell| {
+                if let Some(survey) = survey {
+                    survey.look(&key, cell, &ask, horizon.closed);
+                }
                 if which(cell, &ask, &horizon) {
                     cell.read(&ask, &horizon, tell, &mut said);
                 }
@@ -593,7 +628,8 @@ impl Shard {
 
     /// Forgets counts that no open window needs, and keys of which nothing is left.
     fn sweep(&mut self) {
-        for (entry, cleared) in &self.cleared {
+        let entries: Vec<(EntryId, EventTime)> = self.cleared.iter().map(|(entry, at)| (*entry, *at)).collect();
+        for (entry, cleared) in &entries {
             let swept = self.swept.entry(*entry).or_insert(*cleared);
             if *cleared < swept.plus(SWEEP_EVERY) {
                 // A source that came back takes the clearance back with it.
@@ -601,6 +637,7 @@ impl Shard {
                 continue;
             }
             *swept = *cleared;
+            self.look_at_all(Some(*entry), |ask| ask.cut.closed(*cleared));
             let (asks, plan, early) = (&self.asks, &self.plan, self.early);
             let lane = asks.lane(*entry);
             let settles = lane.cut.closed(*cleared).saturating_sub(lane.slack);

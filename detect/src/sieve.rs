@@ -240,13 +240,14 @@ impl Sieve {
         self.conditions.div_ceil(64)
     }
 
-    /// Whether a condition only leaves some requests out, or asks what mostly is so: no field that picks a few.
+    /// Whether a condition holds of most requests: it only leaves some out, or asks what mostly is so. Versions of HTTP
+    /// are left out to find those that nobody speaks.
     pub(crate) fn is_broad(matchers: &Matchers) -> bool {
-        let excludes = |matcher: &Matcher| matches!(matcher.op, Op::NotEqual | Op::NotMatches);
-        let common = |matcher: &Matcher| {
-            matches!(Field::parse(&matcher.name), Some(Field::Static | Field::Method | Field::HttpVersion))
-        };
-        matchers.0.iter().all(|matcher| excludes(matcher) || common(matcher))
+        matchers.0.iter().all(|matcher| match Field::parse(&matcher.name) {
+            Some(Field::HttpVersion) => false,
+            Some(Field::Static | Field::Method) => true,
+            _ => matches!(matcher.op, Op::NotEqual | Op::NotMatches),
+        })
     }
 }
 

@@ -1,6 +1,6 @@
 //! A table with a bound in bytes. Attackers choose its keys: the hash is seeded, the bound holds whatever they send, and
-//! what it costs is counted. There is no iteration in the order of the hash, only [`Table::sorted`]; sweeping and making
-//! room look at every key, and do not depend on the order.
+//! what it costs is counted. What looks at every key (sweeping, making
+//! room, surveys) does not depend on the order of the hash.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -135,6 +135,12 @@ impl<K: Ord + Hash + Clone + Heap, V: Default + Heap> Table<K, V> {
         let gone = self.extract(goes);
         self.evictions += gone.len() as u64;
         gone
+    }
+
+    /// All of it, in the order of the hash: for what does not depend on order.
+    #[allow(clippy::iter_over_hash_type, reason = "whoever asks takes the highest of all")]
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&K, &V)> {
+        self.held.iter()
     }
 
     /// All keys in order.

@@ -97,6 +97,10 @@ fn requests(window: &[&Line]) -> f64 {
     window.len() as f64
 }
 
+fn statuses(window: &[&Line]) -> f64 {
+    window.iter().map(|line| line.status).collect::<std::collections::BTreeSet<u16>>().len() as f64
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(400))]
 
@@ -135,6 +139,72 @@ proptest! {
             if window.len() < 5 { 0.0 } else { failed / window.len() as f64 }
         });
         prop_assert_eq!(joined(&run(&plan(vec![share]), &log, how)), expected);
+    }
+
+    /// Different values within windows: of a field with few, where every one may be in or out.
+    #[test]
+    fn distinct_values_are_those_of_a_recount(partitions in partitions(), picks in picks(), how in how(), threshold in 0u8..3, by_service in any::<bool>(), window in prop::sample::select(vec![6u64, 60, 600])) {
+        let (by, key): (_, fn(&Line) -> String) = match by_service {
+            true => (Field::Service, |_| "shop".to_owned()),
+            false => (Field::Client, by_client),
+        };
+        let mut distinct = rule("distinct", by, Count::Distinct { field: Field::Status }, f64::from(threshold));
+        distinct.window = std::time::Duration::from_secs(window);
+        let log = interleave(&partitions, &picks);
+        let expected = recount(&log, &distinct, key, statuses);
+        let found = joined(&run(&plan(vec![distinct]), &log, how));
+        // A value that goes on without a gap has come in when it first came, so a fact may have begun before its
+        // window's first bucket with anything in it, but not before the window.
+        prop_assert_eq!(found.len(), expected.len());
+        for (found, expected) in found.iter().zip(&expected) {
+            prop_assert!(found.began <= expected.began && found.began >= found.first - window as i64 * 1_000);
+            prop_assert_eq!(Fact { began: expected.began, ..found.clone() }, expected.clone());
+        }
+    }
+
+    /// All that is counted together is what each rule alone would count.
+    #[test]
+    fn rules_in_one_lane_are_those_of_a_recount(partitions in partitions(), picks in picks(), how in how(), threshold in 0u8..40) {
+        let line = f64::from(threshold);
+        let (mut burst, mut long, mut values) = (flood(line / 2.0, 6), flood(line * 2.0, 600), flood(2.0, 60));
+        burst.name = "burst".into();
+        long.name = "long".into();
+        (values.name, values.count, values.critical_above) = ("values".into(), Count::Distinct { field: Field::Status }, None);
+        let bytes = rule("bytes", Field::Client, Count::BytesSent, line * 300.0);
+        let rules = vec![long.clone(), flood(line, 60), bytes.clone(), burst.clone(), values.clone()];
+        let log = interleave(&partitions, &picks);
+        let found = joined(&run(&plan(rules), &log, how));
+        let of = |name: &str| -> Vec<Fact> { found.iter().filter(|fact| fact.rule == name).cloned().collect() };
+        for rule in [flood(line, 60), burst, long] {
+            prop_assert_eq!(of(&rule.name), recount(&log, &rule, by_client, requests));
+        }
+        let sum = |window: &[&Line]| window.iter().map(|line| line.bytes as f64).sum();
+        prop_assert_eq!(of("bytes"), recount(&log, &bytes, by_client, sum));
+        let began = |facts: Vec<Fact>| -> Vec<Fact> { facts.into_iter().map(|fact| Fact { began: 0, ..fact }).collect() };
+        prop_assert_eq!(began(of("values")), began(recount(&log, &values, by_client, statuses)));
+    }
+
+    /// A crowd: only clients within their limit count, and only where they are enough.
+    #[test]
+    fn crowds_are_those_of_a_recount(partitions in partitions(), picks in picks(), how in how(), threshold in 0u8..25, limit in 1u8..20, least in 1u64..4) {
+        let matchers = parse_matchers([r#"status=~"200|404""#]).unwrap();
+        let mut crowd = rule("crowd", Field::Service, Count::Requests, f64::from(threshold));
+        (crowd.min_clients, crowd.matchers) = (Some(least), matchers);
+        // What a client may do by itself.
+        let own = RuleSpec { matchers: crowd.matchers.clone(), ..flood(f64::from(limit), 60) };
+        let log = interleave(&partitions, &picks);
+        let expected = recount(&log, &crowd, |_| "shop".to_owned(), |window| {
+            let mut clients = std::collections::BTreeMap::<u8, u64>::new();
+            for line in window.iter().filter(|line| line.status != 503) {
+                *clients.entry(line.client).or_default() += 1;
+            }
+            clients.retain(|_, count| *count <= u64::from(limit));
+            if (clients.len() as u64) < least { 0.0 } else { clients.values().sum::<u64>() as f64 }
+        });
+        let mut found = joined(&run(&plan(vec![crowd, own]), &log, how));
+        found.retain(|fact| fact.rule == "crowd");
+        let began = |facts: Vec<Fact>| -> Vec<Fact> { facts.into_iter().map(|fact| Fact { began: 0, ..fact }).collect() };
+        prop_assert_eq!(began(found), began(expected));
     }
 
     /// What is closed is stated once: a replay needs no joining.

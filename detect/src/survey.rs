@@ -1,0 +1,144 @@
+//! How near keys came to each rule's line, also those that stayed below it: what a replay reports, so that people can
+//! set thresholds, and why a client did not raise anything.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use beaconfire_model::{Client, EntryId, EventTime, Subject, SubjectKind};
+
+use crate::Key;
+use crate::ask::Ask;
+use crate::cell::Cell;
+use crate::family::Family;
+use crate::keys::CellKey;
+use crate::lane::Lane;
+use crate::plan::{FINDING, Plan};
+
+/// Keys that are kept of each rule: enough for reports of a year.
+const KEPT: usize = 64;
+
+/// How near one key came to one rule's line.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Closest {
+    /// The rule.
+    pub rule: Arc<str>,
+    /// The service.
+    pub service: Arc<str>,
+    /// The key.
+    pub subject: Subject,
+    /// The highest value in any one window, as the rule values it.
+    pub peak: f64,
+    /// The end of the first such window.
+    pub at: EventTime,
+    /// What it would have had to exceed.
+    pub threshold: f64,
+    /// The window's length.
+    pub window: Duration,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+struct Found {
+    key: CellKey,
+    peak: f64,
+    at: EventTime,
+}
+
+/// The keys that came nearest.
+#[derive(Debug)]
+pub(crate) struct Survey {
+    /// Whom alone to look at.
+    only: Option<Client>,
+    /// By the rule's place in the plan.
+    rules: Vec<Vec<Found>>,
+}
+
+impl Survey {
+    pub(crate) fn new(plan: &Plan, only: Option<Client>) -> Self {
+        Self { only, rules: vec![Vec::new(); plan.rules.len()] }
+    }
+
+    fn is_asked(&self, key: &Key) -> bool {
+        let Some(client) = self.only else { return true };
+        match key {
+            Key::Client(held) => *held == client,
+            Key::Prefix(prefix) => *prefix == client.prefix(),
+            Key::Pair(pair) => pair.client == client,
+            Key::Service | Key::Text(_) | Key::Finding(_) => false,
+        }
+    }
+
+    /// Whether a key that has at most so much in any window would be among those that are kept.
+    fn could_rank(&self, rule: u16, most: f64) -> bool {
+        let Some(kept) = self.rules.get(usize::from(rule)) else { return false };
+        kept.len() < KEPT || kept.iter().any(|found| found.peak <= most)
+    }
+
+    /// Looks at the window of a key, up to the bucket that closed last.
+    pub(crate) fn look(&mut self, key: &CellKey, cell: &Cell, ask: &Ask, closed: i64) {
+        if key.rule == FINDING || !self.is_asked(&key.key) || !self.could_rank(key.rule, cell.most(ask)) {
+            return;
+        }
+        if let Some((peak, bucket)) = cell.peak(ask, closed) {
+            self.keep(Found { key: key.clone(), peak, at: ask.cut.end(bucket) });
+        }
+    }
+
+    /// Looks at all windows of a client, also at those that are not kept while it is quiet.
+    pub(crate) fn look_at_client(
+        &mut self,
+        lane: &Lane,
+        family: &Family,
+        key: impl Fn(u16) -> CellKey,
+        ask: impl Fn(u16) -> Ask,
+        closed: impl Fn(&Ask) -> i64,
+    ) {
+        for (rule, cell) in family.cells() {
+            let ask = ask(rule);
+            self.look(&key(rule), cell, &ask, closed(&ask));
+        }
+        let Some(visits) = family.visits() else { return };
+        for rule in lane.rules.iter().filter(|rule| !rule.by_prefix) {
+            let asked = key(rule.rule);
+            if !self.is_asked(&asked.key) || !self.could_rank(rule.rule, visits.most(rule.takes)) {
+                continue;
+            }
+            let ask = ask(rule.rule);
+            if let Some(cell) = family.window(lane, rule, &ask) {
+                self.look(&asked, &cell, &ask, closed(&ask));
+            }
+        }
+    }
+
+    fn keep(&mut self, new: Found) {
+        let kept = &mut self.rules[usize::from(new.key.rule)];
+        match kept.iter_mut().find(|found| found.key == new.key) {
+            Some(found) if found.peak > new.peak || found.peak == new.peak && found.at <= new.at => return,
+            Some(found) => *found = new,
+            None => kept.push(new),
+        }
+        kept.sort_by(|a, b| b.peak.total_cmp(&a.peak).then(a.at.cmp(&b.at)).then_with(|| a.key.cmp(&b.key)));
+        kept.truncate(KEPT);
+    }
+
+    /// What was found, by rule, the nearest first.
+    pub(crate) fn closest(&self, plan: &Plan, ask: impl Fn(EntryId, &CellKey) -> Ask) -> Vec<Closest> {
+        let mut all = Vec::new();
+        for (rule, kept) in plan.rules.iter().zip(&self.rules) {
+            for Found { key, peak, at } in kept {
+                let service = plan.services.name(key.service);
+                let kind = rule.by.first().and_then(|field| field.subject()).unwrap_or(SubjectKind::Service);
+                let subject = match &key.key {
+                    Key::Client(client) => Subject::client(*client),
+                    Key::Prefix(prefix) => Subject::new(kind, prefix.to_string()),
+                    Key::Service => Subject::service(&service),
+                    Key::Text(text) | Key::Finding(text) => Subject::new(kind, text),
+                    Key::Pair(pair) => Subject::new(kind, &pair.text),
+                };
+                let threshold = ask(key.entry, key).lines.threshold;
+                let (rule, window) = (rule.name.clone(), rule.window);
+                all.push(Closest { rule, service, subject, peak: *peak, at: *at, threshold, window });
+            }
+        }
+        all
+    }
+}
