@@ -5,6 +5,8 @@ mod docs;
 #[allow(dead_code, unreachable_pub, reason = "parts of scenarios; each uses some")]
 mod harness;
 mod interleavings;
+mod rules;
+mod saas_day;
 #[allow(dead_code, unreachable_pub, reason = "parts of scenarios; each uses some")]
 mod scenarios;
 #[allow(unreachable_pub, reason = "parts of a simulation")]
