@@ -162,6 +162,7 @@ fn read(config: &Config, partitions: &[Vec<String>], seed: u64, shards: usize) -
     };
     let plan = Plan::compile(PlanSpec { entries: vec![entry], seed: 0, ..config.plan.clone() });
     let knobs = LineKnobs {
+        survey: beaconfire_pipeline::Survey::All,
         shards,
         memory: config.limits.detect_memory,
         worker: WorkerKnobs::default(),

@@ -275,6 +275,7 @@ pub(crate) fn small(kind: Kind, severity: Severity, target: Subject, minutes_ago
         threshold,
         window: Duration::from_secs(window),
         subject: subject.clone(),
+        crowd: None,
         first: event(60 * minutes_ago),
         holds_until: event(8),
     };

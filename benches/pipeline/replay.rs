@@ -56,6 +56,7 @@ fn replay(inputs: &[FileInput]) -> f64 {
     let names = Names::default();
     let log = FileLog::open(inputs, &names).expect("the file opens");
     let knobs = LineKnobs {
+        survey: beaconfire_pipeline::Survey::All,
         shards: 1,
         memory: config.limits.detect_memory,
         worker: WorkerKnobs { event_skew: config.limits.event_skew, ..WorkerKnobs::default() },

@@ -100,9 +100,7 @@ impl Asks {
             let rules = plan.rules.iter().zip(&plan.plain().lines);
             let rules = rules.map(|(rule, lines)| {
                 let value = match (&rule.count, rule.crowd) {
-                    (Counting::Share { min_requests, .. }, _) => {
-                        Value::Share { min_requests: *min_requests }
-                    }
+                    (Counting::Share { min_requests, .. }, _) => Value::Share { min_requests: *min_requests },
                     (Counting::Distinct { .. }, _) => Value::Distinct,
                     (Counting::Requests | Counting::Bytes, Some(Crowd { min_clients, sampled })) => {
                         let scale = if sampled { SAMPLE } else { 1 };
@@ -113,7 +111,13 @@ impl Asks {
                 ask(value, *lines, rule.cut, rule.severity, (span, seeded))
             });
             // A finding fires on the first, as bad as its sensor says.
-            let lines = Lines { enabled: true, threshold: 0.0, critical_above: None, host_limit: 0.0, prefix_limit: 0.0 };
+            let lines = Lines {
+                enabled: true,
+                threshold: 0.0,
+                critical_above: None,
+                host_limit: 0.0,
+                prefix_limit: 0.0,
+            };
             let finding = ask(Value::Finding, lines, plan.finding_cut, Severity::Info, (span, seeded));
             rules.chain([finding]).collect()
         };

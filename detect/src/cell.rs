@@ -12,10 +12,10 @@
 use beaconfire_model::{Client, EventTime, Participant};
 
 use crate::ask::{Ask, Value};
-use crate::departed::Fed;
-use crate::plan::BUCKETS;
-use crate::hosts::{Crowding, Hosts};
 use crate::counts::{Amount, Counts};
+use crate::departed::Fed;
+use crate::hosts::{Crowding, Hosts};
+use crate::plan::BUCKETS;
 use crate::ring::{Ring, Segment};
 use crate::run::{Run, Stretch, hold_line, step};
 use crate::table::{Heap, Weight};

@@ -22,7 +22,11 @@ pub(crate) enum Counts {
 
 impl Counts {
     pub(crate) fn new(shape: Shape) -> Self {
-        if shape == Shape::Distinct { Self::Distinct(Distinct::default()) } else { Self::Ring(Ring::default()) }
+        if shape == Shape::Distinct {
+            Self::Distinct(Distinct::default())
+        } else {
+            Self::Ring(Ring::default())
+        }
     }
 
     /// Adds to a bucket. `false` where a bound was hit: of buckets there are never more than `most`.

@@ -77,7 +77,8 @@ impl Distinct {
         let mut at = self.spans.partition_point(|span| (span.value, span.to) < (value, new.from));
         let mut joined = new;
         let mut touched = 0;
-        while let Some(span) = self.spans.get(at + touched).filter(|span| span.value == value && span.from <= new.to)
+        while let Some(span) =
+            self.spans.get(at + touched).filter(|span| span.value == value && span.from <= new.to)
         {
             joined.from = joined.from.min(span.from);
             joined.to = joined.to.max(span.to);
@@ -160,13 +161,7 @@ impl Distinct {
 
     /// As [`Ring::walk`](crate::ring::Ring::walk). Where a window's number first exceeds `line`, it is said when the
     /// earliest of its values came into it.
-    pub(crate) fn walk(
-        &self,
-        settled: Option<i64>,
-        through: i64,
-        line: f64,
-        mut each: impl FnMut(Segment),
-    ) {
+    pub(crate) fn walk(&self, settled: Option<i64>, through: i64, line: f64, mut each: impl FnMut(Segment)) {
         if self.spans.is_empty() {
             if let Some(settled) = settled.filter(|settled| *settled < through) {
                 let (from, to) = (settled + 1, through);
@@ -198,7 +193,10 @@ impl Distinct {
     fn began(&self, bucket: i64) -> Option<i64> {
         let at = i32::try_from(bucket - self.origin).ok()?;
         let within = self.spans.iter().filter(|span| span.from <= at && at < span.to);
-        within.map(|span| span.from.max(at - BUCKETS as i32 + 1)).min().map(|from| self.origin + i64::from(from))
+        within
+            .map(|span| span.from.max(at - BUCKETS as i32 + 1))
+            .min()
+            .map(|from| self.origin + i64::from(from))
     }
 
     /// The newest bucket with anything in it.
@@ -273,7 +271,8 @@ mod tests {
 
     fn counts(distinct: &Distinct, settled: Option<i64>, through: i64) -> Vec<(i64, u128)> {
         let mut counts = Vec::new();
-        distinct.walk(settled, through, 1.0, |at| counts.extend((at.from..=at.to).map(|end| (end, at.count))));
+        distinct
+            .walk(settled, through, 1.0, |at| counts.extend((at.from..=at.to).map(|end| (end, at.count))));
         counts
     }
 

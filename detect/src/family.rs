@@ -85,7 +85,8 @@ impl Family {
         }
         for (_, rule) in lines.lane.of(lump.rules) {
             let amount = amount(rule, lump.count, lump.bytes, &lump.values);
-            let added = self.add(rule.rule, &(lines.ask)(rule.rule), lump.bucket.div_euclid(rule.ratio), amount);
+            let added =
+                self.add(rule.rule, &(lines.ask)(rule.rule), lump.bucket.div_euclid(rule.ratio), amount);
             sum.take(rule.rule, added);
         }
     }
@@ -180,7 +181,12 @@ impl Family {
 
     /// Forgets what no window needs any more; whether nothing is left. `settles` is how far the lane's buckets settle;
     /// `sweep` sweeps a rule's window, and says whether nothing of that is left.
-    pub(crate) fn sweep(&mut self, lane: &Lane, settles: i64, mut sweep: impl FnMut(u16, &mut Cell) -> bool) -> bool {
+    pub(crate) fn sweep(
+        &mut self,
+        lane: &Lane,
+        settles: i64,
+        mut sweep: impl FnMut(u16, &mut Cell) -> bool,
+    ) -> bool {
         self.cells.retain_mut(|(rule, cell)| !sweep(*rule, cell));
         if self.cells.is_empty() {
             self.cells = Vec::new();

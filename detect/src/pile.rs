@@ -162,7 +162,9 @@ impl Pile {
             let partials = &self.partials;
             let is = |(held, at): &(u32, u32)| {
                 *held == tag
-                    && partials.get(*at as usize).is_some_and(|partial| add.is(partial) && key.is(&partial.key))
+                    && partials
+                        .get(*at as usize)
+                        .is_some_and(|partial| add.is(partial) && key.is(&partial.key))
             };
             if let Some((_, at)) = self.index.find(hash, is) {
                 let partial = &mut self.partials[*at as usize];

@@ -10,8 +10,8 @@ use regex::RegexSet;
 use crate::cut::Cut;
 use crate::hash::Seeded;
 use crate::lane::{Lane, Limits};
-use crate::sieve::{Bits, Sieve, anchored};
 use crate::services::{OTHER, ServiceId, Services, UNKNOWN};
+use crate::sieve::{Bits, Sieve, anchored};
 use crate::{Count, Field, RuleError, RuleSpec};
 
 /// One item of `kafka.topics`.
@@ -321,12 +321,8 @@ fn ready(rule: &RuleSpec, spec: &PlanSpec, sieve: &mut Sieve) -> Result<Rule, St
     let by_client = matches!(keying, Keying::Client | Keying::Text { pair: true });
     let crowd = match (rule.min_clients, keying) {
         (Some(_), _) if by_client => return refuse("`min_clients` does not go with `by: [client]`"),
-        (least, Keying::Prefix) => {
-            Some(Crowd { min_clients: least.unwrap_or(HOSTS_MIN), sampled: false })
-        }
-        (Some(least), _) => {
-            Some(Crowd { min_clients: least, sampled: Sieve::is_broad(&rule.matchers) })
-        }
+        (least, Keying::Prefix) => Some(Crowd { min_clients: least.unwrap_or(HOSTS_MIN), sampled: false }),
+        (Some(least), _) => Some(Crowd { min_clients: least, sampled: Sieve::is_broad(&rule.matchers) }),
         (None, _) => None,
     };
     Ok(Rule {
@@ -362,7 +358,9 @@ fn facts(spec: &PlanSpec, service: Option<&ServiceSpec>, sieve: &Sieve, lane: &L
             threshold: threshold(rule),
             critical_above: changed(rule).critical_above.or(rule.critical_above),
             host_limit: limit(Field::Client).unwrap_or(threshold(rule) / 5.0),
-            prefix_limit: limit(Field::Prefix).filter(|_| rule.by != [Field::Prefix]).unwrap_or(f64::INFINITY),
+            prefix_limit: limit(Field::Prefix)
+                .filter(|_| rule.by != [Field::Prefix])
+                .unwrap_or(f64::INFINITY),
         }
     });
     let lines: Vec<Lines> = lines.collect();

@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use beaconfire_model::{Client, EventTime, Request, RuntimeEvent, Specimen, Untrusted};
 
-use crate::pile::RawKey;
 use crate::hash::Seeded;
 use crate::parcel::{Sample, shard_of};
+use crate::pile::RawKey;
 use crate::plan::{FINDING, Plan};
 use crate::services::{ServiceId, UNKNOWN};
 use crate::{Key, Watch};

@@ -94,6 +94,26 @@ impl Part {
         }
     }
 
+    /// Adds to what is kept of a client.
+    fn add_to_client(
+        &mut self,
+        key: ClientKey,
+        (fed, since): (Fed, u32),
+        age: u32,
+        sum: &mut Sum,
+        add: impl FnOnce(&mut Family, &mut Sum),
+    ) {
+        self.clients.upsert(key, |family| {
+            if family.fed == Fed::Nobody {
+                family.age = age;
+            }
+            if family.age >= since {
+                family.fed = family.fed.and(fed);
+                add(family, sum);
+            }
+        });
+    }
+
     fn update<R>(&mut self, key: &CellKey, change: impl FnOnce(&mut Cell) -> R) -> Option<R> {
         match key.client() {
             Some(client) => self.clients.update(&client, |family| family.update(key.rule, change))?,
@@ -106,7 +126,7 @@ impl Part {
 #[derive(Debug)]
 pub struct Shard {
     plan: Arc<Plan>,
-    asks: Arc<Asks>,
+    asks: Asks,
     early: bool,
     watch: Arc<Watch>,
     first: bool,
@@ -149,7 +169,7 @@ impl Shard {
         let lateness = |entry: usize| plan.entry(EntryId(entry as u16)).lateness;
         let spread = (0..plan.entries()).map(|entry| lateness(entry).saturating_add(knobs.drift)).collect();
         Self {
-            asks: Arc::new(Asks::new(plan.clone(), knobs.drift)),
+            asks: Asks::new(plan.clone(), knobs.drift),
             ahead: Ahead::default(),
             spread,
             early: knobs.early,
@@ -245,7 +265,9 @@ impl Shard {
         let (key, host) = match (key, crowd.map(|rule| rule.keying)) {
             (Key::Client(client), Some(Keying::Prefix)) => (Key::Prefix(client.prefix()), Some(client)),
             (Key::Client(client), Some(Keying::Service)) => (Key::Service, Some(client)),
-            (Key::Pair(pair), Some(Keying::Text { .. })) => (Key::Text((*pair.text).into()), Some(pair.client)),
+            (Key::Pair(pair), Some(Keying::Text { .. })) => {
+                (Key::Text((*pair.text).into()), Some(pair.client))
+            }
             (key, _) => (key, None),
         };
         (CellKey { rule, entry, key, service }, host)
@@ -359,7 +381,8 @@ impl Shard {
                 let ask = |rule| self.asks.of(key.entry, rule, key.service);
                 survey.look_at_client(&self.plan.lane, family, |rule| key.of(rule), ask, &closed);
             }
-            for (key, cell) in part.tables.iter().flat_map(Table::iter).filter(|(key, _)| is_meant(key.entry)) {
+            for (key, cell) in part.tables.iter().flat_map(Table::iter).filter(|(key, _)| is_meant(key.entry))
+            {
                 let ask = self.asks.of(key.entry, key.rule, key.service);
                 survey.look(key, cell, &ask, closed(&ask));
             }
@@ -372,7 +395,9 @@ impl Shard {
         let mut floors = BTreeMap::new();
         for part in self.parts.iter().flatten() {
             for key in &part.hot {
-                let Some(floor) = part.cell(key).and_then(|cell| cell.hold_floor(&self.ask(key))) else { continue };
+                let Some(floor) = part.cell(key).and_then(|cell| cell.hold_floor(&self.ask(key))) else {
+                    continue;
+                };
                 floors
                     .entry(key.entry)
                     .and_modify(|held: &mut EventTime| *held = floor.min(*held))
@@ -415,7 +440,8 @@ impl Shard {
         if self.parts.get(usize::from(partial.shard)).is_none_or(Option::is_none) {
             return;
         }
-        let Partial { shard, entry, rule, service, bucket, count, matched, severity, lane, values, .. } = partial;
+        let Partial { shard, entry, rule, service, bucket, count, matched, severity, lane, values, .. } =
+            partial;
         if rule == LANE {
             let Key::Client(client) = partial.key else { return };
             let lump = Lump { bucket, count, bytes: matched, rules: lane, values };
@@ -427,10 +453,14 @@ impl Shard {
         let (key, host) = self.cell_key((rule, entry, service), partial.key);
         match key.client() {
             Some(client) => {
-                let ask = self.asks.of(entry, rule, service);
-                self.add_to_client(shard, client, fed, signals, |family, sum| {
-                    sum.take(rule, family.add(rule, &ask, bucket, amount));
-                });
+                let (ask, age) = (self.asks.of(entry, rule, service), self.departed.age());
+                self.sum.clear();
+                if let Some(Some(part)) = self.parts.get_mut(usize::from(shard)) {
+                    part.add_to_client(client, fed, age, &mut self.sum, |family, sum| {
+                        sum.take(rule, family.add(rule, &ask, bucket, amount));
+                    });
+                }
+                self.after_client(shard, client, signals);
             }
             None => self.add_cell(shard, key, fed, (bucket, amount), host, signals),
         }
@@ -445,15 +475,24 @@ impl Shard {
         lump: &Lump,
         signals: &mut Vec<Signal>,
     ) {
-        let plan = self.plan.clone();
-        let asks = self.asks.clone();
-        let lines = Lines {
-            lane: &plan.lane,
-            limits: &plan.facts(key.service).limits,
-            ask: |rule| asks.of(key.entry, rule, key.service),
-        };
-        self.add_to_client(shard, key, fed, signals, |family, sum| family.add_lump(&lines, lump, sum));
-        for (_, rule) in plan.lane.of(lump.rules & plan.lane.prefixes) {
+        let age = self.departed.age();
+        self.sum.clear();
+        let (plan, asks) = (&*self.plan, &self.asks);
+        if let Some(Some(part)) = self.parts.get_mut(usize::from(shard)) {
+            let lines = Lines {
+                lane: &plan.lane,
+                limits: &plan.facts(key.service).limits,
+                ask: |rule| asks.of(key.entry, rule, key.service),
+            };
+            part.add_to_client(key, fed, age, &mut self.sum, |family, sum| {
+                family.add_lump(&lines, lump, sum)
+            });
+        }
+        self.after_client(shard, key, signals);
+        let mut prefixes = lump.rules & self.plan.lane.prefixes;
+        while prefixes != 0 {
+            let rule = self.plan.lane.rules[prefixes.trailing_zeros() as usize];
+            prefixes &= prefixes - 1;
             let cell = CellKey {
                 rule: rule.rule,
                 entry: key.entry,
@@ -467,28 +506,10 @@ impl Shard {
         }
     }
 
-    /// Adds to what is kept of a client, and keeps the bound.
-    fn add_to_client(
-        &mut self,
-        shard: u8,
-        key: ClientKey,
-        (fed, since): (Fed, u32),
-        signals: &mut Vec<Signal>,
-        add: impl FnOnce(&mut Family, &mut Sum),
-    ) {
-        let age = self.departed.age();
-        self.sum.clear();
+    /// Takes note of what adding to a client did, and keeps the bound.
+    fn after_client(&mut self, shard: u8, key: ClientKey, signals: &mut Vec<Signal>) {
         let Some(Some(part)) = self.parts.get_mut(usize::from(shard)) else { return };
         let sum = &mut self.sum;
-        part.clients.upsert(key, |family| {
-            if family.fed == Fed::Nobody {
-                family.age = age;
-            }
-            if family.age >= since {
-                family.fed = family.fed.and(fed);
-                add(family, sum);
-            }
-        });
         self.stale += u64::from(sum.stale);
         if sum.crowded {
             part.clients.lost();
@@ -497,21 +518,22 @@ impl Shard {
             part.hot.insert(key.of(rule));
             self.touched.push((shard, key.of(rule)));
         }
-        if part.clients.is_over() {
-            let (plan, asks) = (&self.plan, &self.asks);
-            let gone = part.clients.evict(|key, family| {
-                family.weight(&plan.facts(key.service).limits, |rule| asks.of(key.entry, rule, key.service))
-            });
-            let mut cells = Vec::new();
-            for (key, family) in gone {
-                cells.extend(family.into_cells().map(|(rule, cell)| (key.of(rule), cell)));
-            }
-            for (key, _) in &cells {
-                part.hot.remove(key);
-            }
-            for (key, cell) in cells {
-                self.state_last(&key, cell, signals);
-            }
+        if !part.clients.is_over() {
+            return;
+        }
+        let (plan, asks) = (&self.plan, &self.asks);
+        let gone = part.clients.evict(|key, family| {
+            family.weight(&plan.facts(key.service).limits, |rule| asks.of(key.entry, rule, key.service))
+        });
+        let mut cells = Vec::new();
+        for (key, family) in gone {
+            cells.extend(family.into_cells().map(|(rule, cell)| (key.of(rule), cell)));
+        }
+        for (key, _) in &cells {
+            part.hot.remove(key);
+        }
+        for (key, cell) in cells {
+            self.state_last(&key, cell, signals);
         }
     }
 
@@ -628,7 +650,8 @@ impl Shard {
 
     /// Forgets counts that no open window needs, and keys of which nothing is left.
     fn sweep(&mut self) {
-        let entries: Vec<(EntryId, EventTime)> = self.cleared.iter().map(|(entry, at)| (*entry, *at)).collect();
+        let entries: Vec<(EntryId, EventTime)> =
+            self.cleared.iter().map(|(entry, at)| (*entry, *at)).collect();
         for (entry, cleared) in &entries {
             let swept = self.swept.entry(*entry).or_insert(*cleared);
             if *cleared < swept.plus(SWEEP_EVERY) {

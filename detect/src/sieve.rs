@@ -8,7 +8,6 @@
 
 use std::fmt::Write as _;
 
-
 use beaconfire_model::{Matcher, Matchers, Op, Request};
 use regex::{Regex, RegexBuilder, RegexSet};
 

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use beaconfire_model::{
-    Crowd, Earliest, EventTime, Evidence, Kind, Latest, Participant, Peak, Signal, Specimen, Subject, SubjectKind,
+    Crowd, Earliest, EventTime, Evidence, Kind, Latest, Participant, Peak, Signal, Specimen, Subject,
+    SubjectKind,
 };
 
 use crate::Key;

@@ -124,7 +124,8 @@ impl Visits {
             self.origin = bucket;
         }
         let distance = bucket.checked_sub(self.origin).and_then(|far| i32::try_from(far).ok());
-        let (Some(distance), Ok(small), Ok(few)) = (distance, u32::try_from(bytes), u32::try_from(count)) else {
+        let (Some(distance), Ok(small), Ok(few)) = (distance, u32::try_from(bytes), u32::try_from(count))
+        else {
             return Noted::Busy;
         };
         let alike = |visit: &Visit| (visit.distance, visit.rules, visit.values) == (distance, rules, values);
@@ -145,7 +146,8 @@ impl Visits {
             || sent as f64 > limits.bytes
             || joined == Some(false)
             || joined.is_none() && known.len() == VISITS_MAX
-            || (0..SLOTS).any(|slot| fresh[slot] && f64::from(self.values[slot]) >= limits.values[slot].floor());
+            || (0..SLOTS)
+                .any(|slot| fresh[slot] && f64::from(self.values[slot]) >= limits.values[slot].floor());
         if busy {
             if joined == Some(true) {
                 self.take_back(few, small);
@@ -191,9 +193,8 @@ impl Visits {
         self.requests = visits.iter().map(|visit| u64::from(visit.count)).sum();
         self.bytes = visits.iter().map(|visit| u64::from(visit.bytes)).sum();
         self.values = std::array::from_fn(|slot| {
-            let fresh = |at: &usize| {
-                visits[..*at].iter().all(|visit| visit.values[slot] != visits[*at].values[slot])
-            };
+            let fresh =
+                |at: &usize| visits[..*at].iter().all(|visit| visit.values[slot] != visits[*at].values[slot]);
             // There are at most `VISITS_MAX`.
             (0..visits.len()).filter(fresh).count() as u8
         });
@@ -220,7 +221,9 @@ impl Visits {
 
     /// Something of it, so that it is read.
     pub(crate) fn glance(&self) -> i64 {
-        self.origin ^ self.requests as i64 ^ self.held.all().last().map_or(0, |visit| i64::from(visit.distance))
+        self.origin
+            ^ self.requests as i64
+            ^ self.held.all().last().map_or(0, |visit| i64::from(visit.distance))
     }
 
     /// Bytes on the heap.

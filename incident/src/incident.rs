@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use beaconfire_model::{EventTime, Kind, Labels, Participant, Severity, Specimen, Subject, Wall};
+use beaconfire_model::{Crowd, EventTime, Kind, Labels, Participant, Severity, Specimen, Subject, Wall};
 
 use crate::{Fingerprint, IncidentId};
 
@@ -130,6 +130,8 @@ pub struct RulePeak {
     pub window: Duration,
     /// Who reached the peak.
     pub subject: Subject,
+    /// The largest crowd that took part, where the rule asks for one.
+    pub crowd: Option<Crowd>,
     /// The earliest detection by this rule.
     pub first: EventTime,
     /// The latest hold by this rule.

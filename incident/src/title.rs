@@ -1,6 +1,6 @@
 //! An incident in one line, for people.
 
-use beaconfire_model::{Kind, SubjectKind, Untrusted};
+use beaconfire_model::{Crowd, Kind, SubjectKind, Untrusted};
 
 use crate::words::{bytes, count, window};
 use crate::{Incident, RulePeak};
@@ -14,12 +14,21 @@ const NAME_MAX: usize = 120;
 /// `Request flood on shop: 203.0.113.7 sent 4,120 requests in 60 s (limit 600)`, or
 /// `Request flood on shop: 40 clients, the loudest 203.0.113.7 sent 4,120 requests in 60 s (limit 600)`
 pub fn title(incident: &Incident) -> String {
-    let what = format!("{} on {}", noun(incident.kind), clean(&incident.target.value));
     let loudest = incident.rules.iter().max_by(|a, b| excess(a.1).total_cmp(&excess(b.1)).then(b.0.cmp(a.0)));
+    let noun = match loudest {
+        Some((_, peak)) if is_shared(incident.kind, peak) => "Shared address",
+        _ => noun(incident.kind),
+    };
+    let what = format!("{noun} on {}", clean(&incident.target.value));
     match loudest {
         Some((rule, peak)) => format!("{what}: {}", detail(incident, rule, peak)),
         None => what,
     }
+}
+
+/// A rule that says that a client is probably many: sensors otherwise speak of what they watch, not of clients.
+fn is_shared(kind: Kind, peak: &RulePeak) -> bool {
+    kind == Kind::Sensor && peak.subject.kind == SubjectKind::Client
 }
 
 fn noun(kind: Kind) -> &'static str {
@@ -46,6 +55,13 @@ fn excess(peak: &RulePeak) -> f64 {
 
 fn detail(incident: &Incident, rule: &str, peak: &RulePeak) -> String {
     let name = clean(rule);
+    if is_shared(incident.kind, peak) {
+        let (who, many) = (clean(&peak.subject.value), count(peak.observed));
+        return format!(
+            "{who} sent {many} user agents in {} and may be a proxy or shared by many: see clients.trusted_proxies ({name})",
+            window(peak.window)
+        );
+    }
     if matches!(incident.kind, Kind::Intrusion | Kind::Image | Kind::Sensor | Kind::External | Kind::Throttle)
     {
         // What the rule is called says it; its count says little.
@@ -68,7 +84,7 @@ fn detail(incident: &Incident, rule: &str, peak: &RulePeak) -> String {
         }
         Measure::Count | Measure::Share => format!("{observed} in {seconds} ({name}, limit {limit})"),
     };
-    match who(incident, peak) {
+    match crowd(incident, peak).or_else(|| who(incident, peak)) {
         Some(who) if matches!(measure, Measure::Count | Measure::Share) => format!("{who}: {did}"),
         Some(who) => format!("{who} {did}"),
         // A rule that counts by the target itself names nobody.
@@ -77,6 +93,14 @@ fn detail(incident: &Incident, rule: &str, peak: &RulePeak) -> String {
         }
         None => did.trim_start_matches("was ").trim_start_matches("sent ").to_owned(),
     }
+}
+
+/// A crowd that did it together, of a rule that asks for one and counts by the target itself.
+fn crowd(incident: &Incident, peak: &RulePeak) -> Option<String> {
+    let Crowd { clients, networks, sampled } = peak.crowd.filter(|_| peak.subject == incident.target)?;
+    let about = if sampled { "about " } else { "" };
+    let (clients, networks) = (count(clients as f64), count(networks as f64));
+    Some(format!("{about}{clients} clients of {about}{networks} networks"))
 }
 
 /// Who did it: how many, and the loudest. Nobody, where a rule counts by the target itself.

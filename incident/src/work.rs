@@ -284,6 +284,7 @@ impl Work {
             threshold: signal.evidence.threshold,
             window: signal.evidence.window,
             subject: signal.subject.clone(),
+            crowd: signal.evidence.crowd,
             first: span.first,
             holds_until: span.until,
         };
@@ -400,6 +401,10 @@ fn raise(peak: &mut RulePeak, signal: &Signal, span: Span) {
         peak.window = evidence.window;
         peak.subject = signal.subject.clone();
     }
+    peak.crowd = match (peak.crowd, evidence.crowd) {
+        (Some(held), Some(new)) => Some(held.join(new)),
+        (held, new) => held.or(new),
+    };
     peak.severity = peak.severity.max(signal.severity);
     peak.first = peak.first.min(span.first);
     peak.holds_until = peak.holds_until.max(span.until);

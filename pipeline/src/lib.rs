@@ -18,7 +18,7 @@ mod worker;
 
 pub use barrier::{Barrier, Durable, Exchange, Freight, Mark, Report, WorkerId};
 pub use keeper::{Changes, Keeper, Policy, Shelf};
-pub use line::{Ending, Line, LineKnobs};
+pub use line::{Ending, Line, LineKnobs, Survey};
 pub use offsets::{Metadata, Rewind};
 pub use registry::Registry;
 pub use serve::serve;

@@ -9,8 +9,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use beaconfire_decode::DecodeKnobs;
-use beaconfire_detect::{Census, Plan, Shard, ShardKnobs, Watch};
-use beaconfire_model::{EventTime, Log, Names, Signal, Source, Wall};
+use beaconfire_detect::{Census, Closest, Plan, Shard, ShardKnobs, Watch};
+use beaconfire_model::{Client, EventTime, Log, Names, Signal, Source, Wall};
 use beaconfire_outbox::Fate;
 
 use crate::{
@@ -29,6 +29,20 @@ pub struct LineKnobs {
     pub worker: WorkerKnobs,
     /// Our clock's reading for the whole run: only stamps beyond it are refused.
     pub now: Wall,
+    /// Whether to take note of how near keys came to each rule's line.
+    pub survey: Survey,
+}
+
+/// Of whom a line takes note how near they came to each rule's line.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Survey {
+    /// Of nobody.
+    #[default]
+    Nobody,
+    /// Of everybody: those who came nearest.
+    All,
+    /// Of one client.
+    Client(Client),
 }
 
 /// The line.
@@ -50,6 +64,8 @@ pub struct Ending {
     pub span: Option<(EventTime, EventTime)>,
     /// The tables' state at the end, one a shard.
     pub census: Vec<Census>,
+    /// The keys that came nearest to each rule's line, the nearest first.
+    pub closest: Vec<Closest>,
 }
 
 /// All shards, behind an exchange that delivers at once.
@@ -104,7 +120,13 @@ impl<L: Log> Line<L> {
                     early: false,
                     drift: worker_knobs.drift,
                 };
-                Shard::new(plan.clone(), thread, knobs.shards, shard, watch.clone())
+                let mut shard = Shard::new(plan.clone(), thread, knobs.shards, shard, watch.clone());
+                match knobs.survey {
+                    Survey::Nobody => {}
+                    Survey::All => shard.survey(None),
+                    Survey::Client(client) => shard.survey(Some(client)),
+                }
+                shard
             })
             .collect();
         let worker = Worker::new(
@@ -144,7 +166,12 @@ impl<L: Log> Line<L> {
         facts.join(&mut self.shards.signals);
         tally.add(&self.worker.take_tally());
         let census = self.shards.shards.iter().map(Shard::census).collect();
-        Ok(Ending { facts: facts.sorted(), span: self.worker.span(), tally, census })
+        let mut closest: Vec<Closest> = self.shards.shards.iter().flat_map(Shard::closest).collect();
+        closest.sort_by(|a, b| {
+            let (rule, place) = (a.rule.cmp(&b.rule), (a.at, &a.subject, &a.service));
+            rule.then(b.peak.total_cmp(&a.peak)).then_with(|| place.cmp(&(b.at, &b.subject, &b.service)))
+        });
+        Ok(Ending { facts: facts.sorted(), span: self.worker.span(), tally, census, closest })
     }
 }
 

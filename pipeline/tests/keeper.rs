@@ -50,7 +50,7 @@ fn incident(entries: &[&str]) -> Incident {
             threshold: 600.0,
             window: Duration::from_secs(60),
             crowd: None,
-                series: Vec::new(),
+            series: Vec::new(),
         },
         participants: Vec::new(),
         samples: Vec::new(),

@@ -1,13 +1,16 @@
-//! `explain`: how one record is understood, and with `formats` what can be.
+//! `explain`: how one record is understood, with `formats` what can be, and with `--client` why a client did not raise.
 
 use std::io::{IsTerminal as _, Read as _, Write};
 
 use beaconfire_config::{Config, LATER_FORMATS, nearest};
 use beaconfire_decode::{DecodeKnobs, Format, describe, explain};
 use beaconfire_detect::EntrySpec;
+use beaconfire_model::Client;
+use beaconfire_pipeline::Survey;
 
 use super::Fault;
 use super::output::cell;
+use super::replay::Input;
 
 /// One byte over the longest record is enough to be told that it is too large.
 const RECORD_MAX: u64 = (1 << 20) + 1;
@@ -21,13 +24,37 @@ pub(super) struct Arguments {
     /// The entry of `kafka.topics` whose settings count: `log_format`, `fields`, `timezone` and the like.
     #[arg(long, value_name = "NAME")]
     topic: Option<String>,
-    /// The record; `-` or nothing reads one from stdin.
-    line: Option<String>,
+    /// Says of a client how near it came to each rule's line in these files, instead of how a record is understood.
+    #[arg(long, value_name = "ADDR")]
+    client: Option<std::net::IpAddr>,
+    /// The service that answered, with --client; else what the records say.
+    #[arg(long, requires = "client")]
+    service: Option<String>,
+    /// The record; `-` or nothing reads one from stdin. With --client, files as for `replay`.
+    #[arg(value_name = "LINE")]
+    lines: Vec<String>,
 }
 
 pub(super) fn run(arguments: Arguments, config: Config, out: &mut impl Write) -> Result<(), Fault> {
+    if let Some(client) = arguments.client {
+        let input = Input {
+            format: arguments.format.as_deref(),
+            topic: arguments.topic.as_deref(),
+            service: arguments.service,
+            shards: 1,
+            files: arguments.lines.into_iter().map(Into::into).collect(),
+            survey: Survey::Client(Client::of(client)),
+        };
+        return super::closest::run(Client::of(client), input, &config, out);
+    }
     let (knobs, _) = knobs(&config, arguments.topic.as_deref(), arguments.format.as_deref())?;
-    let payload = match arguments.line {
+    let mut lines = arguments.lines.into_iter();
+    let line = lines.next();
+    if lines.next().is_some() {
+        let said = "error: `explain` takes one record; put quotes around it, or give files with --client";
+        return Err(Fault::Usage(said.to_owned()));
+    }
+    let payload = match line {
         Some(line) if line != "-" => line.into_bytes(),
         _ => {
             if std::io::stdin().is_terminal() {

@@ -3,6 +3,7 @@
 
 mod case;
 mod check;
+mod closest;
 mod decisions;
 mod demo;
 mod explain;
@@ -15,6 +16,7 @@ mod lists;
 mod output;
 mod pinned;
 mod replay;
+mod report;
 mod routes;
 mod run;
 mod test_notify;

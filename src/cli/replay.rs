@@ -14,14 +14,18 @@ use beaconfire_incident::{Dossier, Folded, IncidentId, title};
 use beaconfire_ingest::{FileInput, FileLog, FileSource};
 use beaconfire_model::{EntryId, EventTime, LogFault, Names, Record, Wall};
 use beaconfire_pipeline::{
-    Changes, Counted, DeadLetterSink, Ending, Keeper, Line as PipelineLine, LineKnobs, Policy, WorkerKnobs,
+    Changes, Counted, DeadLetterSink, Ending, Keeper, Line as PipelineLine, LineKnobs, Policy, Survey,
+    WorkerKnobs,
 };
 use beaconfire_throttle::Throttle;
-use beaconfire_view::{DecisionJson, IncidentJson, Line, NotificationJson, SignalJson, SummaryJson};
+use beaconfire_view::{
+    DecisionJson, IncidentJson, Line, NotificationJson, RuleReportJson, SignalJson, SummaryJson,
+};
 use clap::{Args, ValueEnum};
 
 use super::Fault;
 use super::output::{self, Output, cell};
+use super::report;
 
 /// What to replay, and how to show it.
 #[derive(Debug, Args)]
@@ -73,35 +77,15 @@ struct Casebook {
 
 pub(super) fn run(arguments: Arguments, config: Config, out: &mut impl Write) -> Result<(), Fault> {
     let (started, cpu) = (Instant::now(), cpu_seconds());
-    let (decode, topic) =
-        super::explain::knobs(&config, arguments.topic.as_deref(), arguments.format.as_deref())?;
-    let entry = EntrySpec {
-        name: "replay".to_owned(),
-        service: arguments.service.clone().or_else(|| topic.and_then(|topic| topic.service.clone())),
-        lateness: topic.map_or(config.limits.lateness, |topic| topic.lateness),
+    let input = Input {
+        format: arguments.format.as_deref(),
+        topic: arguments.topic.as_deref(),
+        service: arguments.service,
+        shards: arguments.shards,
+        files: arguments.files,
+        survey: Survey::All,
     };
-    // A replay's tables are hashed with a fixed seed, so that even evictions are the same each time.
-    let spec = PlanSpec { entries: vec![entry], seed: 0, ..config.plan };
-    let plan = Arc::new(Plan::compile(spec).map_err(|error| Fault::Usage(format!("error: {error}")))?);
-    let names = Names::default();
-    let files = if arguments.files.is_empty() { vec![PathBuf::from("-")] } else { arguments.files };
-    let inputs: Vec<FileInput> = files
-        .into_iter()
-        .map(|path| FileInput {
-            from: if path.as_os_str() == "-" { FileSource::Stdin } else { FileSource::Path(path) },
-            entry: EntryId(0),
-        })
-        .collect();
-    let log = FileLog::open(&inputs, &names).map_err(said)?;
-    let knobs = LineKnobs {
-        shards: usize::from(arguments.shards),
-        memory: config.limits.detect_memory,
-        worker: WorkerKnobs { event_skew: config.limits.event_skew, ..WorkerKnobs::default() },
-        now: crate::threads::now(),
-    };
-    let ending = PipelineLine::new(log, plan, &[decode], names, &knobs)
-        .run(&mut Counting)
-        .map_err(|fault| anyhow::anyhow!("{fault}"))?;
+    let ending = read(input, &config)?;
     let policy = Policy {
         context: beaconfire_incident::Context { entries: vec!["replay".to_owned()], ..config.context },
         knobs: config.knobs,
@@ -111,14 +95,62 @@ pub(super) fn run(arguments: Arguments, config: Config, out: &mut impl Write) ->
     let mut keeper = Keeper::new(1, Arc::new(policy), Throttle::new(config.throttle_rules, config.guard));
     let mut book = Casebook::default();
     ending.fold(&mut keeper, |changes| book.take(changes));
+    let span = ending.span.map_or(0, |(first, last)| last.millis().saturating_sub(first.millis()));
+    let span = Duration::from_millis(u64::try_from(span).unwrap_or(0));
+    let reports = report::of(&config.plan.rules, &ending.closest, |rule| book.incidents_of(rule), span);
     let summary = book.summary(&ending, started.elapsed(), cpu_seconds() - cpu);
-    let lines = book.lines(&ending, &arguments.show, summary);
+    let lines = book.lines(&ending, &arguments.show, reports, summary);
     match Output::or_default(arguments.output) {
         Output::Table => table(&lines, out)?,
         Output::Ndjson => lines.iter().try_for_each(|line| output::line(line, out))?,
         Output::Json => output::json(&lines, out)?,
     }
     Ok(())
+}
+
+/// What is read, and how.
+pub(super) struct Input<'a> {
+    pub(super) format: Option<&'a str>,
+    pub(super) topic: Option<&'a str>,
+    pub(super) service: Option<String>,
+    pub(super) shards: u16,
+    /// Nothing for stdin.
+    pub(super) files: Vec<PathBuf>,
+    pub(super) survey: Survey,
+}
+
+/// Reads files through the configured detectors, to their end.
+pub(super) fn read(input: Input<'_>, config: &Config) -> Result<Ending, Fault> {
+    let (decode, topic) = super::explain::knobs(config, input.topic, input.format)?;
+    let entry = EntrySpec {
+        name: "replay".to_owned(),
+        service: input.service.or_else(|| topic.and_then(|topic| topic.service.clone())),
+        lateness: topic.map_or(config.limits.lateness, |topic| topic.lateness),
+    };
+    // A replay's tables are hashed with a fixed seed, so that even evictions are the same each time.
+    let spec = PlanSpec { entries: vec![entry], seed: 0, ..config.plan.clone() };
+    let plan = Arc::new(Plan::compile(spec).map_err(|error| Fault::Usage(format!("error: {error}")))?);
+    let names = Names::default();
+    let files = if input.files.is_empty() { vec![PathBuf::from("-")] } else { input.files };
+    let inputs: Vec<FileInput> = files
+        .into_iter()
+        .map(|path| FileInput {
+            from: if path.as_os_str() == "-" { FileSource::Stdin } else { FileSource::Path(path) },
+            entry: EntryId(0),
+        })
+        .collect();
+    let log = FileLog::open(&inputs, &names).map_err(said)?;
+    let knobs = LineKnobs {
+        shards: usize::from(input.shards),
+        memory: config.limits.detect_memory,
+        worker: WorkerKnobs { event_skew: config.limits.event_skew, ..WorkerKnobs::default() },
+        now: crate::threads::now(),
+        survey: input.survey,
+    };
+    let ending = PipelineLine::new(log, plan, &[decode], names, &knobs)
+        .run(&mut Counting)
+        .map_err(|fault| anyhow::anyhow!("{fault}"))?;
+    Ok(ending)
 }
 
 /// What is wrong with a file needs no word on logs in general.
@@ -219,7 +251,19 @@ impl Casebook {
         }
     }
 
-    fn lines(&self, ending: &Ending, show: &[Show], summary: SummaryJson) -> Vec<Line> {
+    /// How many incidents a rule was a part of.
+    fn incidents_of(&self, rule: &str) -> u64 {
+        let of_rule = |case: &&Dossier| case.incident.rules.keys().any(|name| &**name == rule);
+        self.cases.values().filter(of_rule).count() as u64
+    }
+
+    fn lines(
+        &self,
+        ending: &Ending,
+        show: &[Show],
+        reports: Vec<RuleReportJson>,
+        summary: SummaryJson,
+    ) -> Vec<Line> {
         let mut lines = Vec::new();
         if show.contains(&Show::Incidents) {
             let mut cases: Vec<&Dossier> = self.cases.values().collect();
@@ -237,6 +281,7 @@ impl Casebook {
         if show.contains(&Show::Decisions) {
             lines.extend(self.decisions.iter().cloned().map(Line::Decision));
         }
+        lines.extend(reports.into_iter().map(Line::Rule));
         lines.push(Line::Summary(summary));
         lines
     }
@@ -277,6 +322,7 @@ fn table(lines: &[Line], out: &mut impl Write) -> std::io::Result<()> {
                 signal.threshold,
                 signal.window_seconds
             )?,
+            Line::Rule(rule) => report::table(rule, out)?,
             Line::Summary(summary) => {
                 let rejected: Vec<String> =
                     summary.rejected.iter().map(|(reason, n)| format!(", {n} rejected ({reason})")).collect();

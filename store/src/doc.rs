@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use beaconfire_incident::{Acknowledgement, Incident, RulePeak, Untold};
-use beaconfire_model::{EventTime, Labels, Severity, Subject, SubjectKind, Wall};
+use beaconfire_model::{Crowd, EventTime, Labels, Severity, Subject, SubjectKind, Wall};
 use serde::{Deserialize, Serialize};
 
 use crate::StoreError;
@@ -38,8 +38,18 @@ struct Peak {
     window_ms: i64,
     subject_kind: String,
     subject: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    crowd: Option<Taking>,
     first: i64,
     holds_until: i64,
+}
+
+/// Those who took part.
+#[derive(Debug, Serialize, Deserialize)]
+struct Taking {
+    clients: u64,
+    networks: u64,
+    sampled: bool,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -114,6 +124,11 @@ impl Peak {
             window_ms: millis(peak.window),
             subject_kind: peak.subject.kind.name().into(),
             subject: peak.subject.value.to_string(),
+            crowd: peak.crowd.map(|Crowd { clients, networks, sampled }| Taking {
+                clients,
+                networks,
+                sampled,
+            }),
             first: peak.first.millis(),
             holds_until: peak.holds_until.millis(),
         }
@@ -126,6 +141,11 @@ impl Peak {
             threshold: self.threshold.parse().ok()?,
             window: Duration::from_millis(u64::try_from(self.window_ms).ok()?),
             subject: Subject::new(SubjectKind::parse(&self.subject_kind)?, self.subject),
+            crowd: self.crowd.map(|Taking { clients, networks, sampled }| Crowd {
+                clients,
+                networks,
+                sampled,
+            }),
             first: EventTime::from_millis(self.first),
             holds_until: EventTime::from_millis(self.holds_until),
         })

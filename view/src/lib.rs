@@ -10,6 +10,7 @@ mod ledger;
 mod line;
 mod number;
 mod privacy;
+mod report;
 mod signal;
 mod state;
 mod summary;
@@ -24,6 +25,7 @@ pub use incident::{
 pub use ledger::{DeliveryJson, LedgerJson, NotificationJson, OutboxRowJson};
 pub use line::{Line, ListJson};
 pub use privacy::{Privacy, Queries, Shown, redact_query};
+pub use report::{HighestJson, RuleReportJson};
 pub use signal::{IncidentSignalJson, SignalJson};
 pub use state::{
     FormatCountJson, InexactRuleJson, ReceiverStateJson, RejectCountJson, RejectSampleJson, SourceJson,
@@ -32,6 +34,6 @@ pub use state::{
 pub use summary::SummaryJson;
 
 /// Text that may be a stranger's, harmless to show: at most 1,024 bytes, what cannot be seen made visible.
-pub(crate) fn clean(text: &str) -> String {
+pub fn clean(text: &str) -> String {
     beaconfire_model::Untrusted::new(text, 1_024).clean().to_owned()
 }

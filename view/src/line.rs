@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{DecisionJson, IncidentJson, NotificationJson, SignalJson, SummaryJson};
+use crate::{DecisionJson, IncidentJson, NotificationJson, RuleReportJson, SignalJson, SummaryJson};
 
 /// One line of `replay --output ndjson`.
 // An incident is some times larger than the rest; lines are made, printed and dropped one by one.
@@ -18,6 +18,8 @@ pub enum Line {
     Notification(NotificationJson),
     /// A throttle decision that would be made.
     Decision(DecisionJson),
+    /// How a rule fared.
+    Rule(RuleReportJson),
     /// The last line.
     Summary(SummaryJson),
 }

@@ -28,6 +28,12 @@ pub struct SignalJson {
     /// The window's length in seconds.
     #[serde(with = "number")]
     pub window_seconds: f64,
+    /// How many clients took part, of a rule that asks for a crowd; an estimate where there are very many.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clients: Option<u64>,
+    /// How many networks they are of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub networks: Option<u64>,
     /// The end of the first sub-bucket whose window exceeded.
     pub first_at: String,
     /// The end of the last bucket above the hold line.
@@ -46,6 +52,8 @@ impl SignalJson {
             observed: signal.evidence.observed.0,
             threshold: signal.evidence.threshold,
             window_seconds: signal.evidence.window.as_secs_f64(),
+            clients: signal.evidence.crowd.map(|crowd| crowd.clients),
+            networks: signal.evidence.crowd.map(|crowd| crowd.networks),
             first_at: signal.first.0.to_string(),
             last_at: signal.holds_until.0.to_string(),
         }

@@ -40,6 +40,7 @@ fn dossier(status: Status) -> Dossier {
         threshold: 300.0,
         window,
         subject: client.clone(),
+        crowd: None,
         first: at(60),
         holds_until: at(120),
     };

@@ -49,7 +49,7 @@ pub(crate) fn fact(
             threshold: 600.0,
             window: Duration::from_secs(60),
             crowd: None,
-                series: vec![(event(until), observed)],
+            series: vec![(event(until), observed)],
         },
         participants: Vec::new(),
         samples: Vec::new(),

@@ -53,6 +53,7 @@ impl Case {
             threshold,
             window: Duration::from_secs(seconds),
             subject: subject.clone(),
+            crowd: None,
             first: at(60),
             holds_until: at(120),
         };

@@ -49,6 +49,7 @@ pub(crate) fn incident(service: &str, episode: u32) -> Incident {
         threshold: f64::INFINITY,
         window: Duration::from_secs(60),
         subject: client("2001:db8::1"),
+        crowd: None,
         first: event(0),
         holds_until: event(9_000),
     };
