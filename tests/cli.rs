@@ -141,7 +141,6 @@ fn what_is_promised_for_later_is_refused_by_name() {
         "decisions allow 203.0.113.7",
         "replay --kafka --from 2026-01-02T03:04:05Z",
         "explain --incident 1",
-        "explain --client 203.0.113.7 a.log",
     ] {
         let (code, out, err) = run(dir.path(), &line.split(' ').collect::<Vec<_>>(), None);
         assert_eq!((code, out.as_str()), (2, ""), "{line}");

@@ -89,12 +89,20 @@ pub enum Refusal {
     ActiveBudget,
     /// Somebody took a decision on the network back a short while ago.
     Allowed,
+    /// A sensor says that many people are behind the address: it would hit all of them.
+    Shared,
 }
 
 impl Refusal {
     /// All reasons.
-    pub const ALL: [Self; 5] =
-        [Self::Never, Self::TooWide, Self::MinuteBudget, Self::ActiveBudget, Self::Allowed];
+    pub const ALL: [Self; 6] = [
+        Self::Never,
+        Self::TooWide,
+        Self::MinuteBudget,
+        Self::ActiveBudget,
+        Self::Allowed,
+        Self::Shared,
+    ];
 
     /// The name in logs and metrics.
     pub const fn name(self) -> &'static str {
@@ -104,6 +112,7 @@ impl Refusal {
             Self::MinuteBudget => "minute_budget",
             Self::ActiveBudget => "active_budget",
             Self::Allowed => "allowed",
+            Self::Shared => "shared",
         }
     }
 }

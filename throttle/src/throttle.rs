@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use beaconfire_incident::{Folded, Incident, SignalRow, Status, Transition};
-use beaconfire_model::{Subject, SubjectKind, Untrusted, Wall};
+use beaconfire_model::{Kind, Subject, SubjectKind, Untrusted, Wall};
 use ipnet::IpNet;
 
 use crate::guard::canonical;
@@ -14,6 +14,11 @@ use crate::{Action, Allows, Decision, DecisionKey, Guard, Mode, Origin, Refusal}
 
 /// The minute of `throttle.budget.per_minute`: a sliding one.
 const MINUTE: Duration = Duration::from_secs(60);
+
+/// An address that was told to be shared is left alone for so long.
+const SHARED_FOR: Duration = Duration::from_secs(3_600);
+/// At most so many; what comes then is throttled as any other.
+const SHARED_MAX: usize = 10_000;
 
 /// A rule's `throttle`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,12 +61,14 @@ pub struct Throttle {
     /// What was decided within the last minute, and when: at most `per_minute` for each mode. By key, so that a fold
     /// that is repeated after a conflict in the store does not pay twice.
     made: BTreeMap<DecisionKey, Wall>,
+    /// Addresses that a sensor told are shared by many, until when. After a restart they are told again, while it holds.
+    shared: BTreeMap<IpNet, Wall>,
 }
 
 impl Throttle {
     /// A throttle with these rules' actions.
     pub fn new(rules: BTreeMap<Arc<str>, RuleThrottle>, guard: Guard) -> Self {
-        Self { rules, guard, made: BTreeMap::new() }
+        Self { rules, guard, made: BTreeMap::new(), shared: BTreeMap::new() }
     }
 
     /// The decisions that a fold's signals ask for.
@@ -74,6 +81,7 @@ impl Throttle {
     /// budgets of their own: trying a rule out takes nothing from those at work.
     pub fn consider(&mut self, folded: &Folded, standing: Standing<'_>) -> Vec<Verdict> {
         let (incident, now) = (&folded.incident, standing.now);
+        self.learn_shared(folded, now);
         let is_news = folded.transitions.iter().any(|transition| {
             matches!(transition, Transition::Opened | Transition::Reopened | Transition::Joined { .. })
         });
@@ -103,6 +111,19 @@ impl Throttle {
             }
         }
         verdicts
+    }
+
+    /// Takes note of clients that a sensor rule says are many.
+    fn learn_shared(&mut self, folded: &Folded, now: Wall) {
+        if folded.incident.kind != Kind::Sensor {
+            return;
+        }
+        self.shared.retain(|_, until| *until > now);
+        for network in folded.signals.iter().filter_map(|row| network(&row.subject)) {
+            if self.shared.len() < SHARED_MAX || self.shared.contains_key(&network) {
+                self.shared.insert(network, now.plus(SHARED_FOR));
+            }
+        }
     }
 
     /// The guard.
@@ -138,6 +159,9 @@ impl Throttle {
         }
         if allows.covers(network, now) {
             return Err(Refusal::Allowed);
+        }
+        if self.shared.get(&network).is_some_and(|until| *until > now) {
+            return Err(Refusal::Shared);
         }
         // What replaces an active decision of the same key adds none, and what was made this minute was counted.
         let others = held().filter(|decision| decision.key.mode == key.mode && decision.key != key);

@@ -29,12 +29,16 @@ fn throttle(guard: Guard) -> Throttle {
 
 /// What a fold makes of these (rule, kind, subject), all seen at this second.
 fn folded(facts: &[(&str, SubjectKind, &str)], second: i64) -> Folded {
+    of_kind(Kind::Flood, facts, second)
+}
+
+fn of_kind(trouble: Kind, facts: &[(&str, SubjectKind, &str)], second: i64) -> Folded {
     let at = wall(second).as_event_time();
     let signals: Vec<Signal> = facts
         .iter()
         .map(|(rule, kind, value)| Signal {
             rule: (*rule).into(),
-            kind: Kind::Flood,
+            kind: trouble,
             severity: Severity::Warning,
             target: Subject::service("shop"),
             subject: Subject::new(*kind, value),
@@ -98,6 +102,19 @@ fn clients_and_prefixes_are_decided_by_their_rule() {
     check(&[("rate", Prefix, "203.0.113.0/24")], &["ban enforce 203.0.113.0/24 for 600 s"]);
     check(&[("slow", Client, "2001:db8:1:2::/64")], &["throttle enforce 2001:db8:1:2::/64 for 600 s"]);
     check(&[("rate", Client, "203.0.113.7 /login now")], &["ban enforce 203.0.113.7 for 600 s"]);
+}
+
+/// Behind it are many who did nothing.
+#[test]
+fn an_address_that_a_sensor_says_is_shared_is_left_alone_for_an_hour() {
+    let mut throttle = throttle(Guard::default());
+    let flood = |second| folded(&[("rate", Client, "203.0.113.7")], second);
+    let sensor = of_kind(Kind::Sensor, &[("likely-proxy", Client, "203.0.113.7")], 0);
+    assert_eq!(shown(&throttle.at(&sensor, &[], wall(0))), Vec::<String>::new());
+    assert_eq!(shown(&throttle.at(&flood(10), &[], wall(10))), ["shared 203.0.113.7"]);
+    let other = folded(&[("rate", Client, "203.0.113.8")], 10);
+    assert_eq!(shown(&throttle.at(&other, &[], wall(10))), ["ban enforce 203.0.113.8 for 600 s"]);
+    assert_eq!(shown(&throttle.at(&flood(3_601), &[], wall(3_601))), ["ban enforce 203.0.113.7 for 600 s"]);
 }
 
 #[test]
