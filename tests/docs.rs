@@ -1,6 +1,7 @@
 //! What is written for people is true: the files it names are there, and the configurations it shows are accepted.
 
 mod deploy;
+mod rules;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
