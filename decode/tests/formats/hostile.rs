@@ -61,10 +61,15 @@ fn a_vhost_holds_back_no_request() {
 /// Where a server escapes nothing, a user's name may be a line.
 #[test]
 fn a_number_in_brackets_is_no_time() {
-    let user = r#"x [1577934245] "GET / HTTP/1.1" 200 5 "-" "-""#;
-    let (events, ended) =
-        read(&DecodeKnobs::default(), HEAD.replace(" - - ", &format!(" - {user} ")).as_bytes());
-    assert!(events[0].starts_with("2026-01-02T03:04:05Z 203.0.113.7 ") && ended.is_ok(), "{events:?}");
+    let said = |number: &str| format!(r#"x [{number}] "-" 200 5 "-" "-""#);
+    for user in [said("1577934245"), said("0"), said("7").replace("\"-\" 200", "\"-T / HTTP/1.1\" 200")] {
+        let line = HEAD.replace(" - - ", &format!(" - {user} "));
+        let (events, ended) = read(&DecodeKnobs::default(), line.as_bytes());
+        assert!(
+            events[0].starts_with("2026-01-02T03:04:05Z 203.0.113.7 ") && ended.is_ok(),
+            "{line}: {events:?}"
+        );
+    }
     for time in ["2026-01-02T03:04:05+00:00", "02/Jan/2026:03:04:05.678"] {
         client(&DecodeKnobs::default(), &HEAD.replace("02/Jan/2026:03:04:05 +0000", time), "203.0.113.7");
     }
