@@ -316,7 +316,7 @@ fn service(format: Format, key: &str, name: &str, namespace: &str) -> String {
     let parts = |text: &str, by: char| text.split(by).map(str::to_owned).collect::<Vec<_>>();
     match format {
         Format::Envoy => {
-            if name.starts_with("outbound|") {
+            if name.starts_with("outbound|") || name.starts_with("inbound-vip|") {
                 let host = parts(name, '|').pop().unwrap_or_default();
                 return match parts(&host, '.').as_slice() {
                     [service, namespace, svc, ..] if svc == "svc" => joined(namespace, service),

@@ -126,6 +126,11 @@ fn a_quote_in_a_header_gives_nobody_another_address() {
     for agent in [forged, &same, r#"x" a b c 6.6.6.6:1 d e"#, r#"x" y "z"#, r#"Fire"fox"#] {
         client(&DecodeKnobs::default(), &ISTIO.replace("Firefox", agent), "203.0.113.7");
     }
+    // Upstreams as Istio writes them: none, at a gateway of the old kind, and behind a waypoint or another tunnel.
+    for upstream in ["-", "[2001:db8::2]:80", "envoy://connect_originate/10.1.1.27:80"] {
+        let line = ISTIO.replace("10.1.1.27:80\"", &format!("{upstream}\"")).replace("Firefox", forged);
+        client(&DecodeKnobs::default(), &line, "203.0.113.7");
+    }
     let proxied = ISTIO.replace("203.0.113.7", "10.0.0.1");
     let ours = resolved(DecodeKnobs::default());
     for (forwarded, agent, meant) in [

@@ -202,6 +202,17 @@ fn envoy_as_text() {
         &meant.replace("web/shop", "-"),
     );
     client(&behind_proxies(), &ISTIO.replace("203.0.113.7", "10.0.0.1"), "198.51.100.9");
+    check(
+        Format::Envoy,
+        &ISTIO
+            .replace("10.1.1.27:80\"", "envoy://connect_originate/10.1.1.27:80\"")
+            .replace("outbound|8000||", "inbound-vip|8000|http|")
+            .replace("10.1.1.23:37652", "envoy://internal_client_address/"),
+        meant,
+    );
+    // A route without a name is nothing behind a blank, which a shipper may cut off.
+    check(Format::Envoy, &ISTIO.replace(" - default", " - "), meant);
+    check(Format::Envoy, &ISTIO.replace(" - default", " -"), meant);
     // Envoy's own format has no peer: what a sender may have written counts where the operator says that Envoy adds to it.
     check(
         Format::Envoy,

@@ -50,11 +50,12 @@ const NUMBERS: [&str; 14] = [
     "12345.678",
     "-0.0",
 ];
-const SERVICES: [&str; 14] = [
+const SERVICES: [&str; 15] = [
     "shop",
     "outbound|80||shop.web.svc.cluster.local",
     "outbound|443||api.example.com",
     "inbound|80||",
+    "inbound-vip|80|http|shop.web.svc.cluster.local",
     "httproute/web/shop/rule/0",
     "grpcroute/web",
     "default",
