@@ -1,5 +1,6 @@
 //! Each format of request logs: fixtures of our own, and the real records of the shared folder where that is there.
 
+mod haproxy;
 mod hostile;
 mod otel;
 mod own;
