@@ -275,7 +275,10 @@ struct Who<'b> {
 /// A vhost with blanks in it may be all of a head, as may a user's name: where more fields follow than ident and user,
 /// and one of them is another address, the head alone does not tell which of the two the server wrote. But servers
 /// answer a Host with blanks with 400, and whatever user name somebody sends is no reason to: so only then none is the
-/// client, or everybody could send a name with which their requests are nobody's.
+/// client, or everybody could send a name with which their requests are nobody's. (nginx answers so since 1.21.1. What is
+/// left: with such a name, requests that are refused with 400 for whatever reason are nobody's. To believe the first
+/// address there would let a Host header accuse anybody. `log_format` knows whether a line has a vhost, and leaves
+/// neither.)
 /// A head that begins with a quote is the rest of a line that was cut within what a sender wrote.
 fn who(head: &str) -> Option<Who<'_>> {
     let (first, rest) = head.split_at(memchr(b' ', head.as_bytes())?);

@@ -45,6 +45,20 @@ fn no_user_name_makes_a_request_nobodys() {
     }
 }
 
+/// Refused requests may become nobody's by a user's name or a Host header, but not where the format is known.
+#[test]
+fn a_format_of_ones_own_knows_who_was_refused() {
+    const COMBINED: &str = r#"$remote_addr - $remote_user [$time_local] "$request" $status $body_bytes_sent "$http_referer" "$http_user_agent""#;
+    let refused = HEAD.replace("\" 200 ", "\" 400 ");
+    let named = refused.replace(" - - ", " - 6.6.6.6 - x ");
+    let hosted = format!("6.6.6.6 - {refused}");
+    for (format, line) in [(COMBINED.to_owned(), named), (format!("$http_host {COMBINED}"), hosted)] {
+        client(&DecodeKnobs::default(), &line, "-");
+        let knobs = DecodeKnobs { log_format: LogFormat::parse(&format).ok(), ..DecodeKnobs::default() };
+        client(&knobs, &line, "203.0.113.7");
+    }
+}
+
 /// Nor do they say that a line goes on: whoever waited for its end would wait for ever.
 #[test]
 fn a_vhost_holds_back_no_request() {
