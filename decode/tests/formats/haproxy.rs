@@ -1,10 +1,37 @@
 //! HAProxy, and what senders may write into its lines.
 
-use beaconfire_decode::{DecodeKnobs, Format};
+use beaconfire_decode::{DecodeKnobs, Format, Reject};
 
 use super::{HEAD, check, read};
 
 const MEANT: &str = "2026-01-02T03:04:05.678Z 203.0.113.7 shop GET /cart?id=1 1.1 200 512 7000us - -";
+
+#[test]
+fn haproxy() {
+    let meant = "2026-01-02T03:04:05.678Z 203.0.113.7 shop GET /cart?id=1 1.1 200 512 7000us - -";
+    for line in [
+        r#"203.0.113.7:4711 [02/Jan/2026:03:04:05.678] http-in~ shop/web1 0/0/1/6/7 200 512 - - ---- 1/1/0/0/0 0/0 "GET /cart?id=1 HTTP/1.1""#,
+        r#"203.0.113.7:4711 [02/Jan/2026:03:04:05.678] http-in shop/web1 0/0/1/6/+7 200 +512 - - ---- 1/1/0/0/0 0/0 {shop.example.com|a [b] c} {|} "GET /cart?id=1 HTTP/1.1""#,
+        r#"203.0.113.7:4711 [02/Jan/2026:03:04:05.678] http-in~ shop/web1 shop.example.com 0/0/1/6/7 200 512 - - ---- 1/1/0/0/0 0/0 "GET /cart?id=1 HTTP/1.1" 0/0/0/0/0 -/TLSv1.3/X"#,
+        r#"<134>Jan  2 03:04:05 edge haproxy[7]: 203.0.113.7:4711 [02/Jan/2026:03:04:05.678] http-in~ shop/web1 0/0/1/6/7 200 512 - - ---- 1/1/0/0/0 0/0 "GET /cart?id=1 HTTP/1.1""#,
+    ] {
+        check(Format::Haproxy, line, meant);
+    }
+    let line = |peer: &str, rest: &str| format!("{peer} [02/Jan/2026:03:04:05.678] in {rest}");
+    check(
+        Format::Haproxy,
+        &line("2001:db8::9:4711", r#"in/<NOSRV> -1/-1/-1/-1/0 400 0 - - PR-- 1/1/0/0/0 0/0 "<BADREQ>""#),
+        "2026-01-02T03:04:05.678Z 2001:db8::/64 in -  - 400 0 0us - -",
+    );
+    check(
+        Format::Haproxy,
+        &line("-:4711", r#"shop/web 0/0/-1/-1/-1 -1 0 - - CH-- 1/1/0/0/0 0/0 "GET /a"#),
+        "2026-01-02T03:04:05.678Z - shop GET /a - 0 0 - - -",
+    );
+    // A log of connections is none of requests.
+    let tcp = line("203.0.113.7:4711", "db/pg 0/0/5007 212 -- 0/0/0/0/3 0/0");
+    assert_eq!(read(&DecodeKnobs::default(), tcp.as_bytes()), (vec![], Err(Reject::Syntax)));
+}
 
 /// A line with a field of the operator's own, a captured cookie, and headers captured of the request and the answer.
 fn line(own: &str, cookie: &str, captured: &str) -> String {
