@@ -120,7 +120,7 @@ impl<'t> Outer<'t> {
                     self.kubernetes(key, value);
                 }
             }
-            "service.name" => self.service = text,
+            "service.name" => self.service = named(value).unwrap_or(self.service),
             "service" => {
                 // In text form it is the record's own affair: formats name the field themselves.
                 self.service = value.get("name").and_then(named).unwrap_or(self.service);
@@ -224,6 +224,7 @@ mod tests {
     #[test]
     fn names_that_say_none_are_none() {
         check(r#"{"log":"x","service":{"name":"-"}}"#, "JSON", "log", "");
+        check(r#"{"log":"x","service":{"name":"shop"},"service.name":"-"}"#, "JSON", "log", "shop");
         check(r#"{"log":"x","service.name":"null","kubernetes":{"pod_name":"<NA>"}}"#, "JSON", "log", "");
         check(r#"{"log":"x","kubernetes":{"container":"web","pod_name":"-"}}"#, "JSON", "log", "web");
     }
