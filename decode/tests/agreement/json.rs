@@ -76,22 +76,23 @@ fn shape(map: &Tree) -> Option<Format> {
 
 /// What envelopes have said so far.
 #[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Around {
+pub(crate) struct Around<'a> {
     pub(crate) time: Option<i64>,
     pub(crate) coats: u8,
+    pub(crate) service: &'a str,
 }
 
 /// Takes off at most so many.
 const COATS: u8 = 8;
 
-impl Around {
+impl Around<'_> {
     fn deeper(self) -> Option<Self> {
         (self.coats < COATS).then_some(Self { coats: self.coats + 1, ..self })
     }
 }
 
 /// Takes a text apart into requests; false where not all of it is understood.
-pub(crate) fn text(text: &str, knobs: Knobs, around: Around, out: &mut Vec<Asked>) -> bool {
+pub(crate) fn text(text: &str, knobs: Knobs, around: Around<'_>, out: &mut Vec<Asked>) -> bool {
     let blank = |c: char| c.is_ascii_whitespace() || c == '\0';
     let text = text.trim_start_matches('\u{feff}').trim_matches(blank);
     if text.is_empty() {
@@ -116,12 +117,15 @@ pub(crate) fn text(text: &str, knobs: Knobs, around: Around, out: &mut Vec<Asked
     lines.fold(true, |is_good, line| {
         let found = line::read(line, knobs);
         let is_read = found.is_some();
-        out.extend(found);
+        out.extend(found.map(|asked| match asked.service.as_str() {
+            "" => Asked { service: around.service.to_owned(), ..asked },
+            _ => asked,
+        }));
         is_good && is_read
     })
 }
 
-fn value(tree: &Tree, knobs: Knobs, around: Around, out: &mut Vec<Asked>) -> bool {
+fn value(tree: &Tree, knobs: Knobs, around: Around<'_>, out: &mut Vec<Asked>) -> bool {
     match tree {
         Tree::List(items) => {
             let Some(below) = around.deeper() else { return false };
@@ -144,7 +148,9 @@ fn value(tree: &Tree, knobs: Knobs, around: Around, out: &mut Vec<Asked>) -> boo
                     |value| value.scalar().is_some() && !value.is_missing(),
                 );
                 let time = time.and_then(|(_, time)| when::time(time.scalar()?)).or(below.time);
-                let below = Around { time, ..below };
+                let service =
+                    Some(named_around(tree)).filter(|name| !name.is_empty()).unwrap_or(below.service);
+                let below = Around { time, service, ..below };
                 return match inner.text() {
                     Some(inner) => text(inner, knobs, below, out),
                     None => value(inner, knobs, below, out),
@@ -153,6 +159,20 @@ fn value(tree: &Tree, knobs: Knobs, around: Around, out: &mut Vec<Asked>) -> boo
             request(tree, knobs.format, knobs, around, out)
         }
         _ => false,
+    }
+}
+
+/// The service that an envelope names.
+fn named_around(map: &Tree) -> &str {
+    let name = |(key, value): &'_ (String, Tree)| -> bool {
+        let value = if key == "service" { value.get("name") } else { Some(value) };
+        ["service", "service.name"].contains(&key.as_str())
+            && value.is_some_and(|name| name.text().is_some() && !name.is_missing())
+    };
+    match map.pairs().iter().rfind(|pair| name(pair)) {
+        Some((key, value)) if key == "service" => value.get("name").and_then(Tree::text).unwrap_or_default(),
+        Some((_, value)) => value.text().unwrap_or_default(),
+        None => "",
     }
 }
 
@@ -247,7 +267,7 @@ fn fields<'t>(tree: &'t Tree, format: Format, knobs: Knobs) -> Found<'t> {
     found
 }
 
-fn request(tree: &Tree, format: Format, knobs: Knobs, around: Around, out: &mut Vec<Asked>) -> bool {
+fn request(tree: &Tree, format: Format, knobs: Knobs, around: Around<'_>, out: &mut Vec<Asked>) -> bool {
     if table(format).is_empty()
         || format == Format::Beaconfire && tree.get("kind").and_then(Tree::text) != Some("request")
     {
@@ -285,6 +305,12 @@ fn request(tree: &Tree, format: Format, knobs: Knobs, around: Around, out: &mut 
     let is_found = format == Format::Caddy && key("client") == "request.client_ip";
     let trust = when::Trust { is_resolved: knobs.trust.is_resolved || is_found, ..knobs.trust };
     let or = |own: String, other: &str| if own.is_empty() { other.to_owned() } else { own };
+    let own_service = service(format, key("service"), text("service"), text("namespace"));
+    let around_service = match around.service {
+        // Shippers put their metadata beside such a record's own.
+        "" if format == Format::Ecs => named_around(tree),
+        service => service,
+    };
     let version = text("version");
     let micros = match (format, key("duration")) {
         (Format::Envoy, _) | (Format::Cloudflare, "EdgeTimeToFirstByteMs" | "OriginResponseDurationMs") => {
@@ -297,7 +323,7 @@ fn request(tree: &Tree, format: Format, knobs: Knobs, around: Around, out: &mut 
         format,
         time,
         client: when::client(trust, text("client"), &forwarded),
-        service: service(format, key("service"), text("service"), text("namespace")),
+        service: or(own_service, around_service),
         method: or(text("method").to_owned(), &line.method),
         host: or(text("host").to_owned(), &host),
         path,

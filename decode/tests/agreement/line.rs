@@ -1,4 +1,5 @@
-//! Lines of nginx and Apache (`combined`, `common`, nginx's `main`), character by character.
+//! Lines of nginx and Apache (`combined`, `common`, nginx's `main`) and of ingress-nginx and Traefik, who add to them,
+//! character by character.
 
 use beaconfire_decode::Format;
 
@@ -63,7 +64,7 @@ impl Target {
 
 /// Takes a line apart; `None` where it is none of these.
 pub(crate) fn read(line: &str, knobs: Knobs) -> Option<Asked> {
-    if ![Format::Auto, Format::Combined].contains(&knobs.format) {
+    if ![Format::Auto, Format::Combined, Format::IngressNginx, Format::Traefik].contains(&knobs.format) {
         return None;
     }
     let (open, close, time) = time(line)?;
@@ -79,14 +80,20 @@ pub(crate) fn read(line: &str, knobs: Knobs) -> Option<Asked> {
     };
     let _referer = quoted();
     let agent = quoted().unwrap_or_default();
-    let (forwarded, duration_micros) = further(rest.get(1..).unwrap_or_default());
+    let rest = rest.get(1..).unwrap_or_default();
+    let behind = match knobs.format {
+        Format::Auto => ingress(rest).or_else(|| traefik(rest)).unwrap_or_else(|| main(rest)),
+        Format::IngressNginx => ingress(rest)?,
+        Format::Traefik => traefik(rest)?,
+        _ => main(rest),
+    };
     let request = Line::of(&request);
     let target = Target::of(&request.target);
     Some(Asked {
-        format: Format::Combined,
+        format: behind.format,
         time,
-        client: when::client(knobs.trust, peer, &forwarded),
-        service: String::new(),
+        client: when::client(knobs.trust, peer, &behind.forwarded),
+        service: behind.service,
         method: request.method,
         host: if target.host.is_empty() { some(vhost) } else { target.host },
         path: target.path,
@@ -94,9 +101,9 @@ pub(crate) fn read(line: &str, knobs: Knobs) -> Option<Asked> {
         http_version: request.version,
         status,
         bytes_sent: bytes,
-        duration_micros,
+        duration_micros: behind.duration_micros,
         user_agent: some(&agent),
-        request_id: String::new(),
+        request_id: behind.request_id,
     })
 }
 
@@ -198,9 +205,72 @@ fn until_quote(text: &[char]) -> (String, &[char]) {
     (text.iter().collect(), &[])
 }
 
+/// What the fields behind the user agent say.
+#[derive(Default)]
+struct Behind {
+    format: Format,
+    forwarded: String,
+    duration_micros: Option<u64>,
+    service: String,
+    request_id: String,
+}
+
+fn is_whole(text: &str) -> bool {
+    !text.is_empty() && text.chars().all(|c| c.is_ascii_digit())
+}
+
+/// ingress-nginx: `89 0.001 [default-web-8080] [] 172.17.0.5:8080 59 0.000 200 529a…`.
+fn ingress(text: &[char]) -> Option<Behind> {
+    let text: String = text.iter().collect();
+    let words: Vec<&str> = text.split(' ').collect();
+    let [length, took, upstream, ..] = words.as_slice() else { return None };
+    let (seconds, millis) = took.split_once('.')?;
+    let is_time = seconds.chars().chain(millis.chars()).all(|c| c.is_ascii_digit()) && millis.len() == 3;
+    let upstream = upstream.strip_prefix('[')?.strip_suffix(']')?;
+    let service = match upstream.rsplit_once('-') {
+        _ if upstream == "-" => "",
+        Some((service, port)) if port.parse::<u16>().is_ok() => service,
+        _ => upstream,
+    };
+    // A status stands last where there is no id.
+    let last = words[3..].last().copied().filter(|last| last.len() > 3).unwrap_or_default();
+    let took: f64 = took.parse().ok()?;
+    (is_whole(length) && is_time).then(|| Behind {
+        format: Format::IngressNginx,
+        duration_micros: Some((took * 1e6).round() as u64),
+        service: service.to_owned(),
+        request_id: last.to_owned(),
+        ..Behind::default()
+    })
+}
+
+/// Traefik: `262 "web@docker" "http://172.19.0.3:5601" 2ms`.
+fn traefik(text: &[char]) -> Option<Behind> {
+    let blank = text.iter().position(|c| *c == ' ')?;
+    let number: String = text[..blank].iter().collect();
+    let (router, rest) = until_quote(text[blank..].strip_prefix(&[' ', '"'])?);
+    let (_server, rest) = until_quote(rest.strip_prefix(&[' ', '"'])?);
+    let took: String = rest.strip_prefix(&[' '])?.iter().collect();
+    let millis = took.strip_suffix(' ').unwrap_or(&took).strip_suffix("ms")?;
+    (is_whole(&number) && is_whole(millis)).then(|| Behind {
+        format: Format::Traefik,
+        duration_micros: millis.parse::<u64>().ok().and_then(|millis| millis.checked_mul(1000)),
+        service: some(&router)
+            .split(" -> ")
+            .next()
+            .unwrap_or_default()
+            .split('@')
+            .next()
+            .unwrap_or_default()
+            .to_owned(),
+        ..Behind::default()
+    })
+}
+
 /// X-Forwarded-For and the time it took, of what nginx's `main` and its variants have behind the user agent. Where
 /// anything else is among it, it is not theirs, and nothing in it is believed.
-fn further(text: &[char]) -> (String, Option<u64>) {
+fn main(text: &[char]) -> Behind {
+    let nothing = || Behind { format: Format::Combined, ..Behind::default() };
     let (forwarded, rest) = match text.strip_prefix(&['"']) {
         Some(behind) => {
             let (field, rest) = until_quote(behind);
@@ -215,12 +285,12 @@ fn further(text: &[char]) -> (String, Option<u64>) {
     // A blank at the end ends the last word, and begins none.
     let count = words.len() - usize::from(words.len() > 1 && words.last() == Some(&""));
     if count >= 24 {
-        return (String::new(), None);
+        return nothing();
     }
     for word in words.into_iter().take(count) {
         let (name, mut value) = word.split_once('=').unwrap_or(("", word));
         if word.starts_with('"') || !name.chars().all(|c| c.is_ascii_lowercase() || c == '_') {
-            return (String::new(), None);
+            return nothing();
         }
         if let Some(quoted) = value.strip_prefix('"').filter(|_| !name.is_empty()) {
             (value, is_within_quotes) = (quoted, true);
@@ -233,7 +303,7 @@ fn further(text: &[char]) -> (String, Option<u64>) {
         let (whole, parts) = value.split_once('.').unwrap_or((value, ""));
         let is_number = is_digits(whole) && is_digits(parts);
         if !is_number && !["-", "-1", ":"].contains(&value) {
-            return (String::new(), None);
+            return nothing();
         }
         let is_time = name.is_empty() && value.contains('.') && parts.len() == 3;
         if took.is_none() && (is_time || ["rt", "request_time"].contains(&name)) {
@@ -241,5 +311,5 @@ fn further(text: &[char]) -> (String, Option<u64>) {
             took = seconds.filter(|seconds| *seconds >= 0.0).map(|seconds| (seconds * 1e6).round() as u64);
         }
     }
-    (some(&forwarded), took)
+    Behind { forwarded: some(&forwarded), duration_micros: took, ..nothing() }
 }

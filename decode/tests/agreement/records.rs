@@ -136,6 +136,11 @@ pub(crate) fn line(seed: u64) -> String {
             r#" rt=- urt="0.011, 0.001""#,
             r#" "198.51.100.9" "shop.example.com""#,
             " rt=1.2.3",
+            " 89 0.003 [shop-web-8080] [] 10.1.0.5:8080, 10.1.0.6:8080 0, 512 0.000, 0.002 502, 200 529a00",
+            " 89 0.003 [shop-web-8080] 10.1.0.5:8080 512 0.002 200",
+            " 89 .003 [-] [] - - - 529a00",
+            r#" 262 "shop-web@docker" "http://10.1.0.3:5601" 2ms"#,
+            r#" 262 "-" "-" 0ms"#,
         ]);
     }
     line
@@ -148,7 +153,8 @@ pub(crate) fn record(which: usize, seeds: &[u64]) -> (String, Format) {
     let one = |seeds: &[u64]| {
         if is_text { line(seeds.first().copied().unwrap_or(0)) } else { object(which, seeds) }
     };
-    let format = if is_text { Format::Combined } else { FORMATS[which % FORMATS.len()].0 };
+    let texts = [Format::Combined, Format::IngressNginx, Format::Traefik, Format::Combined];
+    let format = if is_text { texts[which / 4 % 4] } else { FORMATS[which % FORMATS.len()].0 };
     let first = one(seeds);
     let text = match dice.roll(12) {
         0 if is_text => format!("{first}\r\n\n{}\n", one(seeds.get(1..).unwrap_or_default())),
