@@ -59,8 +59,8 @@ impl Clock {
     pub(crate) fn text(&mut self, text: &str) -> Option<EventTime> {
         let bytes = text.trim_ascii().as_bytes();
         match (bytes.get(2), bytes.get(4)) {
-            (Some(b'/'), _) if bytes.len() == 26 => self.clf(bytes),
-            (Some(b'/'), _) => self.clf_with_fraction(bytes),
+            // A fraction of five digits is as long as a zone.
+            (Some(b'/'), _) => self.clf(bytes).or_else(|| self.clf_with_fraction(bytes)),
             (_, Some(b'-')) => self.iso(bytes),
             _ => epoch(text.trim_ascii()),
         }
@@ -266,6 +266,7 @@ mod tests {
             ("2100-03-01T00:00:00Z", "2100-03-01T00:00:00Z"),
             ("25/Oct/2016:14:49:33 +0200", "2016-10-25T12:49:33Z"),
             ("30/Jul/2018:09:03:52.726", "2018-07-30T09:03:52.726Z"),
+            ("30/Jul/2018:09:03:52.72689", "2018-07-30T09:03:52.726Z"),
             ("30/Jul/2018:09:03:52.726 +0200", "2018-07-30T07:03:52.726Z"),
             ("30/Jul/2018:09:03:52", "2018-07-30T09:03:52Z"),
             ("1767323045", "2026-01-02T03:04:05Z"),

@@ -42,7 +42,7 @@ impl Outer<'_> {
     }
 }
 
-/// Reads what stands around a record.
+/// Reads what stands around a record. Of equal keys the last counts, as everywhere.
 pub(crate) fn read(object: Value<'_>) -> Outer<'_> {
     let mut outer = Outer {
         name: "JSON",
@@ -58,15 +58,16 @@ pub(crate) fn read(object: Value<'_>) -> Outer<'_> {
     let (mut inner_rank, mut time_rank) = (u8::MAX, u8::MAX);
     for (key, value) in object.entries() {
         if let Some(rank) = inner_key(key)
-            && rank < inner_rank
+            && rank <= inner_rank
             && let Some(inner) = inner(key, value)
         {
             outer.inner = Some((key, inner));
             inner_rank = rank;
         }
         if let Some(rank) = time_key(key)
-            && rank < time_rank
+            && rank <= time_rank
             && value.scalar().is_some()
+            && !value.is_missing()
         {
             outer.time = Some(value);
             time_rank = rank;
@@ -112,20 +113,20 @@ fn time_key(key: &str) -> Option<u8> {
 
 impl<'t> Outer<'t> {
     fn metadata(&mut self, key: &str, value: Value<'t>) {
-        let text = value.text().unwrap_or_default();
+        let text = named(value).unwrap_or_default();
         match key {
             "kubernetes" => {
                 for (key, value) in value.entries() {
                     self.kubernetes(key, value);
                 }
             }
-            "service.name" => self.service = text,
+            "service.name" => self.service = named(value).unwrap_or(self.service),
             "service" => {
                 // In text form it is the record's own affair: formats name the field themselves.
-                self.service = value.get("name").and_then(Value::text).unwrap_or(self.service);
+                self.service = value.get("name").and_then(named).unwrap_or(self.service);
             }
             "host" if value.is_object() => {
-                self.node = value.get("name").and_then(Value::text).unwrap_or(self.node);
+                self.node = value.get("name").and_then(named).unwrap_or(self.node);
             }
             "_HOSTNAME" => self.node = text,
             "source_type" => self.name = "Vector",
@@ -142,10 +143,10 @@ impl<'t> Outer<'t> {
     }
 
     fn kubernetes(&mut self, key: &str, value: Value<'t>) {
-        let text = value.text().unwrap_or_default();
-        let named = || value.get("name").and_then(Value::text).unwrap_or(text);
+        let text = named(value).unwrap_or_default();
+        let own = || value.get("name").and_then(named).unwrap_or(text);
         match key {
-            "pod_name" | "pod" => self.pod = named(),
+            "pod_name" | "pod" => self.pod = own(),
             "namespace_name" => {
                 self.namespace = text;
                 if matches!(self.name, "JSON" | "Docker") {
@@ -153,13 +154,18 @@ impl<'t> Outer<'t> {
                 }
             }
             "pod_namespace" => self.namespace = text,
-            "namespace" => self.namespace = named(),
-            "container_name" | "container" => self.container = named(),
-            "deployment" | "statefulset" | "daemonset" | "cronjob" => self.owner = named(),
-            "pod_node_name" | "host" | "node" => self.node = named(),
+            "namespace" => self.namespace = own(),
+            "container_name" | "container" => self.container = own(),
+            "deployment" | "statefulset" | "daemonset" | "cronjob" => self.owner = own(),
+            "pod_node_name" | "host" | "node" => self.node = own(),
             _ => {}
         }
     }
+}
+
+/// A name; `-` and the like are none.
+fn named(value: Value<'_>) -> Option<&str> {
+    value.text().filter(|_| !value.is_missing())
 }
 
 #[cfg(test)]
@@ -213,5 +219,23 @@ mod tests {
             "",
             "shop/web",
         );
+    }
+
+    #[test]
+    fn names_that_say_none_are_none() {
+        check(r#"{"log":"x","service":{"name":"-"}}"#, "JSON", "log", "");
+        check(r#"{"log":"x","service":{"name":"shop"},"service.name":"-"}"#, "JSON", "log", "shop");
+        check(r#"{"log":"x","service.name":"null","kubernetes":{"pod_name":"<NA>"}}"#, "JSON", "log", "");
+        check(r#"{"log":"x","kubernetes":{"container":"web","pod_name":"-"}}"#, "JSON", "log", "web");
+    }
+
+    #[test]
+    fn of_equal_keys_the_last_counts() {
+        let mut tape = Tape::default();
+        let text = r#"{"time":"1","log":"x","log":"y","time":"2","log":null,"time":"-","time":null,"@timestamp":""}"#;
+        let outer = read(tape.parse(text).unwrap().0);
+        let text = |value: Option<Value<'_>>| value.and_then(Value::text).map(str::to_owned);
+        assert_eq!(text(outer.inner.map(|(_, inner)| inner)).as_deref(), Some("y"));
+        assert_eq!(text(outer.time).as_deref(), Some("2"));
     }
 }

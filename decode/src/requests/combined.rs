@@ -242,10 +242,8 @@ fn find_time(bytes: &[u8], clock: &mut Clock) -> Option<(usize, usize, EventTime
         // Some write ISO 8601 there, which is at most 35 bytes long. A number is no time here: no server we know writes
         // seconds in brackets, and where nothing is escaped a user's name may be all of a line behind one.
         let near = &bytes[open + 1..bytes.len().min(open + 40)];
-        let is_date = near.first().is_some_and(u8::is_ascii_digit)
-            && (near.get(2) == Some(&b'/') || near.get(4) == Some(&b'-'));
-        if is_date
-            && let Some(length) = memchr(b']', near)
+        if let Some(length) = memchr(b']', near)
+            && is_date(&near[..length])
             && bytes[open + 1 + length..].starts_with(b"] \"")
             && let Some(time) = std::str::from_utf8(&near[..length]).ok().and_then(|text| clock.text(text))
         {
@@ -253,6 +251,11 @@ fn find_time(bytes: &[u8], clock: &mut Clock) -> Option<(usize, usize, EventTime
         }
     }
     None
+}
+
+/// Whether text begins like a date, of CLF or of ISO 8601.
+fn is_date(text: &[u8]) -> bool {
+    text.first().is_some_and(u8::is_ascii_digit) && (text.get(2) == Some(&b'/') || text.get(4) == Some(&b'-'))
 }
 
 /// What stands before the time.
@@ -272,7 +275,10 @@ struct Who<'b> {
 /// A vhost with blanks in it may be all of a head, as may a user's name: where more fields follow than ident and user,
 /// and one of them is another address, the head alone does not tell which of the two the server wrote. But servers
 /// answer a Host with blanks with 400, and whatever user name somebody sends is no reason to: so only then none is the
-/// client, or everybody could send a name with which their requests are nobody's.
+/// client, or everybody could send a name with which their requests are nobody's. (nginx answers so since 1.21.1. What is
+/// left: with such a name, requests that are refused with 400 for whatever reason are nobody's. To believe the first
+/// address there would let a Host header accuse anybody. `log_format` knows whether a line has a vhost, and leaves
+/// neither.)
 /// A head that begins with a quote is the rest of a line that was cut within what a sender wrote.
 fn who(head: &str) -> Option<Who<'_>> {
     let (first, rest) = head.split_at(memchr(b' ', head.as_bytes())?);

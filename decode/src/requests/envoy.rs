@@ -41,8 +41,8 @@ pub(crate) fn key(key: &str, resolved: bool) -> Option<(usize, u8)> {
 /// The service behind an upstream cluster or a route, as (namespace, name); nothing where it names none. The server
 /// name of the TLS handshake would tell more at times, but whoever connects makes it up.
 pub(crate) fn service(name: &str) -> (&str, &str) {
-    if let Some(rest) = name.strip_prefix("outbound|") {
-        // outbound|8000|subset|httpbin.foo.svc.cluster.local
+    if let Some(rest) = name.strip_prefix("outbound|").or_else(|| name.strip_prefix("inbound-vip|")) {
+        // outbound|8000|subset|httpbin.foo.svc.cluster.local, and of a waypoint inbound-vip|8000|http|httpbin.…
         let host = rest.rsplit('|').next().unwrap_or_default();
         let mut labels = host.split('.');
         return match (labels.next(), labels.next(), labels.next()) {
@@ -72,6 +72,7 @@ mod tests {
         for (name, meant) in [
             ("outbound|8000||httpbin.foo.svc.cluster.local", ("foo", "httpbin")),
             ("outbound|80|v2|web.shop.svc.cluster.local", ("shop", "web")),
+            ("inbound-vip|8000|http|httpbin.foo.svc.cluster.local", ("foo", "httpbin")),
             ("outbound|443||api.example.com", ("", "api.example.com")),
             ("inbound|80||", ("", "")),
             ("PassthroughCluster", ("", "")),

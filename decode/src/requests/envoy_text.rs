@@ -99,18 +99,20 @@ pub(crate) fn scan<'b>(line: &'b str, clock: &mut Clock) -> Option<Access<'b>> {
     })
 }
 
-/// Istio's cluster and peer, the first and the fourth of these words. The server's name and the route's stand behind
-/// them: without those, one of the others is not what it seems.
+/// Istio's cluster and peer, the first and the fourth of these words. The server's name stands behind them: without it,
+/// one of the others is not what it seems. So does the route's, which may be empty and then went with the line's end.
 fn cluster_and_peer(tail: &str) -> Option<(&str, &str)> {
     let mut words = tail.split(' ');
     let (cluster, peer) = (words.next()?, words.nth(2)?);
-    words.nth(1).map(|_| (cluster, peer))
+    words.next().map(|_| (cluster, peer))
 }
 
-/// Whether the last field is an upstream's address, or says that there was none.
+/// Whether the last field is an upstream's address, or says that there was none. Istio's waypoints reach theirs through
+/// a listener within Envoy (`envoy://connect_originate/10.1.1.27:80`).
 fn is_upstream(quoted: &str) -> bool {
     let field = &quoted[memrchr(b'"', quoted.as_bytes()).map_or(0, |quote| quote + 1)..];
-    field == "-" || field.contains(':') && client::address(field).is_some()
+    let is_internal = field.starts_with("envoy://") && !field.contains(' ');
+    field == "-" || is_internal || field.contains(':') && client::address(field).is_some()
 }
 
 /// Whether no other address than this stands in the peer's place behind a quote that may end the quoted fields.

@@ -1,10 +1,16 @@
 //! HAProxy's HTTP log (`option httplog`, and httpslog with its further fields):
 //! `ip:port [time] frontend~ backend/server TR/Tw/Tc/Tr/Ta status bytes … {captured} "request"`.
 //!
-//! HAProxy writes quotes and brackets of senders as `#22` and the like, so the first quote behind the counters begins
-//! the request. Captured headers have no names there, so they are passed over.
+//! Of what senders wrote, HAProxy leaves blanks as they are. Quotes, braces and bars in requests and captured headers
+//! become `#22` and the like, but not those in a captured cookie. So the request begins at the last quote that has the
+//! queues or captured headers before it, and ends at the next. Captured headers have no names there, so they are passed
+//! over.
+//!
+//! Operators put fields of their own between the server and the timers, often the Host header. Whatever that says, the
+//! timers are found from the request backwards; where something unknown stands between, they are the last near the server
+//! that have a status and a size behind them.
 
-use memchr::memchr;
+use memchr::{memchr, memchr_iter};
 
 use super::Line;
 use super::text::{Access, Places, Words, count, some, status};
@@ -29,29 +35,20 @@ const PLACES: Places = Places {
     service: "the backend's name",
 };
 
-/// Takes a line apart; `None` where it is not of this format.
+/// Takes a line apart; `None` where it is not of this format, or where `surely` and it might be another's.
 #[inline(never)]
-pub(crate) fn scan<'b>(line: &'b str, clock: &mut Clock) -> Option<Access<'b>> {
+pub(crate) fn scan<'b>(line: &'b str, surely: bool, clock: &mut Clock) -> Option<Access<'b>> {
     let mut words = Words::at(line, 0);
     let peer = client::without_port(words.word()?);
     let time = clock.text(words.word()?.strip_prefix('[')?.strip_suffix(']')?)?;
     words.word()?;
     let (backend, _) = words.word()?.split_once('/')?;
-    let mut timers = words.word()?;
-    for _ in 0..OWN_MAX {
-        if is_timers(timers) {
-            break;
-        }
-        timers = words.word()?;
-    }
-    let total = is_timers(timers).then(|| timers.rsplit('/').next())??;
-    let code = status(words.word()?)?;
-    let bytes = words.word()?;
     let rest = words.rest();
-    let open = memchr(b'"', rest.as_bytes())?;
-    let inside = &rest[open + 1..];
+    let open = request_start(rest, surely)?;
+    let (total, code, bytes) = outcome(&rest[..open - 1])?;
+    let inside = &rest[open..];
     // Without its end the request was too long for the log.
-    let request = inside.rsplit_once('"').map_or(inside, |(request, _)| request);
+    let request = inside.split_once('"').map_or(inside, |(request, _)| request);
     Some(Access {
         format: Format::Haproxy,
         time,
@@ -62,7 +59,7 @@ pub(crate) fn scan<'b>(line: &'b str, clock: &mut Clock) -> Option<Access<'b>> {
         host: "",
         query: "",
         status: code,
-        bytes: count(bytes.strip_prefix('+').unwrap_or(bytes))?,
+        bytes,
         duration_micros: total
             .strip_prefix('+')
             .unwrap_or(total)
@@ -75,6 +72,52 @@ pub(crate) fn scan<'b>(line: &'b str, clock: &mut Clock) -> Option<Access<'b>> {
         service: some(backend),
         places: &PLACES,
     })
+}
+
+/// The total time, the status and the size, of what stands between the server and the request.
+fn outcome(between: &str) -> Option<(&str, u16, u64)> {
+    let mut counters = between.trim_end_matches(' ');
+    // Captured headers, of the request and of the answer, have no braces within.
+    for _ in 0..2 {
+        counters = match counters.strip_suffix('}').and_then(|open| open.rsplit_once('{')) {
+            Some((before, _)) => before.trim_end_matches(' '),
+            None => counters,
+        };
+    }
+    // Timers, status, size, two cookies, how it ended, connections and queues.
+    let mut from_end = counters.rsplit(' ').skip(5);
+    if let (Some(bytes), Some(status), Some(timers)) = (from_end.next(), from_end.next(), from_end.next())
+        && let Some(found) = outcome_of(timers, status, bytes)
+    {
+        return Some(found);
+    }
+    // No words of `Words`: whoever begins the Host header with a quote would hide behind it.
+    let words = |from: usize| between.split(' ').skip(from);
+    let mut found = (0..=OWN_MAX).filter_map(|own| {
+        let mut words = words(own);
+        outcome_of(words.next()?, words.next()?, words.next()?)
+    });
+    found.next_back()
+}
+
+fn outcome_of<'b>(timers: &'b str, code: &str, bytes: &str) -> Option<(&'b str, u16, u64)> {
+    let total = timers.rsplit('/').next().filter(|_| is_timers(timers))?;
+    Some((total, status(code)?, count(bytes.strip_prefix('+').unwrap_or(bytes))?))
+}
+
+/// Where the request begins, behind its quote. Where no quote has queues or captured headers before it, the operator put
+/// something else there, and the first one counts, unless it has to be for sure.
+fn request_start(rest: &str, surely: bool) -> Option<usize> {
+    let is_count = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let is_queues = |word: &str| word.split_once('/').is_some_and(|(a, b)| is_count(a) && is_count(b));
+    let quotes = || memchr_iter(b'"', rest.as_bytes());
+    let begins = |quote: &usize| {
+        let before = rest[..*quote].strip_suffix(' ').unwrap_or_default();
+        let is_end = rest[quote + 1..].is_empty() || rest[quote + 1..].starts_with(' ');
+        !is_end && (before.ends_with('}') || before.rsplit(' ').next().is_some_and(is_queues))
+    };
+    let first = || if surely { None } else { quotes().next() };
+    quotes().rfind(begins).or_else(first).map(|quote| quote + 1)
 }
 
 /// `ip:port [`: what no other format begins with.

@@ -73,14 +73,21 @@ pub(crate) fn read<'b>(line: &'b str, wanted: Format, clock: &mut Clock) -> Opti
     {
         return Some(access);
     }
+    // Raw text of a sender's in one of HAProxy's lines may be all of another's.
+    if wanted == Format::Auto
+        && haproxy::begins(line)
+        && let Some(access) = haproxy::scan(line, true, clock)
+    {
+        return Some(access);
+    }
     // A vhost may begin like any of them: whoever asked wrote it.
     if matches!(wanted, Format::Auto | Format::Combined | Format::IngressNginx | Format::Traefik) {
         match combined::scan(line, wanted, clock) {
-            None if wanted == Format::Auto => haproxy::scan(line, clock),
+            None if wanted == Format::Auto => haproxy::scan(line, false, clock),
             access => access,
         }
     } else if wanted == Format::Haproxy {
-        haproxy::scan(line, clock)
+        haproxy::scan(line, false, clock)
     } else {
         None
     }

@@ -45,6 +45,20 @@ fn no_user_name_makes_a_request_nobodys() {
     }
 }
 
+/// Refused requests may become nobody's by a user's name or a Host header, but not where the format is known.
+#[test]
+fn a_format_of_ones_own_knows_who_was_refused() {
+    const COMBINED: &str = r#"$remote_addr - $remote_user [$time_local] "$request" $status $body_bytes_sent "$http_referer" "$http_user_agent""#;
+    let refused = HEAD.replace("\" 200 ", "\" 400 ");
+    let named = refused.replace(" - - ", " - 6.6.6.6 - x ");
+    let hosted = format!("6.6.6.6 - {refused}");
+    for (format, line) in [(COMBINED.to_owned(), named), (format!("$http_host {COMBINED}"), hosted)] {
+        client(&DecodeKnobs::default(), &line, "-");
+        let knobs = DecodeKnobs { log_format: LogFormat::parse(&format).ok(), ..DecodeKnobs::default() };
+        client(&knobs, &line, "203.0.113.7");
+    }
+}
+
 /// Nor do they say that a line goes on: whoever waited for its end would wait for ever.
 #[test]
 fn a_vhost_holds_back_no_request() {
@@ -61,10 +75,15 @@ fn a_vhost_holds_back_no_request() {
 /// Where a server escapes nothing, a user's name may be a line.
 #[test]
 fn a_number_in_brackets_is_no_time() {
-    let user = r#"x [1577934245] "GET / HTTP/1.1" 200 5 "-" "-""#;
-    let (events, ended) =
-        read(&DecodeKnobs::default(), HEAD.replace(" - - ", &format!(" - {user} ")).as_bytes());
-    assert!(events[0].starts_with("2026-01-02T03:04:05Z 203.0.113.7 ") && ended.is_ok(), "{events:?}");
+    let said = |number: &str| format!(r#"x [{number}] "-" 200 5 "-" "-""#);
+    for user in [said("1577934245"), said("0"), said("7").replace("\"-\" 200", "\"-T / HTTP/1.1\" 200")] {
+        let line = HEAD.replace(" - - ", &format!(" - {user} "));
+        let (events, ended) = read(&DecodeKnobs::default(), line.as_bytes());
+        assert!(
+            events[0].starts_with("2026-01-02T03:04:05Z 203.0.113.7 ") && ended.is_ok(),
+            "{line}: {events:?}"
+        );
+    }
     for time in ["2026-01-02T03:04:05+00:00", "02/Jan/2026:03:04:05.678"] {
         client(&DecodeKnobs::default(), &HEAD.replace("02/Jan/2026:03:04:05 +0000", time), "203.0.113.7");
     }
@@ -120,6 +139,11 @@ fn a_quote_in_a_header_gives_nobody_another_address() {
     let same = forged.replace("6.6.6.6", "203.0.113.7");
     for agent in [forged, &same, r#"x" a b c 6.6.6.6:1 d e"#, r#"x" y "z"#, r#"Fire"fox"#] {
         client(&DecodeKnobs::default(), &ISTIO.replace("Firefox", agent), "203.0.113.7");
+    }
+    // Upstreams as Istio writes them: none, at a gateway of the old kind, and behind a waypoint or another tunnel.
+    for upstream in ["-", "[2001:db8::2]:80", "envoy://connect_originate/10.1.1.27:80"] {
+        let line = ISTIO.replace("10.1.1.27:80\"", &format!("{upstream}\"")).replace("Firefox", forged);
+        client(&DecodeKnobs::default(), &line, "203.0.113.7");
     }
     let proxied = ISTIO.replace("203.0.113.7", "10.0.0.1");
     let ours = resolved(DecodeKnobs::default());

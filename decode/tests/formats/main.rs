@@ -1,5 +1,7 @@
 //! Each format of request logs: fixtures of our own, and the real records of the shared folder where that is there.
 
+mod envoy;
+mod haproxy;
 mod hostile;
 mod otel;
 mod own;
@@ -8,6 +10,7 @@ use std::path::PathBuf;
 
 use beaconfire_decode::{DecodeKnobs, Decoder, Format, Reject, explain};
 use beaconfire_model::{EntryId, Event, Offset, Record, Source, TopicId};
+use envoy::{ENVOY, ISTIO};
 use otel::{SEMANTIC, otlp, proto, proto_record};
 use proptest::prelude::*;
 
@@ -157,69 +160,6 @@ fn traefik() {
         &behind_proxies(),
         r#"{"ClientAddr":"10.0.0.1:4711","DownstreamStatus":200,"RequestPath":"/","StartUTC":"2026-01-02T03:04:05Z","request_X-Forwarded-For":"6.6.6.6, 198.51.100.9"}"#,
         "198.51.100.9",
-    );
-}
-
-#[test]
-fn haproxy() {
-    let meant = "2026-01-02T03:04:05.678Z 203.0.113.7 shop GET /cart?id=1 1.1 200 512 7000us - -";
-    for line in [
-        r#"203.0.113.7:4711 [02/Jan/2026:03:04:05.678] http-in~ shop/web1 0/0/1/6/7 200 512 - - ---- 1/1/0/0/0 0/0 "GET /cart?id=1 HTTP/1.1""#,
-        r#"203.0.113.7:4711 [02/Jan/2026:03:04:05.678] http-in shop/web1 0/0/1/6/+7 200 +512 - - ---- 1/1/0/0/0 0/0 {shop.example.com|a [b] c} {|} "GET /cart?id=1 HTTP/1.1""#,
-        r#"203.0.113.7:4711 [02/Jan/2026:03:04:05.678] http-in~ shop/web1 shop.example.com 0/0/1/6/7 200 512 - - ---- 1/1/0/0/0 0/0 "GET /cart?id=1 HTTP/1.1" 0/0/0/0/0 -/TLSv1.3/X"#,
-        r#"<134>Jan  2 03:04:05 edge haproxy[7]: 203.0.113.7:4711 [02/Jan/2026:03:04:05.678] http-in~ shop/web1 0/0/1/6/7 200 512 - - ---- 1/1/0/0/0 0/0 "GET /cart?id=1 HTTP/1.1""#,
-    ] {
-        check(Format::Haproxy, line, meant);
-    }
-    let line = |peer: &str, rest: &str| format!("{peer} [02/Jan/2026:03:04:05.678] in {rest}");
-    check(
-        Format::Haproxy,
-        &line("2001:db8::9:4711", r#"in/<NOSRV> -1/-1/-1/-1/0 400 0 - - PR-- 1/1/0/0/0 0/0 "<BADREQ>""#),
-        "2026-01-02T03:04:05.678Z 2001:db8::/64 in -  - 400 0 0us - -",
-    );
-    check(
-        Format::Haproxy,
-        &line("-:4711", r#"shop/web 0/0/-1/-1/-1 -1 0 - - CH-- 1/1/0/0/0 0/0 "GET /a"#),
-        "2026-01-02T03:04:05.678Z - shop GET /a - 0 0 - - -",
-    );
-    // A log of connections is none of requests.
-    let tcp = line("203.0.113.7:4711", "db/pg 0/0/5007 212 -- 0/0/0/0/3 0/0");
-    assert_eq!(read(&DecodeKnobs::default(), tcp.as_bytes()), (vec![], Err(Reject::Syntax)));
-}
-
-const ISTIO: &str = r#"[2026-01-02T03:04:05.678Z] "GET /cart?id=1 HTTP/2" 200 - via_upstream - "-" 0 512 4 4 "198.51.100.9" "Firefox" "84961386-6d84" "shop:8000" "10.1.1.27:80" outbound|8000||shop.web.svc.cluster.local 10.1.1.23:37652 10.1.45.184:8000 203.0.113.7:46520 - default"#;
-
-const ENVOY: &str = r#"[2026-01-02T03:04:05.678Z] "GET /cart?id=1 HTTP/2" 200 - 154 512 226 100 "203.0.113.7" "Firefox" "cc21d9b0" "shop:8000" "tcp://10.0.2.1:80""#;
-
-#[test]
-fn envoy_as_text() {
-    let meant = "2026-01-02T03:04:05.678Z 203.0.113.7 web/shop GET shop:8000/cart?id=1 2 200 512 4000us Firefox 84961386-6d84";
-    check(Format::Envoy, ISTIO, meant);
-    check(Format::Envoy, &ISTIO.replace("via_upstream - ", "\"-\" "), meant);
-    check(
-        Format::Envoy,
-        &ISTIO.replace("outbound|8000||shop.web.svc.cluster.local", "inbound|80||;"),
-        &meant.replace("web/shop", "-"),
-    );
-    client(&behind_proxies(), &ISTIO.replace("203.0.113.7", "10.0.0.1"), "198.51.100.9");
-    // Envoy's own format has no peer: what a sender may have written counts where the operator says that Envoy adds to it.
-    check(
-        Format::Envoy,
-        ENVOY,
-        "2026-01-02T03:04:05.678Z - - GET shop:8000/cart?id=1 2 200 512 226000us Firefox cc21d9b0",
-    );
-    client(&behind_proxies(), ENVOY, "-");
-    client(&resolved(DecodeKnobs::default()), ENVOY, "203.0.113.7");
-    let forwarded = ENVOY.replace("203.0.113.7", "6.6.6.6, 198.51.100.9, 10.0.0.1");
-    client(&resolved(behind_proxies()), &forwarded, "198.51.100.9");
-    client(&resolved(DecodeKnobs::default()), &forwarded, "10.0.0.1");
-    client(&resolved(DecodeKnobs::default()), &ENVOY.replace("203.0.113.7", "-"), "-");
-    let said = explain(ENVOY.as_bytes(), &DecodeKnobs::default()).to_string();
-    assert!(said.contains("client_resolved: true"), "{said}");
-    check(
-        Format::Envoy,
-        r#"[2026-01-02T03:04:05.678Z] "- - -" 0 UF - - "-" 0 0 4 - "-" "-" "-" "-" "-" - - 10.1.45.184:8000 203.0.113.7:46520 - -"#,
-        "2026-01-02T03:04:05.678Z 203.0.113.7 - -  - 0 0 4000us - -",
     );
 }
 

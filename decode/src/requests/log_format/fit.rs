@@ -14,123 +14,21 @@
 //! Ordinary lines take a few steps. Where a sender makes the search go astray it is given up after [`STEPS_MAX`], and a
 //! [`table`] of what fits from where leads it: that takes time linear in the line, and forgets no reading.
 
+mod kind;
 mod table;
 
 use memchr::{memchr_iter, memchr2, memmem};
 
+pub(super) use kind::Kind;
+use kind::{TYPED_BYTES_MAX, is_address, is_of_upstream, separator};
+
 use super::{PARTS_MAX, Part};
-use crate::client;
 use crate::requests::slot;
-use crate::requests::text::{self, some};
+use crate::requests::text::some;
 use crate::time::Clock;
 
 /// Ends that are tried at most, and 64ths of the bytes looked at for them, before a table is made.
 const STEPS_MAX: usize = 2_000;
-/// Bytes at most of an address with its dress, a time or a number.
-const TYPED_BYTES_MAX: usize = 64;
-
-/// What a variable's values look like.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
-    /// One address, or `unix:`.
-    Address,
-    /// A time whose byte at this place is this one, which tells how it is written.
-    Time(usize, u8),
-    Status,
-    /// Digits, which may have a point among them.
-    Number,
-    /// What one or several upstreams said, with commas and colons between.
-    Upstreams,
-    /// A sender's word, which has no blanks in requests that servers take.
-    Word,
-    /// X-Forwarded-For: a sender's words, with what proxies added behind.
-    Forwarded,
-    /// A sender's words, or nobody knows whose.
-    Free,
-}
-
-impl Kind {
-    /// What nginx writes for a variable of this name that stands for this field.
-    pub(super) fn of(name: &str, slot: Option<usize>) -> Self {
-        let of_sender = ["upstream_http_", "upstream_trailer_", "upstream_cookie_"];
-        match name {
-            "remote_addr" | "realip_remote_addr" | "server_addr" => Self::Address,
-            "time_local" => Self::Time(2, b'/'),
-            "time_iso8601" => Self::Time(4, b'-'),
-            "msec" => Self::Time(10, b'.'),
-            "remote_port"
-            | "server_port"
-            | "connection"
-            | "connection_requests"
-            | "connection_time"
-            | "pid"
-            | "request_length"
-            | "request_time"
-            | "bytes_sent"
-            | "body_bytes_sent" => Self::Number,
-            "remote_user" => Self::Word,
-            _ if of_sender.iter().any(|start| name.starts_with(start)) => Self::Free,
-            _ if name.starts_with("upstream_") => Self::Upstreams,
-            _ => match slot {
-                Some(slot::STATUS) => Self::Status,
-                Some(slot::FORWARDED) => Self::Forwarded,
-                Some(
-                    slot::METHOD
-                    | slot::HOST
-                    | slot::PATH
-                    | slot::QUERY
-                    | slot::VERSION
-                    | slot::ID
-                    | slot::SERVICE
-                    | slot::NAMESPACE,
-                ) => Self::Word,
-                _ => Self::Free,
-            },
-        }
-    }
-
-    /// Whether the server wrote it, so that its end is beyond doubt.
-    pub(super) fn is_typed(self) -> bool {
-        matches!(self, Self::Address | Self::Time(..) | Self::Status | Self::Number | Self::Upstreams)
-    }
-
-    /// Bytes at most.
-    fn bytes_max(self) -> usize {
-        match self {
-            Self::Upstreams | Self::Word | Self::Forwarded | Self::Free => usize::MAX,
-            _ => TYPED_BYTES_MAX,
-        }
-    }
-
-    /// Whether no value has a blank in it.
-    fn has_no_blanks(self) -> bool {
-        matches!(self, Self::Address | Self::Status | Self::Number)
-    }
-
-    fn holds(self, value: &str, mood: Mood, clock: &mut Clock) -> bool {
-        match self {
-            Self::Address => value == "unix:" || is_address(value),
-            Self::Time(place, byte) => {
-                value.as_bytes().get(place) == Some(&byte) && clock.text(value).is_some()
-            }
-            Self::Status => text::status(value).is_some(),
-            Self::Number => {
-                let (whole, parts) = value.split_once('.').unwrap_or((value, "0"));
-                let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-                value == "-" || digits(whole) && digits(parts)
-            }
-            // Whoever adds to it adds an address.
-            Self::Forwarded => mood != Mood::Tidy || !value.ends_with(','),
-            // A list is taken element by element, see `upstreams`.
-            Self::Upstreams | Self::Word | Self::Free => true,
-        }
-    }
-}
-
-/// An address and nothing else.
-fn is_address(value: &str) -> bool {
-    !value.contains([' ', '\t', '"']) && client::address(value).is_some()
-}
 
 /// What is taken for granted of senders' words; see the file's head.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -386,20 +284,6 @@ impl<'f, 'b> Fit<'f, 'b> {
             from = place + 2;
         }
         farthest
-    }
-}
-
-/// Whether it may be part of what one upstream said.
-fn is_of_upstream(byte: u8) -> bool {
-    !matches!(byte, b' ' | b',' | b'"' | b'\\')
-}
-
-/// How wide what parts two upstreams is, if this begins with it.
-fn separator(bytes: &[u8]) -> usize {
-    match bytes {
-        [b',', b' ', ..] => 2,
-        [b' ', b':', b' ', ..] => 3,
-        _ => 0,
     }
 }
 
