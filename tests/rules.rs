@@ -1,5 +1,7 @@
 //! The rules that ship, on records as they come: attacks are found, and what resembles them is left alone.
 
+mod ours;
+
 use std::collections::BTreeSet;
 use std::path::Path;
 
