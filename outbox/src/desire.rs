@@ -43,6 +43,10 @@ pub fn desire(
     }
     if disturbs {
         for routed in route.resolve(&incident.labels) {
+            // What is for showing only is told to whoever asks for it, and to all once it is worse.
+            if incident.severity == Severity::Info && !routed.by_severity {
+                continue;
+            }
             for integration in receivers.get(&routed.receiver).into_iter().flatten() {
                 let key = RowKey {
                     incident: incident.id.clone(),

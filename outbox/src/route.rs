@@ -60,6 +60,8 @@ pub struct Routed {
     pub receiver: Arc<str>,
     /// The matchers on the way down, as written; empty for the root.
     pub why: Vec<String>,
+    /// Whether a matcher on that way asks for the severity: only then is it told of what is for showing only.
+    pub by_severity: bool,
 }
 
 /// One route of the tree, and what became of labels there.
@@ -97,7 +99,8 @@ impl Route {
         for (at, visit) in visits.iter().enumerate() {
             let (Verdict::Told, Some(receiver)) = (visit.verdict, visit.receiver) else { continue };
             if reached.iter().all(|routed| routed.receiver != *receiver) {
-                reached.push(Routed { receiver: receiver.clone(), why: way(&visits, at) });
+                let by_severity = asks_for_severity(&visits, at);
+                reached.push(Routed { receiver: receiver.clone(), why: way(&visits, at), by_severity });
             }
         }
         reached
@@ -138,6 +141,13 @@ impl Route {
         }
         true
     }
+}
+
+/// Whether a matcher on the way to a visit asks for the severity.
+fn asks_for_severity(visits: &[Visit<'_>], at: usize) -> bool {
+    let way = std::iter::successors(Some(at), |at| visits.get(*at)?.parent);
+    let mut matchers = way.filter_map(|at| visits.get(at)).flat_map(|visit| &visit.route.matchers.0);
+    matchers.any(|matcher| matcher.name == "severity")
 }
 
 /// The matchers from the root down to a visit.

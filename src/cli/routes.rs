@@ -48,9 +48,19 @@ pub(super) fn run(what: What, config: &Config, out: &mut impl Write) -> Result<(
     let labels = labels(config, &given);
     let visits = config.route.walk(&labels);
     let reached = config.route.resolve(&labels);
+    let shown_only =
+        labels.get("severity") == Some("info") && reached.iter().any(|routed| !routed.by_severity);
     let reached: Vec<&str> = reached.iter().map(|routed| &*routed.receiver).collect();
     match Output::or_default(output) {
-        Output::Table => table(config, &labels, &visits, &reached, out)?,
+        Output::Table => {
+            table(config, &labels, &visits, &reached, out)?;
+            if shown_only {
+                writeln!(
+                    out,
+                    "with severity info, incidents are only shown, unless a matcher on the way names `severity`"
+                )?;
+            }
+        }
         Output::Json => output::json(&document(config, &labels, &visits, &reached), out)?,
         Output::Ndjson => output::line(&document(config, &labels, &visits, &reached), out)?,
     }

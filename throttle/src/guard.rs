@@ -95,14 +95,8 @@ pub enum Refusal {
 
 impl Refusal {
     /// All reasons.
-    pub const ALL: [Self; 6] = [
-        Self::Never,
-        Self::TooWide,
-        Self::MinuteBudget,
-        Self::ActiveBudget,
-        Self::Allowed,
-        Self::Shared,
-    ];
+    pub const ALL: [Self; 6] =
+        [Self::Never, Self::TooWide, Self::MinuteBudget, Self::ActiveBudget, Self::Allowed, Self::Shared];
 
     /// The name in logs and metrics.
     pub const fn name(self) -> &'static str {

@@ -239,11 +239,23 @@ fn an_acknowledgement_or_resolve_makes_no_rows() {
 }
 
 #[test]
-fn information_waits_in_its_own_lane() {
+fn information_is_told_to_whoever_asks_for_it_and_to_all_once_it_is_worse() {
     let mut desk = Desk::new();
+    let nosy = route(Some("nosy"), &["severity=~\"info|critical\""], true, Vec::new());
+    desk.route.routes.push(nosy);
+    desk.route.routes.push(route(Some("chat"), &[], false, Vec::new()));
+    desk.receivers =
+        receivers(&[("chat", IntegrationKind::Slack, true), ("nosy", IntegrationKind::Email, true)]);
     desk.incident.severity = Severity::Info;
+    desk.incident.labels.set("severity", "info");
     desk.happens(Transition::Opened, wall(0));
-    assert_eq!(desk.rows[0].lane, Lane::Info);
+    let told = |desk: &Desk| -> Vec<(String, Lane)> {
+        desk.rows.iter().map(|row| (row.key.receiver.to_string(), row.lane)).collect()
+    };
+    assert_eq!(told(&desk), [("nosy".to_owned(), Lane::Info)]);
+    desk.happens(Transition::Escalated { from: Severity::Info }, wall(1));
+    let receivers: Vec<String> = told(&desk).into_iter().map(|told| told.0).collect();
+    assert_eq!(receivers, ["nosy", "chat"]);
 }
 
 #[test]
