@@ -1,13 +1,12 @@
 //! What a rule asks of the window of a key: how it is valued, and where the lines are.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use beaconfire_model::{EntryId, Severity};
 
 use crate::cut::Cut;
 use crate::hash::Seeded;
-use crate::plan::{BUCKETS, Counting, Crowd, FINDING, Keying, Lines, Plan, SAMPLE};
+use crate::plan::{BUCKETS, Counting, Crowd, FINDING, Keying, Lines, Plan, SAMPLE, ServiceFacts};
 use crate::ring::Shape;
 use crate::run::Run;
 use crate::services::ServiceId;
@@ -76,9 +75,12 @@ impl Ask {
 /// All that rules ask, looked up for each key.
 #[derive(Debug)]
 pub(crate) struct Asks {
-    plan: Arc<Plan>,
+    /// How many rules there are.
+    rules: usize,
     /// By entry and rule, findings last: what is asked where the configuration says nothing of the service.
     plain: Vec<Vec<Ask>>,
+    /// The same of services that draw lines of their own, by service.
+    own: Vec<Vec<Option<Vec<Ask>>>>,
     /// By entry: what the lane's own buckets are.
     lanes: Vec<LaneAsk>,
 }
@@ -92,7 +94,7 @@ pub(crate) struct LaneAsk {
 
 impl Asks {
     /// For sources of one entry that may drift so far apart.
-    pub(crate) fn new(plan: Arc<Plan>, drift: Duration) -> Self {
+    pub(crate) fn new(plan: &Plan, drift: Duration) -> Self {
         let seeded = Seeded::new(plan.seed);
         let plain = |entry: usize| {
             // The configuration holds far fewer than 65,536 entries.
@@ -125,9 +127,17 @@ impl Asks {
             let span = plan.entry(EntryId(entry as u16)).lateness.saturating_add(drift);
             LaneAsk { cut: plan.lane.cut, slack: plan.lane.cut.buckets(span) }
         };
-        let (plain, lanes) =
-            ((0..plan.entries()).map(plain).collect(), (0..plan.entries()).map(lane).collect());
-        Self { plain, lanes, plan }
+        let entries = 0..plan.entries();
+        let (plain, lanes): (Vec<Vec<Ask>>, _) =
+            (entries.clone().map(plain).collect(), entries.map(lane).collect());
+        let of_service = |asks: &Vec<Ask>, facts: &ServiceFacts| {
+            let own = |(ask, lines): (&Ask, &Lines)| Ask { lines: *lines, ..*ask };
+            let differs = facts.lines != plan.plain().lines;
+            let finding = asks.last().copied();
+            differs.then(|| asks.iter().zip(&facts.lines).map(own).chain(finding).collect())
+        };
+        let own = plain.iter().map(|asks| plan.named().iter().map(|facts| of_service(asks, facts)).collect());
+        Self { own: own.collect(), plain, lanes, rules: plan.rules.len() }
     }
 
     /// Of the lane, in an entry.
@@ -137,12 +147,12 @@ impl Asks {
 
     /// What a rule asks of a key of this entry and service. Partials name entries and rules of this plan only.
     #[inline]
-    pub(crate) fn of(&self, entry: EntryId, rule: u16, service: ServiceId) -> Ask {
-        let number = if rule == FINDING { self.plan.rules.len() } else { usize::from(rule) };
-        let plain = self.plain[usize::from(entry.0)][number];
-        match self.plan.facts(service).lines.get(number) {
-            Some(lines) => Ask { lines: *lines, ..plain },
-            None => plain,
+    pub(crate) fn of(&self, entry: EntryId, rule: u16, service: ServiceId) -> &Ask {
+        let number = if rule == FINDING { self.rules } else { usize::from(rule) };
+        let entry = usize::from(entry.0);
+        match self.own[entry].get(service.0 as usize) {
+            Some(Some(own)) => &own[number],
+            _ => &self.plain[entry][number],
         }
     }
 }

@@ -5,6 +5,7 @@ use crate::cell::{Added, Cell};
 use crate::counts::Amount;
 use crate::departed::Fed;
 use crate::lane::{Lane, LaneRule, Limits, Takes};
+use crate::plan::ServiceFacts;
 use crate::table::{Heap, Weight};
 use crate::visits::{Lump, Noted, Visits};
 
@@ -25,9 +26,9 @@ pub(crate) struct Family {
 }
 
 /// What adding to a family needs to know.
-pub(crate) struct Lines<'a, A: Fn(u16) -> Ask> {
+pub(crate) struct Lines<'a, A: Fn(u16) -> &'a Ask> {
     pub(crate) lane: &'a Lane,
-    pub(crate) limits: &'a Limits,
+    pub(crate) facts: &'a ServiceFacts,
     /// What a rule asks.
     pub(crate) ask: A,
 }
@@ -68,14 +69,19 @@ fn amount(rule: &LaneRule, count: u64, bytes: u64, values: &[u32]) -> Amount {
 
 impl Family {
     /// Adds what was counted for the rules of the lane.
-    pub(crate) fn add_lump<A: Fn(u16) -> Ask>(&mut self, lines: &Lines<'_, A>, lump: &Lump, sum: &mut Sum) {
+    pub(crate) fn add_lump<'a, A: Fn(u16) -> &'a Ask>(
+        &mut self,
+        lines: &Lines<'a, A>,
+        lump: &Lump,
+        sum: &mut Sum,
+    ) {
         let lump = &Lump { rules: lump.rules & !lines.lane.prefixes, ..*lump };
         if lump.rules == 0 {
             return;
         }
         if !self.busy {
             let before = self.visits.bytes();
-            let noted = self.visits.note(lines.lane, lines.limits, lump);
+            let noted = self.visits.note(lines.lane, lines.facts, lump);
             self.heap = (self.heap + self.visits.bytes()).saturating_sub(before);
             if let Noted::Quiet { stale } = noted {
                 sum.stale |= stale;
@@ -86,13 +92,13 @@ impl Family {
         for (_, rule) in lines.lane.of(lump.rules) {
             let amount = amount(rule, lump.count, lump.bytes, &lump.values);
             let added =
-                self.add(rule.rule, &(lines.ask)(rule.rule), lump.bucket.div_euclid(rule.ratio), amount);
+                self.add(rule.rule, (lines.ask)(rule.rule), lump.bucket.div_euclid(rule.ratio), amount);
             sum.take(rule.rule, added);
         }
     }
 
     /// From here on there are windows for the lane's rules.
-    fn keep_windows<A: Fn(u16) -> Ask>(&mut self, lines: &Lines<'_, A>, sum: &mut Sum) {
+    fn keep_windows<'a, A: Fn(u16) -> &'a Ask>(&mut self, lines: &Lines<'a, A>, sum: &mut Sum) {
         let visits = std::mem::take(&mut self.visits);
         self.heap = self.heap.saturating_sub(visits.bytes());
         self.busy = true;
@@ -100,7 +106,7 @@ impl Family {
             for (_, rule) in lines.lane.of(visit.rules) {
                 let amount = amount(rule, u64::from(visit.count), u64::from(visit.bytes), &visit.values);
                 let ask = (lines.ask)(rule.rule);
-                let added = self.add(rule.rule, &ask, bucket.div_euclid(rule.ratio), amount);
+                let added = self.add(rule.rule, ask, bucket.div_euclid(rule.ratio), amount);
                 sum.take(rule.rule, Added { stale: false, ..added });
             }
         }
@@ -204,10 +210,10 @@ impl Family {
     }
 
     /// What the client is worth at the bound.
-    pub(crate) fn weight(&self, limits: &Limits, ask: impl Fn(u16) -> Ask) -> Weight {
+    pub(crate) fn weight<'a>(&self, limits: &Limits, ask: impl Fn(u16) -> &'a Ask) -> Weight {
         let quiet = Weight { holds: false, load: self.visits.load(limits) };
         self.cells.iter().fold(quiet, |heaviest, (rule, cell)| {
-            let weight = cell.weight(&ask(*rule));
+            let weight = cell.weight(ask(*rule));
             Weight { holds: heaviest.holds || weight.holds, load: heaviest.load.max(weight.load) }
         })
     }

@@ -275,7 +275,6 @@ impl Hosts {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
     use std::time::Duration;
 
     use proptest::prelude::*;
@@ -309,7 +308,7 @@ mod tests {
             finding_window: Duration::from_secs(60),
             seed: 3,
         });
-        Asks::new(Arc::new(plan.unwrap()), Duration::ZERO).of(EntryId(0), 0, UNKNOWN.1)
+        *Asks::new(&plan.unwrap(), Duration::ZERO).of(EntryId(0), 0, UNKNOWN.1)
     }
 
     fn host(number: u8) -> Client {

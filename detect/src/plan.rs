@@ -251,6 +251,11 @@ impl Plan {
         self.facts.get(service.0 as usize).unwrap_or(&self.plain)
     }
 
+    /// What the configuration says of the services it names, by id.
+    pub(crate) fn named(&self) -> &[ServiceFacts] {
+        &self.facts
+    }
+
     /// What holds for services that the configuration does not name.
     pub(crate) fn plain(&self) -> &ServiceFacts {
         &self.plain

@@ -169,7 +169,7 @@ impl Shard {
         let lateness = |entry: usize| plan.entry(EntryId(entry as u16)).lateness;
         let spread = (0..plan.entries()).map(|entry| lateness(entry).saturating_add(knobs.drift)).collect();
         Self {
-            asks: Asks::new(plan.clone(), knobs.drift),
+            asks: Asks::new(&plan, knobs.drift),
             ahead: Ahead::default(),
             spread,
             early: knobs.early,
@@ -197,7 +197,7 @@ impl Shard {
 
     /// The keys that came nearest to each rule's line, by rule.
     pub fn closest(&self) -> Vec<Closest> {
-        let ask = |entry, key: &CellKey| self.asks.of(entry, key.rule, key.service);
+        let ask = |key: &CellKey| *self.asks.of(key.entry, key.rule, key.service);
         self.survey.as_ref().map(|survey| survey.closest(&self.plan, ask)).unwrap_or_default()
     }
 
@@ -369,22 +369,21 @@ impl Shard {
         }
         let hot = self.hot(|_| true);
         self.read(hot, |_, _, _| true, Tell::All, signals);
-        self.look_at_all(None, |ask| ask.cut.closed(EventTime::MAX));
+        self.look_at_all();
     }
 
-    /// Takes note of how near all keys came, of one entry or of all.
-    fn look_at_all(&mut self, entry: Option<EntryId>, closed: impl Fn(&Ask) -> i64) {
+    /// Takes note of how near all keys came, when all buckets have closed.
+    fn look_at_all(&mut self) {
         let Some(survey) = &mut self.survey else { return };
-        let is_meant = |of: EntryId| entry.is_none_or(|entry| entry == of);
+        let closed = |ask: &Ask| ask.cut.closed(EventTime::MAX);
         for part in self.parts.iter().flatten() {
-            for (key, family) in part.clients.iter().filter(|(key, _)| is_meant(key.entry)) {
+            for (key, family) in part.clients.iter() {
                 let ask = |rule| self.asks.of(key.entry, rule, key.service);
-                survey.look_at_client(&self.plan.lane, family, |rule| key.of(rule), ask, &closed);
+                survey.look_at_client(&self.plan.lane, family, |rule| key.of(rule), ask, closed);
             }
-            for (key, cell) in part.tables.iter().flat_map(Table::iter).filter(|(key, _)| is_meant(key.entry))
-            {
+            for (key, cell) in part.tables.iter().flat_map(Table::iter) {
                 let ask = self.asks.of(key.entry, key.rule, key.service);
-                survey.look(key, cell, &ask, closed(&ask));
+                survey.look(key, cell, ask, closed(ask));
             }
         }
     }
@@ -453,7 +452,7 @@ impl Shard {
         let (key, host) = self.cell_key((rule, entry, service), partial.key);
         match key.client() {
             Some(client) => {
-                let (ask, age) = (self.asks.of(entry, rule, service), self.departed.age());
+                let (ask, age) = (*self.asks.of(entry, rule, service), self.departed.age());
                 self.sum.clear();
                 if let Some(Some(part)) = self.parts.get_mut(usize::from(shard)) {
                     part.add_to_client(client, fed, age, &mut self.sum, |family, sum| {
@@ -481,7 +480,7 @@ impl Shard {
         if let Some(Some(part)) = self.parts.get_mut(usize::from(shard)) {
             let lines = Lines {
                 lane: &plan.lane,
-                limits: &plan.facts(key.service).limits,
+                facts: plan.facts(key.service),
                 ask: |rule| asks.of(key.entry, rule, key.service),
             };
             part.add_to_client(key, fed, age, &mut self.sum, |family, sum| {
@@ -548,7 +547,7 @@ impl Shard {
         signals: &mut Vec<Signal>,
     ) {
         let age = self.departed.age();
-        let ask = self.asks.of(key.entry, key.rule, key.service);
+        let ask = *self.asks.of(key.entry, key.rule, key.service);
         let Some(Some(part)) = self.parts.get_mut(usize::from(shard)) else { return };
         let table = &mut part.tables[key.table()];
         let added = table.upsert(key.clone(), |cell| {
@@ -570,7 +569,7 @@ impl Shard {
             self.touched.push((shard, key));
         }
         if table.is_over() {
-            let gone = table.evict(|key, cell| cell.weight(&self.asks.of(key.entry, key.rule, key.service)));
+            let gone = table.evict(|key, cell| cell.weight(self.asks.of(key.entry, key.rule, key.service)));
             for (key, _) in &gone {
                 part.hot.remove(key);
             }
@@ -660,15 +659,16 @@ impl Shard {
                 continue;
             }
             *swept = *cleared;
-            self.look_at_all(Some(*entry), |ask| ask.cut.closed(*cleared));
             let (asks, plan, early) = (&self.asks, &self.plan, self.early);
+            let survey = &mut self.survey;
+            let closed = |ask: &Ask| ask.cut.closed(*cleared);
             let lane = asks.lane(*entry);
             let settles = lane.cut.closed(*cleared).saturating_sub(lane.slack);
             for part in self.parts.iter_mut().flatten() {
                 let hot = &mut part.hot;
-                let mut sweep = |key: &dyn Fn() -> CellKey, ask: Ask, cell: &mut Cell| {
+                let mut sweep = |key: &dyn Fn() -> CellKey, ask: &Ask, cell: &mut Cell| {
                     let was_warm = cell.is_warm();
-                    let empty = cell.sweep(&ask, ask.cut.closed(*cleared), early);
+                    let empty = cell.sweep(ask, closed(ask), early);
                     if was_warm && !cell.is_warm() {
                         hot.remove(&key());
                     }
@@ -678,14 +678,24 @@ impl Shard {
                     if key.entry != *entry {
                         return true;
                     }
+                    if let Some(survey) = survey {
+                        let ask = |rule| asks.of(key.entry, rule, key.service);
+                        survey.look_at_client(&plan.lane, family, |rule| key.of(rule), ask, closed);
+                    }
                     !family.sweep(&plan.lane, settles, |rule, cell| {
                         sweep(&|| key.of(rule), asks.of(key.entry, rule, key.service), cell)
                     })
                 });
                 for table in &mut part.tables {
                     table.sweep(|key, cell| {
-                        key.entry != *entry
-                            || !sweep(&|| key.clone(), asks.of(key.entry, key.rule, key.service), cell)
+                        if key.entry != *entry {
+                            return true;
+                        }
+                        let ask = asks.of(key.entry, key.rule, key.service);
+                        if let Some(survey) = survey {
+                            survey.look(key, cell, ask, closed(ask));
+                        }
+                        !sweep(&|| key.clone(), ask, cell)
                     });
                 }
             }
@@ -694,7 +704,7 @@ impl Shard {
     }
 
     fn ask(&self, key: &CellKey) -> Ask {
-        self.asks.of(key.entry, key.rule, key.service)
+        *self.asks.of(key.entry, key.rule, key.service)
     }
 
     fn horizon(&self, entry: EntryId, ask: &Ask, charts: bool) -> Horizon {

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use beaconfire_model::{Client, EntryId, EventTime, Subject, SubjectKind};
+use beaconfire_model::{Client, EventTime, Subject, SubjectKind};
 
 use crate::Key;
 use crate::ask::Ask;
@@ -67,15 +67,17 @@ impl Survey {
         }
     }
 
-    /// Whether a key that has at most so much in any window would be among those that are kept.
-    fn could_rank(&self, rule: u16, most: f64) -> bool {
-        let Some(kept) = self.rules.get(usize::from(rule)) else { return false };
-        kept.len() < KEPT || kept.iter().any(|found| found.peak <= most)
+    /// Whether a key that has at most so much in any window would be among those that are kept. Of those that came
+    /// equally high, the first in order are.
+    fn could_rank(&self, key: &CellKey, most: f64) -> bool {
+        let Some(kept) = self.rules.get(usize::from(key.rule)) else { return false };
+        let lowest = kept.last().filter(|_| kept.len() == KEPT);
+        lowest.is_none_or(|lowest| lowest.peak < most || lowest.peak == most && *key <= lowest.key)
     }
 
     /// Looks at the window of a key, up to the bucket that closed last.
     pub(crate) fn look(&mut self, key: &CellKey, cell: &Cell, ask: &Ask, closed: i64) {
-        if key.rule == FINDING || !self.is_asked(&key.key) || !self.could_rank(key.rule, cell.most(ask)) {
+        if key.rule == FINDING || !self.is_asked(&key.key) || !self.could_rank(key, cell.most(ask)) {
             return;
         }
         if let Some((peak, bucket)) = cell.peak(ask, closed) {
@@ -84,27 +86,27 @@ impl Survey {
     }
 
     /// Looks at all windows of a client, also at those that are not kept while it is quiet.
-    pub(crate) fn look_at_client(
+    pub(crate) fn look_at_client<'a>(
         &mut self,
         lane: &Lane,
         family: &Family,
         key: impl Fn(u16) -> CellKey,
-        ask: impl Fn(u16) -> Ask,
+        ask: impl Fn(u16) -> &'a Ask,
         closed: impl Fn(&Ask) -> i64,
     ) {
         for (rule, cell) in family.cells() {
             let ask = ask(rule);
-            self.look(&key(rule), cell, &ask, closed(&ask));
+            self.look(&key(rule), cell, ask, closed(ask));
         }
         let Some(visits) = family.visits() else { return };
         for rule in lane.rules.iter().filter(|rule| !rule.by_prefix) {
             let asked = key(rule.rule);
-            if !self.is_asked(&asked.key) || !self.could_rank(rule.rule, visits.most(rule.takes)) {
+            if !self.is_asked(&asked.key) || !self.could_rank(&asked, visits.most(rule.takes)) {
                 continue;
             }
             let ask = ask(rule.rule);
-            if let Some(cell) = family.window(lane, rule, &ask) {
-                self.look(&asked, &cell, &ask, closed(&ask));
+            if let Some(cell) = family.window(lane, rule, ask) {
+                self.look(&asked, &cell, ask, closed(ask));
             }
         }
     }
@@ -116,12 +118,12 @@ impl Survey {
             Some(found) => *found = new,
             None => kept.push(new),
         }
-        kept.sort_by(|a, b| b.peak.total_cmp(&a.peak).then(a.at.cmp(&b.at)).then_with(|| a.key.cmp(&b.key)));
+        kept.sort_unstable_by(|a, b| b.peak.total_cmp(&a.peak).then_with(|| a.key.cmp(&b.key)));
         kept.truncate(KEPT);
     }
 
     /// What was found, by rule, the nearest first.
-    pub(crate) fn closest(&self, plan: &Plan, ask: impl Fn(EntryId, &CellKey) -> Ask) -> Vec<Closest> {
+    pub(crate) fn closest(&self, plan: &Plan, ask: impl Fn(&CellKey) -> Ask) -> Vec<Closest> {
         let mut all = Vec::new();
         for (rule, kept) in plan.rules.iter().zip(&self.rules) {
             for Found { key, peak, at } in kept {
@@ -134,7 +136,7 @@ impl Survey {
                     Key::Text(text) | Key::Finding(text) => Subject::new(kind, text),
                     Key::Pair(pair) => Subject::new(kind, &pair.text),
                 };
-                let threshold = ask(key.entry, key).lines.threshold;
+                let threshold = ask(key).lines.threshold;
                 let (rule, window) = (rule.name.clone(), rule.window);
                 all.push(Closest { rule, service, subject, peak: *peak, at: *at, threshold, window });
             }

@@ -1,9 +1,10 @@
 //! What a quiet client did, as it came: no windows are kept of it while it is too little to matter to any rule.
 
 use crate::lane::{Lane, Limits, SLOTS, Takes};
+use crate::plan::{BUCKETS, ServiceFacts};
 
 /// Beyond so many, windows are kept instead.
-const VISITS_MAX: usize = 32;
+const VISITS_MAX: usize = 64;
 /// So many stand in place: of many clients there is only one.
 const FEW: usize = 2;
 
@@ -36,7 +37,7 @@ pub(crate) struct Visits {
     held: Held,
     requests: u64,
     bytes: u64,
-    /// At least how many different values there are, by slot.
+    /// No window has more different values than this, by slot.
     values: [u8; SLOTS],
     /// Up to here windows were settled.
     settled: Option<i64>,
@@ -114,7 +115,7 @@ pub(crate) enum Noted {
 
 impl Visits {
     /// Takes note of requests.
-    pub(crate) fn note(&mut self, lane: &Lane, limits: &Limits, lump: &Lump) -> Noted {
+    pub(crate) fn note(&mut self, lane: &Lane, facts: &ServiceFacts, lump: &Lump) -> Noted {
         let Lump { bucket, count, bytes, rules, values } = *lump;
         let stale = self.settled.is_some_and(|settled| bucket <= settled);
         if self.settled.is_some_and(|settled| bucket <= settled.saturating_sub(lane.longest)) {
@@ -142,12 +143,15 @@ impl Visits {
         });
         let requests = self.requests.saturating_add(count);
         let sent = self.bytes.saturating_add(bytes);
-        let busy = requests as f64 > limits.requests
-            || sent as f64 > limits.bytes
-            || joined == Some(false)
+        let limits = &facts.limits;
+        let little = requests as f64 <= limits.requests
+            && sent as f64 <= limits.bytes
+            && (0..SLOTS).all(|slot| {
+                f64::from(self.values[slot]) + f64::from(u8::from(fresh[slot])) <= limits.values[slot]
+            });
+        let busy = joined == Some(false)
             || joined.is_none() && known.len() == VISITS_MAX
-            || (0..SLOTS)
-                .any(|slot| fresh[slot] && f64::from(self.values[slot]) >= limits.values[slot].floor());
+            || !little && self.matters(lane, facts, lump, joined.is_none());
         if busy {
             if joined == Some(true) {
                 self.take_back(few, small);
@@ -162,6 +166,25 @@ impl Visits {
             self.values[slot] += u8::from(fresh[slot]);
         }
         Noted::Quiet { stale }
+    }
+
+    /// Whether a window that holds this lump could be above a rule's line. Whatever is in such a window lies less than a
+    /// window before or behind; windows that do not hold it were looked at before.
+    fn matters(&self, lane: &Lane, facts: &ServiceFacts, lump: &Lump, is_new: bool) -> bool {
+        lane.of(lump.rules & !lane.prefixes).any(|(at, rule)| {
+            let near = |bucket: i64| {
+                (bucket.div_euclid(rule.ratio) - lump.bucket.div_euclid(rule.ratio)).abs() < BUCKETS
+            };
+            let held = self.all().filter(|(bucket, visit)| visit.rules & 1 << at != 0 && near(*bucket));
+            let (own, sum) = match rule.takes {
+                Takes::Requests => (lump.count, held.map(|(_, visit)| u64::from(visit.count)).sum()),
+                Takes::Bytes => (lump.bytes, held.map(|(_, visit)| u64::from(visit.bytes)).sum()),
+                Takes::Value(_) => (1, held.count() as u64),
+            };
+            // One that was joined is counted already.
+            let own = if is_new { own } else { 0 };
+            sum.saturating_add(own) as f64 > facts.lines[usize::from(rule.rule)].threshold
+        })
     }
 
     fn take_back(&mut self, count: u32, bytes: u32) {

@@ -48,8 +48,7 @@ pub(super) fn run(what: What, config: &Config, out: &mut impl Write) -> Result<(
     let labels = labels(config, &given);
     let visits = config.route.walk(&labels);
     let reached = config.route.resolve(&labels);
-    let shown_only =
-        labels.get("severity") == "info" && reached.iter().any(|routed| !routed.by_severity);
+    let shown_only = labels.get("severity") == "info" && reached.iter().any(|routed| !routed.by_severity);
     let reached: Vec<&str> = reached.iter().map(|routed| &*routed.receiver).collect();
     match Output::or_default(output) {
         Output::Table => {
