@@ -3,7 +3,8 @@
 //! Ten million IPv4 clients that come once each, then as many random IPv6 ones, at full speed, with the shipped rules and
 //! the default bound (`limits.detect_memory`). Among them is one client with a thousandth of all requests. The flood runs
 //! in a process of its own, so that the peak of its resident memory (`VmHWM`) is the flood's; memory is held against what
-//! it occupied before the first record. Five processes, one after the other; medians, and JSON on the last line.
+//! it occupied before the first record. Five processes, one after the other (or as many as an argument says: each takes
+//! minutes); medians, and JSON on the last line.
 
 mod flood;
 #[path = "../shared/mod.rs"]
@@ -30,8 +31,9 @@ fn main() {
     if !is_wanted("state") {
         return;
     }
+    let rounds = std::env::args().find_map(|argument| argument.parse().ok()).unwrap_or(ROUNDS).max(1);
     let program = std::env::current_exe().expect("this program has a path");
-    let runs: Vec<Value> = (0..ROUNDS)
+    let runs: Vec<Value> = (0..rounds)
         .map(|_| {
             let done = Command::new(&program).arg(FLOODED).output().expect("this program starts again");
             assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
@@ -47,7 +49,7 @@ fn main() {
         let (least, most) = range(&values);
         println!("{name:<36} {:>10.3} {least:>10.3} {most:>10.3}  {bar}", median(values));
     };
-    let mut result = json!({"bench": "state", "rounds": ROUNDS});
+    let mut result = json!({"bench": "state", "rounds": rounds});
     row("bound, MB", "/bound_mb", "");
     row("idle, MB", "/idle_mb", "");
     for (phase, name) in [("ipv4", "10 M IPv4 clients"), ("ipv6", "then 10 M IPv6 clients")] {

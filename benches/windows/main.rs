@@ -21,13 +21,13 @@ use serde_json::{Map, Value, json};
 
 use shared::figures::{ROUNDS, bar, is_wanted, median, range, ratio, rounded};
 use shared::memory;
-use side::Side;
+use side::{Parcels, Side};
 
 const FEW: u32 = 10_000;
 const MANY: u32 = 10_000_000;
 /// Records of a round.
 const RECORDS: usize = 2_000_000;
-/// Times the cost at few keys.
+/// Times the cost at few keys; for small parcels, which show the windows and not the combiner.
 const BAR: f64 = 2.5;
 
 /// How records fall to keys.
@@ -52,12 +52,12 @@ fn main() {
     );
     let mut result =
         Map::from_iter([("bench".to_owned(), json!("windows")), ("rounds".to_owned(), json!(ROUNDS))]);
-    for (name, crowd, parcel) in [
-        ("uniform", Crowd::Uniform, side::SMALL),
-        ("zipf", Crowd::Zipf, side::SMALL),
-        ("uniform, full parcels", Crowd::Uniform, side::FULL),
+    for (name, crowd, parcels, most) in [
+        ("uniform", Crowd::Uniform, side::SMALL, Some(BAR)),
+        ("zipf", Crowd::Zipf, side::SMALL, Some(BAR)),
+        ("uniform, full parcels", Crowd::Uniform, side::FULL, None),
     ] {
-        result.insert(name.to_owned(), compare(name, crowd, parcel, &mut few, &mut many));
+        result.insert(name.to_owned(), compare((name, most), (crowd, parcels), &mut few, &mut many));
     }
     let (keys, bytes) = many.held();
     assert_eq!((few.held().0, keys), (u64::from(FEW), u64::from(MANY)), "all keys have lived throughout");
@@ -74,7 +74,12 @@ fn main() {
     println!("{}", Value::Object(result));
 }
 
-fn compare(name: &str, crowd: Crowd, parcel: side::Parcels, few: &mut Side, many: &mut Side) -> Value {
+fn compare(
+    (name, most): (&str, Option<f64>),
+    (crowd, parcels): (Crowd, Parcels),
+    few: &mut Side,
+    many: &mut Side,
+) -> Value {
     let mut random = StdRng::seed_from_u64(4);
     let mut costs = [const { Vec::new() }; 2];
     let mut partials = [0.0; 2];
@@ -83,7 +88,7 @@ fn compare(name: &str, crowd: Crowd, parcel: side::Parcels, few: &mut Side, many
             let which = (round + step) % 2;
             let side = if which == 0 { &mut *few } else { &mut *many };
             let numbers: Vec<u32> = (0..RECORDS).map(|_| crowd.pick(side.keys, &mut random)).collect();
-            let (spent, made) = side.see(&numbers, parcel);
+            let (spent, made) = side.see(&numbers, parcels);
             if round > 0 {
                 costs[which].push(spent * 1e9 / RECORDS as f64);
                 partials[which] = made as f64 / RECORDS as f64;
@@ -91,21 +96,22 @@ fn compare(name: &str, crowd: Crowd, parcel: side::Parcels, few: &mut Side, many
         }
     }
     let ratio = ratio(&costs[1], &costs[0]);
-    for (which, (keys, ratio, bar)) in
-        [("10 k", 1.0, String::new()), ("10 M", ratio, bar(ratio, BAR))].into_iter().enumerate()
+    let judged = most.map(|most| bar(ratio, most)).unwrap_or_default();
+    for (which, (keys, ratio, judged)) in
+        [("10 k", 1.0, ""), ("10 M", ratio, judged.as_str())].into_iter().enumerate()
     {
-        let ((least, most), cost) = (range(&costs[which]), median(costs[which].clone()));
+        let ((least, dearest), cost) = (range(&costs[which]), median(costs[which].clone()));
         let partials = partials[which];
         println!(
-            "{name:<28} {keys:>6} {cost:>14.0} {least:>8.0} {most:>8.0} {partials:>9.2} {ratio:>8.2}  {bar}"
+            "{name:<28} {keys:>6} {cost:>14.0} {least:>8.0} {dearest:>8.0} {partials:>9.2} {ratio:>8.2}  {judged}"
         );
     }
     json!({
         "few_ns": rounded(median(costs[0].clone())),
         "many_ns": rounded(median(costs[1].clone())),
         "ratio": rounded(ratio),
-        "bar": BAR,
-        "met": ratio <= BAR,
+        "bar": most,
+        "met": most.map(|most| ratio <= most),
     })
 }
 

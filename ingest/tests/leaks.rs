@@ -18,9 +18,9 @@ const PARTITIONS: i32 = 4;
 /// Of each partition; less than the broker keeps.
 const RECORDS: i64 = 4_000;
 /// Rounds until caches, arenas and the broker's groups have their size.
-const WARM: usize = 4;
+const WARM: usize = 3;
 /// Rounds that are measured.
-const ROUNDS: usize = 8;
+const ROUNDS: usize = 6;
 /// What a round may leave behind: less than one fetch response.
 const SLACK: i64 = 20 << 10;
 

@@ -55,7 +55,11 @@ const SOURCE: Source = Source { entry: EntryId(0), topic: TopicId(0), partition:
 /// The start of a minute.
 const T0: i64 = 1_767_323_040_000;
 /// Records between two parcels.
-const PARCEL: usize = 10_000;
+const PARCEL: usize = 20_000;
+/// Records a second of event time.
+const RATE: usize = 2_000;
+/// Runs until rings have their size: longer than a window, a lateness, a drift and the time between two sweeps.
+const WARM: usize = 4;
 const RECORDS: usize = 100_000;
 const CLIENTS: usize = 500;
 
@@ -87,7 +91,7 @@ fn plan() -> Arc<Plan> {
             rule("bytes-per-client", Field::Client, Count::BytesSent, all()),
             rule("requests-per-prefix", Field::Prefix, Count::Requests, all()),
             rule("sensitive-files", Field::Client, Count::Requests, probes),
-            RuleSpec { threshold: 1.0, ..rule("server-errors", Field::Service, share, all()) },
+            RuleSpec { threshold: 0.9, ..rule("server-errors", Field::Service, share, all()) },
         ],
         lists: BTreeMap::new(),
         services: BTreeMap::new(),
@@ -180,9 +184,9 @@ fn count(what: impl FnOnce()) -> u64 {
     COUNT.with(Cell::get) - before
 }
 
-/// The record at this place: 10,000 a second, by clients in turn.
+/// The record at this place, by clients in turn.
 fn line(format: Format, number: usize) -> String {
-    let (client, seconds) = (number % CLIENTS, number / 10_000);
+    let (client, seconds) = (number % CLIENTS, number / RATE);
     let address = match client % 10 {
         9 => format!("2001:db8:{client:x}::7"),
         _ => format!("203.0.{}.{}", client / 200, client % 200 + 1),
@@ -201,19 +205,26 @@ fn line(format: Format, number: usize) -> String {
 }
 
 #[test]
-fn records_like_those_before_are_free_of_allocation() {
+fn decoding_records_like_those_before_is_free_of_allocation() {
     for format in [Format::Combined, Format::NginxJson] {
         let mut path = Path::new(format);
         path.run(format);
-        let allocated = path.run(format);
-        println!("{format:?}, {RECORDS} records: {allocated:?}");
-        let Allocated { decoding, combining, taking, merging } = allocated;
-        assert_eq!(decoding, 0, "{format:?}: decoding");
-        let all = combining + taking + merging;
-        // Parcels are handed to another thread, so each is made anew: a few allocations for each, none for a record.
-        assert!(
-            all * 1_000 < RECORDS as u64,
-            "{format:?}: {combining} combining, {taking} taking, {merging} merging"
-        );
+        let Allocated { decoding, combining, .. } = path.run(format);
+        assert_eq!((decoding, combining), (0, 0), "{format:?}: decoding, combining");
     }
+}
+
+#[test]
+fn windows_of_keys_like_those_before_are_free_of_allocation() {
+    let format = Format::Combined;
+    let mut path = Path::new(format);
+    for _ in 0..WARM {
+        path.run(format);
+    }
+    let allocated = path.run(format);
+    println!("{RECORDS} records: {allocated:?}");
+    let Allocated { decoding, combining, taking, merging } = allocated;
+    // Parcels are handed to another thread, so each is made anew: a few allocations for each, none for a record.
+    let all = decoding + combining + taking + merging;
+    assert!(all * 1_000 < RECORDS as u64, "{allocated:?}");
 }
