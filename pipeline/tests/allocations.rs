@@ -54,8 +54,8 @@ static ALLOCATOR: Counting = Counting;
 const SOURCE: Source = Source { entry: EntryId(0), topic: TopicId(0), partition: 0 };
 /// The start of a minute.
 const T0: i64 = 1_767_323_040_000;
-/// Records between two parcels.
-const PARCEL: usize = 20_000;
+/// Records between two parcels: what 250 ms bring at 100,000 a second.
+const PARCEL: usize = 25_000;
 /// Records a second of event time.
 const RATE: usize = 2_000;
 /// Runs until rings have their size: longer than a window, a lateness, a drift and the time between two sweeps.
@@ -127,7 +127,7 @@ struct Allocated {
 impl Path {
     fn new(format: Format) -> Self {
         let (plan, watch) = (plan(), Arc::new(Watch::default()));
-        let knobs = ShardKnobs { memory: 64 << 20, early: true, drift: Duration::from_secs(60) };
+        let knobs = ShardKnobs { memory: 256 << 20, early: true, drift: Duration::from_secs(60) };
         let mut combiner = Combiner::new(plan.clone(), watch.clone(), 16_384);
         combiner.begin(SOURCE, Offset(0), None);
         Self {
@@ -173,6 +173,8 @@ impl Path {
             }
         }
         assert!(self.signals.is_empty(), "nobody comes near a limit");
+        let tables = self.shard.census().tables;
+        assert!(tables.iter().all(|table| table.evictions == 0), "nor near the bound: {tables:?}");
         allocated
     }
 }
@@ -187,9 +189,11 @@ fn count(what: impl FnOnce()) -> u64 {
 /// The record at this place, by clients in turn.
 fn line(format: Format, number: usize) -> String {
     let (client, seconds) = (number % CLIENTS, number / RATE);
-    let address = match client % 10 {
-        9 => format!("2001:db8:{client:x}::7"),
-        _ => format!("203.0.{}.{}", client / 200, client % 200 + 1),
+    // All over the address space, two in each prefix: one virtual shard alone would be full.
+    let pair = client / 2;
+    let address = match pair % 10 {
+        9 => format!("2001:db8:{pair:x}:{}::7", client % 2),
+        _ => format!("{}.{pair}.7.{}", 11 + pair % 97, client % 2 + 1),
     };
     let (path, agent) = (format!("/shop/item-{}?page={}", number % 977, number % 7), "Mozilla/5.0 (X11)");
     let status = if number.is_multiple_of(300) { 502 } else { 200 };
