@@ -22,6 +22,7 @@ pub(crate) enum Broker {
 pub(crate) struct Topic {
     pub(crate) bootstrap: String,
     pub(crate) name: String,
+    pub(crate) partitions: i32,
     _process: Option<Process>,
 }
 
@@ -63,11 +64,16 @@ impl Broker {
 
     /// An empty topic; on the embedded broker, with a broker of its own.
     pub(crate) fn topic(&self, name: &str, partitions: i32) -> Topic {
+        self.topic_with(name, partitions, &[])
+    }
+
+    /// The same with these settings, which only Apache Kafka has.
+    pub(crate) fn topic_with(&self, name: &str, partitions: i32, settings: &[(&str, &str)]) -> Topic {
         let name = format!("bench-{name}-{}", std::process::id());
         match self {
             Self::Apache(kafka) => {
-                kafka.topic(&name, partitions);
-                Topic { bootstrap: kafka.bootstrap.clone(), name, _process: None }
+                kafka.topic_with(&name, partitions, settings);
+                Topic { bootstrap: kafka.bootstrap.clone(), name, partitions, _process: None }
             }
             Self::Embedded => {
                 let program = std::env::current_exe().expect("this program has a path");
@@ -82,7 +88,7 @@ impl Broker {
                 let stdout = child.stdout.take().expect("a pipe");
                 BufReader::new(stdout).read_line(&mut bootstrap).expect("the broker says where it is");
                 let process = Process { child, stdin };
-                Topic { bootstrap: bootstrap.trim().to_owned(), name, _process: Some(process) }
+                Topic { bootstrap: bootstrap.trim().to_owned(), name, partitions, _process: Some(process) }
             }
         }
     }

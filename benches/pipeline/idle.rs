@@ -8,7 +8,8 @@ use serde_json::{Value, json};
 
 use crate::broker::Broker;
 use crate::harness::beaconfire::Beaconfire;
-use crate::{ROUNDS, median, rounded};
+use crate::shared::figures::{ROUNDS, median, rounded};
+use crate::shared::memory;
 
 /// How long it is left alone before its memory is looked at.
 const SETTLE: Duration = Duration::from_secs(5);
@@ -47,7 +48,7 @@ pub(crate) fn measure(broker: &Broker) -> Value {
         }
         ready.push(after);
         std::thread::sleep(SETTLE);
-        resident.push(megabytes(service.pid()));
+        resident.push(memory::resident(service.pid()) / 1e6);
     }
     let most = |values: &[f64]| values.iter().copied().fold(0.0, f64::max);
     let (ready_most, resident_most) = (most(&ready), most(&resident));
@@ -70,13 +71,4 @@ fn is_ready(url: &str) -> bool {
         stream.read_to_string(&mut answer)
     });
     asked.is_ok() && answer.starts_with("HTTP/1.1 200 ")
-}
-
-/// The resident memory of a process.
-fn megabytes(pid: u32) -> f64 {
-    let status =
-        std::fs::read_to_string(format!("/proc/{pid}/status")).expect("Linux, and the process is there");
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("a process with memory");
-    let kib: f64 = line.trim().trim_end_matches("kB").trim().parse().expect("a number");
-    kib * 1024.0 / 1e6
 }

@@ -1,6 +1,9 @@
-//! A million access-log lines through `pipeline::Line`, as the command `replay` reads them.
+//! A million access-log lines through `pipeline::Line`, as the command `replay` reads them, beside `mawk`, which counts
+//! requests by address in the same file and does nothing else.
 
 use std::io::Write as _;
+use std::path::Path;
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 
 use beaconfire::threads::now;
@@ -11,10 +14,15 @@ use beaconfire_model::{EntryId, Names, Record};
 use beaconfire_pipeline::{DeadLetterSink, Line, LineKnobs, WorkerKnobs};
 use serde_json::{Value, json};
 
-use crate::traffic::{self, Crowd, Format};
-use crate::{ROUNDS, cpu, median, plan, rounded};
+use crate::shared::figures::{ROUNDS, bar, median, range, ratio, rounded};
+use crate::shared::traffic::{self, Crowd, Format};
+use crate::shared::{cpu, rules};
 
 const LINES: usize = 1_000_000;
+/// Of mawk's cost.
+const BAR: f64 = 0.5;
+/// What mawk is asked: how many requests each address made.
+const COUNT: &str = "{n[$1]++} END {for (a in n) print a, n[a]}";
 
 struct Counting;
 
@@ -30,20 +38,52 @@ pub(crate) fn measure() -> Value {
         writeln!(file, "{}", line.text).expect("room for the log");
     }
     file.into_inner().expect("room for the log").sync_all().expect("the log is written");
-    let inputs = [FileInput { from: FileSource::Path(path), entry: EntryId(0) }];
-    let costs: Vec<f64> = (0..=ROUNDS).map(|_| replay(&inputs)).skip(1).collect();
-    let least = costs.iter().copied().fold(f64::INFINITY, f64::min);
-    let most = costs.iter().copied().fold(0.0, f64::max);
-    let cost = median(costs);
+    let inputs = [FileInput { from: FileSource::Path(path.clone()), entry: EntryId(0) }];
+    let has_mawk = mawk(&path).is_some();
+    let (mut ours, mut theirs) = (Vec::new(), Vec::new());
+    for round in 0..=ROUNDS {
+        // The order changes from round to round.
+        let before = if round % 2 == 0 { mawk(&path) } else { None };
+        let cost = replay(&inputs);
+        let other = before.or_else(|| mawk(&path));
+        if round > 0 {
+            ours.push(cost);
+            theirs.extend(other);
+        }
+    }
     println!("\nreplay, {LINES} lines, combined, even crowd");
-    println!("{:<20} {:>14} {:>8} {:>8}", "", "CPU us/line", "least", "most");
-    println!("{:<20} {cost:>14.3} {least:>8.3} {most:>8.3}", "one shard");
-    json!({"lines": LINES, "cpu_us": rounded(cost)})
+    println!("{:<20} {:>14} {:>8} {:>8} {:>8}", "", "CPU us/line", "least", "most", "ratio");
+    let row = |name: &str, costs: &[f64], ratio: &str| {
+        let ((least, most), cost) = (range(costs), median(costs.to_vec()));
+        println!("{name:<20} {cost:>14.3} {least:>8.3} {most:>8.3} {ratio:>8}");
+    };
+    if !has_mawk {
+        row("one shard", &ours, "");
+        println!("mawk is missing: nothing to hold it against");
+        return json!({"lines": LINES, "cpu_us": rounded(median(ours))});
+    }
+    let ratio = ratio(&ours, &theirs);
+    row("mawk", &theirs, "1");
+    row("one shard", &ours, &format!("{ratio:.2}  {}", bar(ratio, BAR)));
+    json!({
+        "lines": LINES,
+        "cpu_us": rounded(median(ours)),
+        "mawk_cpu_us": rounded(median(theirs)),
+        "ratio": rounded(ratio),
+        "bar": BAR,
+        "met": ratio <= BAR,
+    })
+}
+
+/// CPU time of mawk a line, in microseconds; `None` where it is missing.
+fn mawk(path: &Path) -> Option<f64> {
+    let child = Command::new("mawk").arg(COUNT).arg(path).stdout(Stdio::null()).spawn().ok()?;
+    Some(cpu::of_child(child).as_secs_f64() * 1e6 / LINES as f64)
 }
 
 /// CPU time a line, in microseconds.
 fn replay(inputs: &[FileInput]) -> f64 {
-    let config = plan::load("{}\n");
+    let config = rules::load("{}\n");
     let spent = cpu::spent();
     let entry = EntrySpec {
         name: "replay".to_owned(),

@@ -143,8 +143,14 @@ impl Combiner {
     /// Hands over what was combined: one parcel for each shard thread, each with the reach of every source.
     pub fn take(&mut self, threads: usize) -> Vec<Parcel> {
         let sources: Vec<_> = self.tides.iter().map(Tide::reach).collect();
-        let mut parcels: Vec<Parcel> =
-            (0..threads).map(|_| Parcel { sources: sources.clone(), ..Parcel::default() }).collect();
+        // Keys spread over shards; for one, all fit at once.
+        let each = self.pile.len() / threads.max(1);
+        let parcel = |_| Parcel {
+            sources: sources.clone(),
+            partials: Vec::with_capacity(each),
+            specimens: Vec::new(),
+        };
+        let mut parcels: Vec<Parcel> = (0..threads).map(parcel).collect();
         for partial in self.pile.take() {
             parcels[usize::from(partial.shard) % threads].partials.push(partial);
         }

@@ -134,7 +134,17 @@ impl<K: Ord + Hash + Clone + Heap, V: Default + Heap> Table<K, V> {
         let goes = |key: &K, value: &V| line.is_none_or(|line| rank(key, value) < line);
         let gone = self.extract(goes);
         self.evictions += gone.len() as u64;
+        self.pack(gone.len());
         gone
+    }
+
+    /// Moves what is left into a map of its own: where much was taken out of one that is nearly full, it would grow to
+    /// twice the room to get rid of the marks that are left of it, which the bound does not count.
+    fn pack(&mut self, taken: usize) {
+        let capacity = self.held.len() + taken;
+        let fresh = HashMap::with_capacity_and_hasher(capacity, *self.held.hasher());
+        let held = std::mem::replace(&mut self.held, fresh);
+        self.held.extend(held);
     }
 
     /// All of it, in the order of the hash: for what does not depend on order.

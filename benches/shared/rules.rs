@@ -1,0 +1,45 @@
+//! The shipped rules, and plans made of them or of one's own.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use beaconfire_config::{Config, Sources};
+use beaconfire_detect::{EntrySpec, Plan, PlanSpec, RuleSpec};
+use beaconfire_model::{EntryId, Source, TopicId};
+
+/// The one source of benches without Kafka: a partition of entry 0.
+pub(crate) const SOURCE: Source = Source { entry: EntryId(0), topic: TopicId(0), partition: 0 };
+
+/// The configuration that says this and nothing else; the shipped rules are in all of them.
+pub(crate) fn load(text: &str) -> Config {
+    let dir = tempfile::tempdir().expect("a directory");
+    let file = dir.path().join("beaconfire.yaml");
+    std::fs::write(&file, text).expect("the configuration can be written");
+    Config::load(&Sources { file: Some(file), ..Sources::default() })
+        .unwrap_or_else(|complaints| panic!("the configuration is good: {complaints:?}"))
+}
+
+/// Entry 0, as a topic of the service `shop`.
+pub(crate) fn entry(lateness: Duration) -> EntrySpec {
+    EntrySpec { name: "edge".to_owned(), service: Some("shop".to_owned()), lateness }
+}
+
+/// The shipped rules over entry 0.
+pub(crate) fn shipped(config: &Config) -> Arc<Plan> {
+    let spec = PlanSpec { entries: vec![entry(config.limits.lateness)], seed: 7, ..config.plan.clone() };
+    Arc::new(Plan::compile(spec).expect("the shipped rules compile"))
+}
+
+/// One rule over entry 0, and nothing else.
+pub(crate) fn alone(rule: RuleSpec) -> Arc<Plan> {
+    let spec = PlanSpec {
+        rules: vec![rule],
+        lists: BTreeMap::new(),
+        services: BTreeMap::new(),
+        entries: vec![entry(Duration::from_secs(30))],
+        finding_window: Duration::from_secs(60),
+        seed: 7,
+    };
+    Arc::new(Plan::compile(spec).expect("the rule compiles"))
+}
