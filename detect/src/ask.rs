@@ -57,6 +57,8 @@ pub(crate) struct Ask {
     pub(crate) most: usize,
     /// What decides which networks stand for others.
     pub(crate) seeded: Seeded,
+    /// Bytes for those who take part in one crowd.
+    pub(crate) crowd_bytes: usize,
 }
 
 impl Ask {
@@ -94,7 +96,7 @@ pub(crate) struct LaneAsk {
 
 impl Asks {
     /// For sources of one entry that may drift so far apart.
-    pub(crate) fn new(plan: &Plan, drift: Duration) -> Self {
+    pub(crate) fn new(plan: &Plan, drift: Duration, crowd_bytes: impl Fn(Keying) -> usize) -> Self {
         let seeded = Seeded::new(plan.seed);
         let plain = |entry: usize| {
             // The configuration holds far fewer than 65,536 entries.
@@ -110,7 +112,10 @@ impl Asks {
                     }
                     (Counting::Requests | Counting::Bytes, None) => Value::Count,
                 };
-                ask(value, *lines, rule.cut, rule.severity, (span, seeded))
+                Ask {
+                    crowd_bytes: crowd_bytes(rule.keying),
+                    ..ask(value, *lines, rule.cut, rule.severity, (span, seeded))
+                }
             });
             // A finding fires on the first, as bad as its sensor says.
             let lines = Lines {
@@ -119,6 +124,7 @@ impl Asks {
                 critical_above: None,
                 host_limit: 0.0,
                 prefix_limit: 0.0,
+                prefix_hosts: 0,
             };
             let finding = ask(Value::Finding, lines, plan.finding_cut, Severity::Info, (span, seeded));
             rules.chain([finding]).collect()
@@ -163,5 +169,5 @@ fn ask(value: Value, lines: Lines, cut: Cut, severity: Severity, (span, seeded):
     // A window, what may still come behind the clearance, as much before it, and what is not swept yet.
     let unswept = cut.buckets(2 * SWEEP_EVERY);
     let most = usize::try_from(BUCKETS + 2 * slack + unswept + 4).unwrap_or(usize::MAX);
-    Ask { value, lines, cut, severity, slack, most, seeded }
+    Ask { value, lines, cut, severity, slack, most, seeded, crowd_bytes: usize::MAX }
 }

@@ -13,7 +13,7 @@ use beaconfire_model::{Client, EventTime, Participant};
 
 use crate::ask::{Ask, Value};
 use crate::counts::{Amount, Counts};
-use crate::departed::Fed;
+use crate::departed::Provenance;
 use crate::hosts::{Crowding, Hosts};
 use crate::plan::BUCKETS;
 use crate::ring::{Ring, Segment};
@@ -63,9 +63,7 @@ pub(crate) struct Statement {
 #[derive(Debug)]
 pub(crate) struct Cell {
     /// Whose records these are.
-    pub(crate) fed: Fed,
-    /// How many departures of sources there had been when it was begun.
-    pub(crate) age: u32,
+    pub(crate) from: Provenance,
     counts: Counts,
     /// No bucket before this one has anything in it: sweeping need not look at the counts to know.
     oldest: i64,
@@ -132,8 +130,7 @@ impl Added {
 impl Default for Cell {
     fn default() -> Self {
         Self {
-            fed: Fed::Nobody,
-            age: 0,
+            from: Provenance::default(),
             counts: Counts::Ring(Ring::default()),
             oldest: i64::MAX,
             settled: None,
@@ -147,7 +144,7 @@ impl Cell {
     /// Reads a little of everything that adding to it will change, and of each of the cell's cache lines.
     pub(crate) fn glance(&self) -> i64 {
         let hosts = self.apart().map_or(0, Hosts::glance);
-        let own = self.oldest ^ i64::from(self.age) ^ i64::from(self.hot.is_some());
+        let own = self.oldest ^ i64::from(self.hot.is_some());
         self.counts.newest().unwrap_or(0) ^ hosts ^ own ^ self.settled.unwrap_or(0)
     }
 
@@ -344,7 +341,7 @@ impl Cell {
                 let thinned = self.apart().map_or(scale, |hosts| scale << hosts.level());
                 let likely = count as f64 * thinned as f64 > needed;
                 let crowding = likely.then(|| self.crowding(ask, from)).flatten();
-                crowding.filter(|at| at.clients >= min_clients).map_or(0.0, |at| at.sum)
+                crowding.filter(|at| at.least_clients >= min_clients as f64).map_or(0.0, |at| at.least)
             }
         };
         if from >= horizon.whole_from {
@@ -360,11 +357,19 @@ impl Cell {
             // What one does alone is within its limit, or not counted.
             let (sum, _, _) = self.counts.ring().window(ask.value.shape(), bucket)?;
             let within = sum as f64 <= ask.lines.host_limit;
-            let one = Crowding { sum: sum as f64 * scale as f64, clients: scale, networks: scale };
-            return within.then_some(one);
+            // Of a sample, one alone says nothing.
+            let one = Crowding {
+                sum: sum as f64,
+                clients: 1,
+                networks: 1,
+                least: sum as f64,
+                least_clients: 1.0,
+                sampled: scale > 1,
+            };
+            return (within && scale == 1).then_some(one);
         }
         let lines = ask.lines;
-        Some(self.apart()?.crowding(bucket, lines.host_limit, lines.prefix_limit, scale))
+        Some(self.apart()?.crowding(bucket, &lines, scale))
     }
 
     /// Reads closed buckets once, and settles them.
@@ -392,7 +397,7 @@ impl Cell {
                 }
                 if run.is_some() {
                     let crowding = self.crowding(ask, stretch.from);
-                    self.tell_apart().took_part(stretch.from, ask.lines.host_limit, crowding);
+                    self.tell_apart().took_part(stretch.from, &ask.lines, crowding);
                 }
             }
         }

@@ -45,11 +45,6 @@ struct Known {
 }
 
 impl Departed {
-    /// The age of windows that begin now.
-    pub(crate) fn age(&self) -> u32 {
-        self.age
-    }
-
     /// A source has left: whoever reads it from now on may bring what older windows hold already.
     pub(crate) fn leave(&mut self, source: Source) {
         self.age += 1;
@@ -61,9 +56,14 @@ impl Departed {
         self.known.get(&source)?.number.map(Fed::By)
     }
 
-    /// Who fed a partial, and how old a window may be at the most to count it: one that was begun before the source
+    /// Who brings a partial, and how old a window may be at the most to count it: one that was begun before the source
     /// left may hold it already.
-    pub(crate) fn of(&mut self, partial: &Partial) -> (Fed, u32) {
+    pub(crate) fn of(&mut self, partial: &Partial) -> Bringing {
+        let (fed, since) = self.by(partial);
+        Bringing { fed, since, age: self.age }
+    }
+
+    fn by(&mut self, partial: &Partial) -> (Fed, u32) {
         let Some(source) = partial.source else { return (Fed::Many, 0) };
         if let Some((last, fed)) = self.last
             && last == source
@@ -79,6 +79,38 @@ impl Departed {
         let fed = known.number.map_or(Fed::Many, Fed::By);
         self.last = Some((source, fed));
         (fed, if partial.again { known.since } else { 0 })
+    }
+}
+
+/// Whose records a window holds, and how old it is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Provenance {
+    pub(crate) fed: Fed,
+    /// How many departures of sources there had been when it was begun.
+    age: u32,
+}
+
+/// Where a partial comes from, for the windows that it is added to.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Bringing {
+    pub(crate) fed: Fed,
+    /// Windows begun before this may hold it already.
+    pub(crate) since: u32,
+    /// How old windows are that begin now.
+    pub(crate) age: u32,
+}
+
+impl Provenance {
+    /// Takes note of what is brought; whether it is to be counted here.
+    pub(crate) fn takes(&mut self, bringing: Bringing) -> bool {
+        if self.fed == Fed::Nobody {
+            self.age = bringing.age;
+        }
+        if self.age < bringing.since {
+            return false;
+        }
+        self.fed = self.fed.and(bringing.fed);
+        true
     }
 }
 
@@ -128,7 +160,7 @@ mod tests {
         let mut departed = Departed::default();
         departed.leave(source(7));
         departed.leave(source(8));
-        let feds: Vec<Fed> = [1, 7, 2, 8, 3].map(|at| departed.of(&partial(at, false)).0).into();
+        let feds: Vec<Fed> = [1, 7, 2, 8, 3].map(|at| departed.of(&partial(at, false)).fed).into();
         for (at, fed) in feds.iter().enumerate() {
             assert!(!feds[..at].contains(fed), "{feds:?}");
         }
@@ -139,11 +171,11 @@ mod tests {
     #[test]
     fn what_is_read_again_counts_only_in_windows_younger_than_the_departure() {
         let mut departed = Departed::default();
-        let old = departed.age();
+        let old = departed.age;
         departed.leave(source(1));
-        let (_, since) = departed.of(&partial(1, true));
-        assert!(old < since && since <= departed.age());
-        assert_eq!(departed.of(&partial(1, false)).1, 0, "what is new counts everywhere");
-        assert_eq!(departed.of(&partial(2, true)).1, 0, "this one never left");
+        let since = departed.of(&partial(1, true)).since;
+        assert!(old < since && since <= departed.age);
+        assert_eq!(departed.of(&partial(1, false)).since, 0, "what is new counts everywhere");
+        assert_eq!(departed.of(&partial(2, true)).since, 0, "this one never left");
     }
 }

@@ -3,22 +3,20 @@
 use crate::ask::Ask;
 use crate::cell::{Added, Cell};
 use crate::counts::Amount;
-use crate::departed::Fed;
+use crate::departed::{Bringing, Fed, Provenance};
 use crate::lane::{Lane, LaneRule, Limits, Takes};
-use crate::plan::ServiceFacts;
+use crate::plan::{BUCKETS, ServiceFacts};
 use crate::table::{Heap, Weight};
 use crate::visits::{Lump, Noted, Visits};
 
 /// One client of one service.
 #[derive(Debug, Default)]
 pub(crate) struct Family {
-    /// Whose records these are.
-    pub(crate) fed: Fed,
-    /// How many departures of sources there had been when it was begun.
-    pub(crate) age: u32,
     /// Bytes on the heap: adding them up each time would cost more than adding a request.
     heap: usize,
     visits: Visits,
+    /// Whose records the visits are.
+    from: Provenance,
     /// Whether the lane's rules have windows, and the visits are in them.
     busy: bool,
     /// Windows by rule, in order.
@@ -73,6 +71,7 @@ impl Family {
         &mut self,
         lines: &Lines<'a, A>,
         lump: &Lump,
+        bringing: Bringing,
         sum: &mut Sum,
     ) {
         let lump = &Lump { rules: lump.rules & !lines.lane.prefixes, ..*lump };
@@ -80,6 +79,9 @@ impl Family {
             return;
         }
         if !self.busy {
+            if !self.from.takes(bringing) {
+                return;
+            }
             let before = self.visits.bytes();
             let noted = self.visits.note(lines.lane, lines.facts, lump);
             self.heap = (self.heap + self.visits.bytes()).saturating_sub(before);
@@ -91,8 +93,8 @@ impl Family {
         }
         for (_, rule) in lines.lane.of(lump.rules) {
             let amount = amount(rule, lump.count, lump.bytes, &lump.values);
-            let added =
-                self.add(rule.rule, (lines.ask)(rule.rule), lump.bucket.div_euclid(rule.ratio), amount);
+            let bucket = lump.bucket.div_euclid(rule.ratio);
+            let added = self.add(rule.rule, (lines.ask)(rule.rule), bucket, amount, bringing);
             sum.take(rule.rule, added);
         }
     }
@@ -100,28 +102,55 @@ impl Family {
     /// From here on there are windows for the lane's rules.
     fn keep_windows<'a, A: Fn(u16) -> &'a Ask>(&mut self, lines: &Lines<'a, A>, sum: &mut Sum) {
         let visits = std::mem::take(&mut self.visits);
+        let from = std::mem::take(&mut self.from);
         self.heap = self.heap.saturating_sub(visits.bytes());
         self.busy = true;
         for (bucket, visit) in visits.all() {
             for (_, rule) in lines.lane.of(visit.rules) {
                 let amount = amount(rule, u64::from(visit.count), u64::from(visit.bytes), &visit.values);
-                let ask = (lines.ask)(rule.rule);
-                let added = self.add(rule.rule, ask, bucket.div_euclid(rule.ratio), amount);
+                let at = self.place(rule.rule);
+                let bucket = bucket.div_euclid(rule.ratio);
+                let added = self.change(at, |cell| cell.add((lines.ask)(rule.rule), bucket, amount, None));
+                self.cells[at].1.from = from;
                 sum.take(rule.rule, Added { stale: false, ..added });
             }
         }
         let Some(settled) = visits.settled() else { return };
         for (number, cell) in &mut self.cells {
-            if let Some(rule) = lines.lane.rules.iter().find(|rule| rule.rule == *number) {
-                // The last bucket of the rule's that is settled as a whole.
-                cell.settle_idle((settled + 1).div_euclid(rule.ratio) - 1);
+            let Some((at, rule)) = lines.lane.rules.iter().enumerate().find(|(_, rule)| rule.rule == *number)
+            else {
+                continue;
+            };
+            // The last bucket of the rule's that is settled as a whole. Where none of what was held lies within its
+            // window behind that, the rule would have forgotten the client and begun anew.
+            let settled = (settled + 1).div_euclid(rule.ratio) - 1;
+            let in_window =
+                |bucket: i64| (settled - BUCKETS + 1..=settled).contains(&bucket.div_euclid(rule.ratio));
+            if visits.all().any(|(bucket, visit)| visit.rules & 1 << at != 0 && in_window(bucket)) {
+                cell.settle_idle(settled);
             }
         }
     }
 
     /// Adds what was counted for one rule.
-    pub(crate) fn add(&mut self, rule: u16, ask: &Ask, bucket: i64, amount: Amount) -> Added {
-        let at = match self.cells.binary_search_by_key(&rule, |(number, _)| *number) {
+    pub(crate) fn add(
+        &mut self,
+        rule: u16,
+        ask: &Ask,
+        bucket: i64,
+        amount: Amount,
+        bringing: Bringing,
+    ) -> Added {
+        let at = self.place(rule);
+        self.change(at, |cell| match cell.from.takes(bringing) {
+            true => cell.add(ask, bucket, amount, None),
+            false => Added::NOTHING,
+        })
+    }
+
+    /// Where the window of a rule stands, which is made where there is none.
+    fn place(&mut self, rule: u16) -> usize {
+        match self.cells.binary_search_by_key(&rule, |(number, _)| *number) {
             Ok(at) => at,
             Err(at) => {
                 let before = self.cells.capacity();
@@ -132,12 +161,34 @@ impl Family {
                 self.cells.insert(at, (rule, Cell::default()));
                 at
             }
-        };
+        }
+    }
+
+    fn change<R>(&mut self, at: usize, change: impl FnOnce(&mut Cell) -> R) -> R {
         let cell = &mut self.cells[at].1;
         let before = cell.heap();
-        let added = cell.add(ask, bucket, amount, None);
+        let result = change(cell);
         self.heap = (self.heap + cell.heap()).saturating_sub(before);
-        added
+        result
+    }
+
+    /// Takes out the windows that one source alone has fed, and forgets what it alone has brought.
+    pub(crate) fn take_fed_by(&mut self, fed: Fed) -> Vec<(u16, Cell)> {
+        if self.from.fed == fed {
+            (self.visits, self.from) = Default::default();
+        }
+        let gone = self.cells.extract_if(.., |(_, cell)| cell.from.fed == fed).collect();
+        self.recount();
+        gone
+    }
+
+    fn recount(&mut self) {
+        let cells = self.cells.iter().map(|(_, cell)| cell.heap()).sum::<usize>();
+        self.heap = self.cells.capacity() * size_of::<(u16, Cell)>() + cells + self.visits.bytes();
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.cells.is_empty() && self.visits.is_empty()
     }
 
     /// The window of a rule.
@@ -149,11 +200,7 @@ impl Family {
     /// Changes the window of a rule.
     pub(crate) fn update<R>(&mut self, rule: u16, change: impl FnOnce(&mut Cell) -> R) -> Option<R> {
         let at = self.cells.binary_search_by_key(&rule, |(number, _)| *number).ok()?;
-        let cell = &mut self.cells[at].1;
-        let before = cell.heap();
-        let result = change(cell);
-        self.heap = (self.heap + cell.heap()).saturating_sub(before);
-        Some(result)
+        Some(self.change(at, change))
     }
 
     /// Its windows by rule.
@@ -203,10 +250,12 @@ impl Family {
         }
         if !self.busy {
             self.visits.settle(lane, settles);
+            if self.visits.is_empty() {
+                self.from = Provenance::default();
+            }
         }
-        let cells = self.cells.iter().map(|(_, cell)| cell.heap()).sum::<usize>();
-        self.heap = self.cells.capacity() * size_of::<(u16, Cell)>() + cells + self.visits.bytes();
-        self.cells.is_empty() && self.visits.is_empty()
+        self.recount();
+        self.is_empty()
     }
 
     /// What the client is worth at the bound.

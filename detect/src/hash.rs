@@ -79,13 +79,12 @@ impl Hasher for Mixer {
     fn write(&mut self, bytes: &[u8]) {
         let (words, rest) = bytes.as_chunks::<8>();
         for word in words {
-            self.write_u64(u64::from_le_bytes(*word) ^ 8 << 56);
+            self.write_u64(u64::from_le_bytes(*word));
         }
-        if !rest.is_empty() {
-            let mut word = [0; 8];
-            word[..rest.len()].copy_from_slice(rest);
-            self.write_u64(u64::from_le_bytes(word) ^ (rest.len() as u64) << 56);
-        }
+        let mut word = [0; 8];
+        word[..rest.len()].copy_from_slice(rest);
+        // The length tells texts apart that end in zeros.
+        self.write_u64(u64::from_le_bytes(word) ^ (bytes.len() as u64).rotate_left(56));
     }
 
     fn write_u64(&mut self, word: u64) {

@@ -5,18 +5,19 @@
 
 use std::collections::BTreeMap;
 
-use beaconfire_model::{Client, Earliest, Latest, Participant, Peak, Prefix, Subject};
+use beaconfire_model::{Client, Earliest, Latest, Participant, Peak, Subject};
 
 use crate::ask::{Ask, Value};
 use crate::cut::Cut;
+use crate::plan::Lines;
 use crate::ring::{Ring, Shape};
 
 /// Hosts told apart in one prefix, and participants of one fact.
 const HOSTS_MAX: usize = 10_000;
 /// Clients told apart of a service, or whatever else is no prefix.
 const CLIENTS_MAX: usize = 1_024;
-/// Hosts of which a prefix is flagged for itself.
-const PREFIX_HOSTS: u64 = 8;
+/// One network in 2^16 is the least that is ever kept.
+const LEVEL_MAX: u32 = 16;
 /// What a host's place in the map costs, besides its ring's buckets.
 const HOST_BYTES: usize = 96;
 
@@ -108,10 +109,24 @@ pub(crate) struct Hosts {
 /// Who takes part in one window, without those who are flagged for themselves.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Crowding {
-    /// What they did together.
+    /// What they did together, how many they are, and of how many networks: estimates, where they are a sample.
     pub(crate) sum: f64,
     pub(crate) clients: u64,
     pub(crate) networks: u64,
+    /// At least so much, and at least so many, but for one case in a thousand: three standard errors below the
+    /// estimates. Exactly these, where all were looked at.
+    pub(crate) least: f64,
+    pub(crate) least_clients: f64,
+    pub(crate) sampled: bool,
+}
+
+/// What one did in a window.
+#[derive(Debug, Clone, Copy)]
+struct Taken {
+    client: Client,
+    count: u128,
+    first: i64,
+    last: i64,
 }
 
 /// One host, while a run held.
@@ -146,7 +161,8 @@ impl Hosts {
             return true;
         }
         let known = self.rings.len();
-        if of_prefix && known >= HOSTS_MAX && !self.rings.contains(host) {
+        let full = known >= HOSTS_MAX || self.bytes >= ask.crowd_bytes;
+        if of_prefix && full && !self.rings.contains(host) {
             return false;
         }
         let ring = self.rings.of(host);
@@ -154,15 +170,16 @@ impl Hosts {
         let fits = ring.add(Shape::Plain, bucket, count, 0, ask.most);
         self.bytes = self.bytes + ring.bytes() - before;
         self.bytes += (self.rings.len() - known) * HOST_BYTES;
-        if of_prefix || self.rings.len() <= CLIENTS_MAX {
+        let crowded = |hosts: &Self| hosts.rings.len() > CLIENTS_MAX || hosts.bytes > ask.crowd_bytes;
+        if of_prefix || !crowded(self) {
             return fits;
         }
-        while self.rings.len() > CLIENTS_MAX && self.level < 32 {
+        while crowded(self) && self.level < LEVEL_MAX {
             self.level += 1;
             let level = self.level;
             self.rings.retain(|client, _| is_kept(client, level));
+            self.bytes = self.rings.iter().map(|(_, ring)| ring.bytes() + HOST_BYTES).sum();
         }
-        self.bytes = self.rings.iter().map(|(_, ring)| ring.bytes() + HOST_BYTES).sum();
         false
     }
 
@@ -171,54 +188,71 @@ impl Hosts {
         self.level
     }
 
-    /// Who takes part in the window that ends with `bucket`: clients that stay within their own limit, of networks that
-    /// do. Each that was looked at stands for `scale`.
-    pub(crate) fn crowding(&self, bucket: i64, limit: f64, prefix_limit: f64, scale: u64) -> Crowding {
-        let (mut sum, mut clients, mut networks) = (0u128, 0, 0);
-        let mut part = (None, 0u128, 0u64);
-        let mut add = |(_, count, hosts): (Option<Prefix>, u128, u64)| {
-            if hosts > 0 && !(count as f64 > prefix_limit && hosts >= PREFIX_HOSTS) {
-                (sum, clients, networks) = (sum + count, clients + hosts, networks + 1);
+    /// Hands on, network by network, those who take part in the window that ends with `bucket`: clients that stay within
+    /// their own limit, of networks that do. Those of one network stand together, as they are in order.
+    fn each_network(&self, bucket: i64, lines: &Lines, mut each: impl FnMut(&[Taken])) {
+        let mut network: Vec<Taken> = Vec::new();
+        let mut hand_on = |network: &mut Vec<Taken>| {
+            let count: u128 = network.iter().map(|taken| taken.count).sum();
+            let flagged = count as f64 > lines.prefix_limit && network.len() as u64 >= lines.prefix_hosts;
+            if !network.is_empty() && !flagged {
+                each(network);
             }
-        };
-        // In order: those of one network stand together.
-        for (client, ring) in self.rings.iter() {
-            let Some((count, _, _)) = ring.window(Shape::Plain, bucket) else { continue };
-            if count == 0 || count as f64 > limit {
-                continue;
-            }
-            let network = Some(client.prefix());
-            if part.0 != network {
-                add(part);
-                part = (network, 0, 0);
-            }
-            (part.1, part.2) = (part.1 + count, part.2 + 1);
-        }
-        add(part);
-        let scale = scale << self.level;
-        Crowding { sum: sum as f64 * scale as f64, clients: clients * scale, networks: networks * scale }
-    }
-
-    /// Takes note of who took part in windows of a run.
-    pub(crate) fn took_part(&mut self, bucket: i64, limit: f64, crowding: Option<Crowding>) {
-        self.most = match (self.most, crowding) {
-            (Some(most), Some(now)) => Some(Crowding {
-                sum: most.sum.max(now.sum),
-                clients: most.clients.max(now.clients),
-                networks: most.networks.max(now.networks),
-            }),
-            (most, now) => most.or(now),
+            network.clear();
         };
         for (client, ring) in self.rings.iter() {
             let Some((count, first, last)) = ring.window(Shape::Plain, bucket) else { continue };
-            if count == 0 || count as f64 > limit {
+            if count == 0 || count as f64 > lines.host_limit {
                 continue;
             }
-            let host = self.seen.entry(*client).or_insert(Host { peak: count, first, last });
-            host.peak = host.peak.max(count);
-            host.first = host.first.min(first);
-            host.last = host.last.max(last);
+            if network.last().is_some_and(|taken| taken.client.prefix() != client.prefix()) {
+                hand_on(&mut network);
+            }
+            network.push(Taken { client: *client, count, first, last });
         }
+        hand_on(&mut network);
+    }
+
+    /// Who takes part in the window that ends with `bucket`. Each network that was looked at stands for `scale`.
+    pub(crate) fn crowding(&self, bucket: i64, lines: &Lines, scale: u64) -> Crowding {
+        let (mut sum, mut clients, mut networks) = (0u128, 0u64, 0u64);
+        // Of sums over networks of which one in `scale` is looked at, this is the variance (Horvitz and Thompson, 1952).
+        let (mut squares, mut client_squares) = (0.0, 0.0);
+        self.each_network(bucket, lines, |network| {
+            let count: u128 = network.iter().map(|taken| taken.count).sum();
+            (sum, clients, networks) = (sum + count, clients + network.len() as u64, networks + 1);
+            squares += (count as f64).powi(2);
+            client_squares += (network.len() as f64).powi(2);
+        });
+        let scale = (scale << self.level) as f64;
+        let error = |squares: f64| 3.0 * (squares * scale * (scale - 1.0)).sqrt();
+        let (sum, all) = (sum as f64 * scale, clients as f64 * scale);
+        Crowding {
+            sum,
+            clients: all as u64,
+            networks: (networks as f64 * scale) as u64,
+            least: (sum - error(squares)).max(0.0),
+            least_clients: (all - error(client_squares)).max(0.0),
+            sampled: scale > 1.0,
+        }
+    }
+
+    /// Takes note of who took part in windows of a run.
+    pub(crate) fn took_part(&mut self, bucket: i64, lines: &Lines, crowding: Option<Crowding>) {
+        self.most = match (self.most, crowding) {
+            (Some(most), Some(now)) if now.sum <= most.sum => Some(most),
+            (most, now) => now.or(most),
+        };
+        let mut seen = std::mem::take(&mut self.seen);
+        self.each_network(bucket, lines, |network| {
+            for Taken { client, count, first, last } in network {
+                let host = seen.entry(*client).or_insert(Host { peak: *count, first: *first, last: *last });
+                host.peak = host.peak.max(*count);
+                host.first = host.first.min(*first);
+                host.last = host.last.max(*last);
+            }
+        });
+        self.seen = seen;
         if self.seen.len() > HOSTS_MAX {
             self.keep_heaviest();
         }
@@ -265,6 +299,11 @@ impl Hosts {
         });
         self.bytes = self.rings.iter().map(|(_, ring)| ring.bytes() + HOST_BYTES).sum();
         debug_assert!(self.bytes <= bytes);
+        // A crowd that was large is not estimated for ever: those who come again are looked at again. For a window or so
+        // that says too little, never too much.
+        if self.level > 0 && self.rings.len() < CLIENTS_MAX / 8 {
+            self.level -= 1;
+        }
     }
 
     /// Bytes on the heap.
@@ -308,7 +347,11 @@ mod tests {
             finding_window: Duration::from_secs(60),
             seed: 3,
         });
-        *Asks::new(&plan.unwrap(), Duration::ZERO).of(EntryId(0), 0, UNKNOWN.1)
+        *Asks::new(&plan.unwrap(), Duration::ZERO, |_| 64 << 20).of(EntryId(0), 0, UNKNOWN.1)
+    }
+
+    fn lines(host_limit: f64, prefix_limit: f64) -> Lines {
+        Lines { host_limit, prefix_limit, ..ask(Field::Service).lines }
     }
 
     fn host(number: u8) -> Client {
@@ -320,7 +363,7 @@ mod tests {
         let ask = ask(Field::Prefix);
         let mut hosts = Hosts::default();
         let is = |hosts: &Hosts, bucket, limit, sum, clients| {
-            let at = hosts.crowding(bucket, limit, f64::INFINITY, 1);
+            let at = hosts.crowding(bucket, &lines(limit, f64::INFINITY), 1);
             assert_eq!((at.sum, at.clients, at.networks), (sum, clients, u64::from(clients > 0)));
         };
         for number in 0..8 {
@@ -343,10 +386,16 @@ mod tests {
             hosts.add(host(number), 100, 10, &ask);
             hosts.add(Client::of([198, 51, number, 1].into()), 100, 10, &ask);
         }
-        let at = hosts.crowding(100, 10.0, 79.0, 2);
-        assert_eq!(at, Crowding { sum: 160.0, clients: 16, networks: 16 });
-        let at = hosts.crowding(100, 10.0, 80.0, 1);
-        assert_eq!(at, Crowding { sum: 160.0, clients: 16, networks: 9 });
+        let at = hosts.crowding(100, &lines(10.0, 79.0), 2);
+        assert_eq!((at.sum, at.clients, at.networks, at.sampled), (160.0, 16, 16, true));
+        // Eight of sixteen: three standard errors of that are more than all of it.
+        assert_eq!((at.least, at.least_clients), (40.0, 4.0));
+        let at = hosts.crowding(100, &lines(10.0, 80.0), 1);
+        assert_eq!((at.sum, at.clients, at.networks, at.sampled), (160.0, 16, 9, false));
+        assert_eq!((at.least, at.least_clients), (160.0, 16.0));
+        // A rule by prefix that asks for more hosts flags none of these.
+        let at = hosts.crowding(100, &Lines { prefix_hosts: 9, ..lines(10.0, 79.0) }, 1);
+        assert_eq!(at.networks, 9);
     }
 
     proptest! {
@@ -366,9 +415,9 @@ mod tests {
                 *naive.entry(*number).or_default() += count;
             }
             let quiet: Vec<u64> = naive.values().copied().filter(|count| *count <= 9).collect();
-            let crowding = hosts.crowding(119, 9.0, f64::INFINITY, 1);
+            let crowding = hosts.crowding(119, &lines(9.0, f64::INFINITY), 1);
             prop_assert_eq!((crowding.sum, crowding.clients), (quiet.iter().sum::<u64>() as f64, quiet.len() as u64));
-            hosts.took_part(119, f64::INFINITY, Some(crowding));
+            hosts.took_part(119, &lines(f64::INFINITY, f64::INFINITY), Some(crowding));
             prop_assert_eq!(hosts.most(), Some(crowding));
             let told: Vec<Subject> =
                 hosts.seen(Cut::new(Duration::from_secs(60))).into_iter().map(|seen| seen.subject).collect();
@@ -399,12 +448,31 @@ mod tests {
         for count in [500, 20_000, 60_000] {
             let mut hosts = Hosts::default();
             let whole = clients(count).filter(|client| hosts.add(*client, 1, 3, &ask)).count();
-            let at = hosts.crowding(1, 3.0, f64::INFINITY, 1);
+            let at = hosts.crowding(1, &lines(3.0, f64::INFINITY), 1);
             let error = at.sum / (3.0 * f64::from(count)) - 1.0;
             assert!(error.abs() < 0.14, "{count}: {at:?}");
             assert_eq!(whole == count as usize, count < 1_024);
             assert_eq!((at.clients, at.sum), (at.networks, 3.0 * at.clients as f64));
+            assert!(at.least <= 3.0 * f64::from(count), "{at:?}");
             assert!(hosts.bytes() < 256 << 10);
+            // When it is gone, those who are left are looked at one by one again.
+            for bucket in 100..120 {
+                hosts.forget_before(bucket);
+            }
+            assert_eq!(hosts.level(), 0);
         }
+    }
+
+    #[test]
+    fn a_crowd_has_a_bound_in_bytes() {
+        let ask = Ask { crowd_bytes: 16 << 10, ..ask(Field::Service) };
+        let mut hosts = Hosts::default();
+        for client in clients(2_000) {
+            for bucket in 0..30 {
+                hosts.add(client, bucket, 1, &ask);
+            }
+            assert!(hosts.bytes() <= (16 << 10) + 1_024, "{}", hosts.bytes());
+        }
+        assert!(hosts.level() > 3);
     }
 }

@@ -66,8 +66,14 @@ impl Lane {
                 && !matches!(rule.count, Count::Share { .. })
                 && Sieve::is_broad(&rule.matchers)
         };
-        let windows = rules.iter().filter(of_clients).map(|rule| rule.window);
-        let shortest = windows.min().unwrap_or(Duration::from_secs(60));
+        let windows: Vec<Duration> = rules.iter().filter(of_clients).map(|rule| rule.window).collect();
+        // The window that most of them are multiples of, and the shortest of those: an odd one does without the lane.
+        let fitting = |base: &Duration| {
+            let fits = |window: &&Duration| window.as_millis().is_multiple_of(base.as_millis());
+            windows.iter().filter(fits).count()
+        };
+        let best = windows.iter().max_by_key(|base| (fitting(base), std::cmp::Reverse(**base)));
+        let shortest = best.copied().unwrap_or(Duration::from_secs(60));
         let mut lane = Self {
             cut: Cut::new(shortest),
             rules: Vec::new(),

@@ -67,8 +67,9 @@ pub(crate) struct Lines {
     pub(crate) critical_above: Option<f64>,
     /// For crowds: what one client may do by itself.
     pub(crate) host_limit: f64,
-    /// For crowds of whole services: what one network may.
+    /// For crowds of whole services: what one network may, and from how many hosts on it is flagged for more.
     pub(crate) prefix_limit: f64,
+    pub(crate) prefix_hosts: u64,
 }
 
 /// What a rule counts by, made ready.
@@ -109,6 +110,9 @@ pub(crate) struct Crowd {
 
 /// Of networks that stand for all, one in so many is looked at.
 pub(crate) const SAMPLE: u64 = 16;
+/// A sample says too little of smaller crowds than this, and of fewer requests.
+const SAMPLED_CLIENTS: u64 = 300;
+const SAMPLED_LINE: f64 = 20_000.0;
 /// Fewer hosts of a prefix than this are no distributed flood, where a rule does not say it.
 const HOSTS_MIN: u64 = 8;
 
@@ -327,7 +331,12 @@ fn ready(rule: &RuleSpec, spec: &PlanSpec, sieve: &mut Sieve) -> Result<Rule, St
     let crowd = match (rule.min_clients, keying) {
         (Some(_), _) if by_client => return refuse("`min_clients` does not go with `by: [client]`"),
         (least, Keying::Prefix) => Some(Crowd { min_clients: least.unwrap_or(HOSTS_MIN), sampled: false }),
-        (Some(least), _) => Some(Crowd { min_clients: least, sampled: Sieve::is_broad(&rule.matchers) }),
+        (Some(least), _) => {
+            let overrides = spec.services.values().filter_map(|service| service.overrides.get(&*rule.name));
+            let mut lines = overrides.filter_map(|change| change.threshold).chain([rule.threshold]);
+            let large = least >= SAMPLED_CLIENTS && lines.all(|line| line >= SAMPLED_LINE);
+            Some(Crowd { min_clients: least, sampled: large && Sieve::is_broad(&rule.matchers) })
+        }
         (None, _) => None,
     };
     Ok(Rule {
@@ -354,18 +363,20 @@ fn facts(spec: &PlanSpec, service: Option<&ServiceSpec>, sieve: &Sieve, lane: &L
     let threshold = |rule: &RuleSpec| changed(rule).threshold.unwrap_or(rule.threshold);
     let is_on = |rule: &RuleSpec| changed(rule).enabled.unwrap_or(true);
     let lines = spec.rules.iter().map(|rule| {
-        let limit = |of: Field| {
-            let own = spec.rules.iter().filter(|own| is_on(own) && flags_parts_of(own, of, rule));
-            own.map(threshold).min_by(f64::total_cmp)
+        let flags = |of: Field| {
+            let own = spec.rules.iter().filter(move |own| is_on(own) && flags_parts_of(own, of, rule));
+            own.map(|own| (threshold(own), own.min_clients.unwrap_or(HOSTS_MIN)))
         };
+        let prefix = flags(Field::Prefix).filter(|_| rule.by != [Field::Prefix]);
+        let prefix = prefix.min_by(|a, b| a.0.total_cmp(&b.0));
+        let host = flags(Field::Client).map(|flag| flag.0).min_by(f64::total_cmp);
         Lines {
             enabled: is_on(rule),
             threshold: threshold(rule),
             critical_above: changed(rule).critical_above.or(rule.critical_above),
-            host_limit: limit(Field::Client).unwrap_or(threshold(rule) / 5.0),
-            prefix_limit: limit(Field::Prefix)
-                .filter(|_| rule.by != [Field::Prefix])
-                .unwrap_or(f64::INFINITY),
+            host_limit: host.unwrap_or(threshold(rule) / 5.0),
+            prefix_limit: prefix.map_or(f64::INFINITY, |prefix| prefix.0),
+            prefix_hosts: prefix.map_or(HOSTS_MIN, |prefix| prefix.1),
         }
     });
     let lines: Vec<Lines> = lines.collect();
@@ -386,5 +397,7 @@ fn flags_parts_of(own: &RuleSpec, of: Field, rule: &RuleSpec) -> bool {
     own.by == [of]
         && own.count == rule.count
         && own.window == rule.window
+        // What it excepts it does not flag.
+        && own.except.0.iter().all(|except| rule.except.0.contains(except))
         && (own.matchers == rule.matchers || all_but_some(&own.matchers))
 }

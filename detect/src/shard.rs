@@ -10,7 +10,7 @@ use crate::ahead::Ahead;
 use crate::ask::{Ask, Asks};
 use crate::cell::{Added, Cell, Horizon, Statement, Tell};
 use crate::counts::Amount;
-use crate::departed::{Departed, Fed};
+use crate::departed::{Bringing, Departed};
 use crate::family::{Family, Lines, Sum};
 use crate::hash::Seeded;
 use crate::keys::{CellKey, ClientKey};
@@ -63,8 +63,10 @@ pub struct TableCensus {
 
 /// The tables of a virtual shard, each with its part of the memory, in 16ths: many clients cannot push out services.
 const TABLES: [(&str, usize); 5] =
-    [("clients", 8), ("prefixes", 3), ("texts", 2), ("services", 2), ("findings", 1)];
+    [("clients", 8), ("prefixes", 4), ("texts", 1), ("services", 2), ("findings", 1)];
 
+/// One crowd may take this part of its table.
+const CROWD_PART: usize = 3;
 /// How often, in event time, hot keys are looked over for what has closed.
 const CLOSE_EVERY: Duration = Duration::from_secs(1);
 /// How often, in event time, all keys are looked over for what no window needs any more.
@@ -92,26 +94,6 @@ impl Part {
             Some(client) => self.clients.get(&client)?.cell(key.rule),
             None => self.tables[key.table()].get(key),
         }
-    }
-
-    /// Adds to what is kept of a client.
-    fn add_to_client(
-        &mut self,
-        key: ClientKey,
-        (fed, since): (Fed, u32),
-        age: u32,
-        sum: &mut Sum,
-        add: impl FnOnce(&mut Family, &mut Sum),
-    ) {
-        self.clients.upsert(key, |family| {
-            if family.fed == Fed::Nobody {
-                family.age = age;
-            }
-            if family.age >= since {
-                family.fed = family.fed.and(fed);
-                add(family, sum);
-            }
-        });
     }
 
     fn update<R>(&mut self, key: &CellKey, change: impl FnOnce(&mut Cell) -> R) -> Option<R> {
@@ -169,7 +151,15 @@ impl Shard {
         let lateness = |entry: usize| plan.entry(EntryId(entry as u16)).lateness;
         let spread = (0..plan.entries()).map(|entry| lateness(entry).saturating_add(knobs.drift)).collect();
         Self {
-            asks: Asks::new(&plan, knobs.drift),
+            asks: Asks::new(&plan, knobs.drift, |keying| {
+                // No crowd may push out what its table holds besides.
+                let table = match keying {
+                    Keying::Prefix => 1,
+                    Keying::Text { .. } => 2,
+                    Keying::Service | Keying::Client => 3,
+                };
+                each / 16 * TABLES[table].1 / CROWD_PART
+            }),
             ahead: Ahead::default(),
             spread,
             early: knobs.early,
@@ -340,11 +330,15 @@ impl Shard {
         let mut gone = Vec::new();
         for part in self.parts.iter_mut().flatten() {
             let before = gone.len();
-            for (key, family) in part.clients.extract(|_, family| family.fed == fed) {
-                gone.extend(family.into_cells().map(|(rule, cell)| (key.of(rule), cell)));
-            }
+            let mut cells = Vec::new();
+            part.clients.sweep(|key, family| {
+                cells.extend(family.take_fed_by(fed).into_iter().map(|(rule, cell)| (key.of(rule), cell)));
+                !family.is_empty()
+            });
+            cells.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
+            gone.append(&mut cells);
             for table in &mut part.tables {
-                gone.extend(table.extract(|_, cell| cell.fed == fed));
+                gone.extend(table.extract(|_, cell| cell.from.fed == fed));
             }
             for (key, _) in &gone[before..] {
                 part.hot.remove(key);
@@ -379,11 +373,11 @@ impl Shard {
         for part in self.parts.iter().flatten() {
             for (key, family) in part.clients.iter() {
                 let ask = |rule| self.asks.of(key.entry, rule, key.service);
-                survey.look_at_client(&self.plan.lane, family, |rule| key.of(rule), ask, closed);
+                survey.look_at_client(&self.plan, family, |rule| key.of(rule), ask, closed);
             }
             for (key, cell) in part.tables.iter().flat_map(Table::iter) {
                 let ask = self.asks.of(key.entry, key.rule, key.service);
-                survey.look(key, cell, ask, closed(ask));
+                survey.look(&self.plan, key, cell, ask, closed(ask));
             }
         }
     }
@@ -434,7 +428,7 @@ impl Shard {
     }
 
     fn add(&mut self, partial: Partial, signals: &mut Vec<Signal>) {
-        let fed = self.departed.of(&partial);
+        let bringing = self.departed.of(&partial);
         // What another thread owns was sent wrongly; nobody here could answer for it.
         if self.parts.get(usize::from(partial.shard)).is_none_or(Option::is_none) {
             return;
@@ -444,7 +438,7 @@ impl Shard {
         if rule == LANE {
             let Key::Client(client) = partial.key else { return };
             let lump = Lump { bucket, count, bytes: matched, rules: lane, values };
-            self.add_lump(shard, ClientKey { entry, client, service }, fed, &lump, signals);
+            self.add_lump(shard, ClientKey { entry, client, service }, bringing, &lump, signals);
             return;
         }
         let mark = if rule == FINDING { severity as u64 } else { matched };
@@ -452,16 +446,17 @@ impl Shard {
         let (key, host) = self.cell_key((rule, entry, service), partial.key);
         match key.client() {
             Some(client) => {
-                let (ask, age) = (*self.asks.of(entry, rule, service), self.departed.age());
+                let ask = self.asks.of(entry, rule, service);
                 self.sum.clear();
                 if let Some(Some(part)) = self.parts.get_mut(usize::from(shard)) {
-                    part.add_to_client(client, fed, age, &mut self.sum, |family, sum| {
-                        sum.take(rule, family.add(rule, &ask, bucket, amount));
+                    let sum = &mut self.sum;
+                    part.clients.upsert(client, |family| {
+                        sum.take(rule, family.add(rule, ask, bucket, amount, bringing));
                     });
                 }
                 self.after_client(shard, client, signals);
             }
-            None => self.add_cell(shard, key, fed, (bucket, amount), host, signals),
+            None => self.add_cell(shard, key, bringing, (bucket, amount), host, signals),
         }
     }
 
@@ -470,11 +465,10 @@ impl Shard {
         &mut self,
         shard: u8,
         key: ClientKey,
-        fed: (Fed, u32),
+        bringing: Bringing,
         lump: &Lump,
         signals: &mut Vec<Signal>,
     ) {
-        let age = self.departed.age();
         self.sum.clear();
         let (plan, asks) = (&*self.plan, &self.asks);
         if let Some(Some(part)) = self.parts.get_mut(usize::from(shard)) {
@@ -483,9 +477,8 @@ impl Shard {
                 facts: plan.facts(key.service),
                 ask: |rule| asks.of(key.entry, rule, key.service),
             };
-            part.add_to_client(key, fed, age, &mut self.sum, |family, sum| {
-                family.add_lump(&lines, lump, sum)
-            });
+            let sum = &mut self.sum;
+            part.clients.upsert(key, |family| family.add_lump(&lines, lump, bringing, sum));
         }
         self.after_client(shard, key, signals);
         let mut prefixes = lump.rules & self.plan.lane.prefixes;
@@ -501,7 +494,7 @@ impl Shard {
             let count = if rule.takes == Takes::Bytes { lump.bytes } else { lump.count };
             let amount = Amount { count, mark: 0, value: 0 };
             let bucket = lump.bucket.div_euclid(rule.ratio);
-            self.add_cell(shard, cell, fed, (bucket, amount), Some(key.client), signals);
+            self.add_cell(shard, cell, bringing, (bucket, amount), Some(key.client), signals);
         }
     }
 
@@ -541,23 +534,18 @@ impl Shard {
         &mut self,
         shard: u8,
         key: CellKey,
-        (fed, since): (Fed, u32),
+        bringing: Bringing,
         (bucket, amount): (i64, Amount),
         host: Option<Client>,
         signals: &mut Vec<Signal>,
     ) {
-        let age = self.departed.age();
         let ask = *self.asks.of(key.entry, key.rule, key.service);
         let Some(Some(part)) = self.parts.get_mut(usize::from(shard)) else { return };
         let table = &mut part.tables[key.table()];
         let added = table.upsert(key.clone(), |cell| {
-            if cell.fed == Fed::Nobody {
-                cell.age = age;
-            }
-            if cell.age < since {
+            if !cell.from.takes(bringing) {
                 return Added::NOTHING;
             }
-            cell.fed = cell.fed.and(fed);
             cell.add(&ask, bucket, amount, host)
         });
         self.stale += u64::from(added.stale);
@@ -631,10 +619,10 @@ impl Shard {
             let ask = self.ask(&key);
             let horizon = self.horizon(key.entry, &ask, points > 0);
             let Some(Some(part)) = self.parts.get_mut(usize::from(shard)) else { continue };
-            let survey = &mut self.survey;
+            let (survey, plan) = (&mut self.survey, &self.plan);
             part.update(&key, |cell| {
                 if let Some(survey) = survey {
-                    survey.look(&key, cell, &ask, horizon.closed);
+                    survey.look(plan, &key, cell, &ask, horizon.closed);
                 }
                 if which(cell, &ask, &horizon) {
                     cell.read(&ask, &horizon, tell, &mut said);
@@ -680,7 +668,7 @@ impl Shard {
                     }
                     if let Some(survey) = survey {
                         let ask = |rule| asks.of(key.entry, rule, key.service);
-                        survey.look_at_client(&plan.lane, family, |rule| key.of(rule), ask, closed);
+                        survey.look_at_client(plan, family, |rule| key.of(rule), ask, closed);
                     }
                     !family.sweep(&plan.lane, settles, |rule, cell| {
                         sweep(&|| key.of(rule), asks.of(key.entry, rule, key.service), cell)
@@ -693,7 +681,7 @@ impl Shard {
                         }
                         let ask = asks.of(key.entry, key.rule, key.service);
                         if let Some(survey) = survey {
-                            survey.look(key, cell, ask, closed(ask));
+                            survey.look(plan, key, cell, ask, closed(ask));
                         }
                         !sweep(&|| key.clone(), ask, cell)
                     });

@@ -10,6 +10,8 @@ use std::fmt::Write as _;
 
 use beaconfire_model::{Matcher, Matchers, Op, Request};
 use regex::{Regex, RegexBuilder, RegexSet};
+use regex_syntax::ParserBuilder;
+use regex_syntax::hir::{Class, ClassUnicode, Hir, HirKind};
 
 use crate::Field;
 use crate::field::{file, is_static};
@@ -132,7 +134,7 @@ pub(crate) struct Sieve {
 }
 
 /// The largest pattern made of patterns.
-const ANY_MAX: usize = 16 << 20;
+const ANY_MAX: usize = 4 << 20;
 
 fn set(bits: &mut Bits, at: usize) {
     if bits.len() <= at / 64 {
@@ -252,8 +254,9 @@ impl Sieve {
 
 /// One pattern that matches what any of these does.
 fn any_of(patterns: &[String]) -> Option<Regex> {
-    let alternatives: Vec<String> = patterns.iter().map(|pattern| format!("(?:{pattern})")).collect();
-    RegexBuilder::new(&format!("^(?:{})$", alternatives.join("|")))
+    let alternatives: Option<Vec<String>> =
+        patterns.iter().map(|pattern| Some(format!("(?:{})", loosened(pattern).ok()?))).collect();
+    RegexBuilder::new(&alternatives?.join("|"))
         .size_limit(ANY_MAX)
         .dfa_size_limit(ANY_MAX)
         .dot_matches_new_line(true)
@@ -485,18 +488,16 @@ fn compile<'l>(
         }
         let patterns =
             list(name).ok_or_else(|| format!("there is no list `{name}`; lists are named under `lists`"))?;
-        return Ok(Test::List(anchored(patterns)?));
+        let patterns = anchored(patterns)?;
+        if field == Field::Status {
+            return Ok(statuses(|status| patterns.is_match(status)));
+        }
+        return Ok(Test::List(patterns));
     }
     let op = if by_pattern { Op::Matches } else { Op::Equal };
     let matcher = Matcher::new(field.name(), op, value).map_err(|error| error.said)?;
     Ok(match field {
-        Field::Status => {
-            let mut table = Box::new([false; 1000]);
-            for (status, matches) in table.iter_mut().enumerate() {
-                *matches = matcher.matches(&status.to_string());
-            }
-            Test::Status(table)
-        }
+        Field::Status => statuses(|status| matcher.matches(status)),
         // A pattern that both values match says nothing, and is asked as the text it is.
         Field::Static => match (matcher.matches("true"), matcher.matches("false")) {
             (true, false) => Test::Static,
@@ -507,13 +508,52 @@ fn compile<'l>(
     })
 }
 
+/// Which statuses match, as a table.
+fn statuses(matches: impl Fn(&str) -> bool) -> Test {
+    let mut table = Box::new([false; 1000]);
+    for (status, held) in table.iter_mut().enumerate() {
+        *held = matches(&status.to_string());
+    }
+    Test::Status(table)
+}
+
 /// A set of patterns, each anchored at both ends.
 pub(crate) fn anchored(patterns: &[String]) -> Result<RegexSet, String> {
-    regex::RegexSetBuilder::new(patterns.iter().map(|pattern| format!("^(?:{pattern})$")))
+    let loosened: Result<Vec<String>, String> = patterns.iter().map(|pattern| loosened(pattern)).collect();
+    regex::RegexSetBuilder::new(loosened?)
         .size_limit(4 << 20)
         .dot_matches_new_line(true)
         .build()
         .map_err(|error| error.to_string())
+}
+
+/// A pattern that finds, anywhere in a text, what `pattern` matches as a whole: where it begins or ends with `.*`, that
+/// is left out instead of anchored. It means the same, and a sender who makes up texts for it cannot make it slow: with
+/// the `.*` each of its parts may be under way from each place on.
+fn loosened(pattern: &str) -> Result<String, String> {
+    let parsed = ParserBuilder::new().dot_matches_new_line(true).build().parse(pattern);
+    let hir = parsed.map_err(|error| error.to_string())?;
+    let anything = |hir: &Hir| match hir.kind() {
+        HirKind::Repetition(held) => {
+            held.min == 0
+                && held.max.is_none()
+                && matches!(held.sub.kind(), HirKind::Class(Class::Unicode(class)) if is_any(class))
+        }
+        _ => false,
+    };
+    let parts = match hir.kind() {
+        HirKind::Concat(parts) => parts.as_slice(),
+        _ => std::slice::from_ref(&hir),
+    };
+    let from = usize::from(parts.first().is_some_and(anything));
+    let to = parts.len() - usize::from(parts.len() > from && parts.last().is_some_and(anything));
+    let (start, end) = (if from > 0 { "" } else { "^" }, if to < parts.len() { "" } else { "$" });
+    Ok(format!("{start}(?:{}){end}", Hir::concat(parts[from..to].to_vec())))
+}
+
+/// Whether it is what `.` stands for.
+fn is_any(class: &ClassUnicode) -> bool {
+    matches!(class.ranges(), [all] if (all.start(), all.end()) == ('\0', char::MAX))
 }
 
 /// Numbers and addresses as text, without the heap.
@@ -551,4 +591,46 @@ pub(crate) fn with_text<T>(
     };
     let text = std::str::from_utf8(&small.bytes[..small.len]).unwrap_or_default();
     then(if written.is_ok() { text } else { "" })
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn ends_that_match_anything_are_left_out() {
+        for (pattern, expected) in [
+            ("a", "^(?:a)$"),
+            (".*a", "(?:a)$"),
+            ("a.*", "^(?:a)"),
+            (".*a.*", "(?:a)"),
+            (".*", "(?:)$"),
+            (".+a", "^(?:(?s:.)+a)$"),
+            ("(.*)a", "^(?:((?s:.)*)a)$"),
+        ] {
+            let found = loosened(pattern).unwrap();
+            // How a class is printed is the library's affair.
+            assert_eq!(found.contains('^'), expected.contains('^'), "{pattern}: {found}");
+            assert_eq!(found.ends_with('$'), expected.ends_with('$'), "{pattern}: {found}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn patterns_mean_what_they_meant(
+            parts in prop::collection::vec(prop::sample::select(vec!["a", "b", ".*", ".", "(a|b)", "a|", "(?i)B", "[^b]*", "\\.", "x?"]), 1..6),
+            texts in prop::collection::vec("[abAB.x\n]{0,6}", 1..20),
+        ) {
+            let pattern = parts.concat();
+            let whole = RegexBuilder::new(&format!("^(?:{pattern})$")).dot_matches_new_line(true).build().unwrap();
+            let set = anchored(std::slice::from_ref(&pattern)).unwrap();
+            let any = any_of(&["nothing".to_owned(), pattern]).unwrap();
+            for text in texts {
+                prop_assert_eq!(set.is_match(&text), whole.is_match(&text), "{:?}", &text);
+                prop_assert_eq!(any.is_match(&text), whole.is_match(&text), "{:?}", &text);
+            }
+        }
+    }
 }

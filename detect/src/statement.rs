@@ -9,7 +9,7 @@ use beaconfire_model::{
 };
 
 use crate::Key;
-use crate::ask::{Ask, Value};
+use crate::ask::Ask;
 use crate::cell::Statement;
 use crate::keys::CellKey;
 use crate::parcel::Sample;
@@ -110,7 +110,7 @@ impl Specimens {
                 crowd: crowd.map(|most| Crowd {
                     clients: most.clients,
                     networks: most.networks,
-                    sampled: matches!(ask.value, Value::Crowd { scale, .. } if scale > 1),
+                    sampled: most.sampled,
                 }),
                 series,
             },

@@ -11,7 +11,6 @@ use crate::ask::Ask;
 use crate::cell::Cell;
 use crate::family::Family;
 use crate::keys::CellKey;
-use crate::lane::Lane;
 use crate::plan::{FINDING, Plan};
 
 /// Keys that are kept of each rule: enough for reports of a year.
@@ -34,10 +33,33 @@ pub struct Closest {
     pub threshold: f64,
     /// The window's length.
     pub window: Duration,
+    /// What it was counted under: decides among those that came equally high.
+    pub key: Key,
+}
+
+impl Closest {
+    /// Puts together what several shards found: by rule, the nearest first, the same whatever the number of shards.
+    pub fn join(mut found: Vec<Self>) -> Vec<Self> {
+        found.sort_by(|a, b| {
+            let peaks = a.rule.cmp(&b.rule).then(b.peak.total_cmp(&a.peak));
+            peaks.then_with(|| a.key.cmp(&b.key)).then_with(|| a.service.cmp(&b.service))
+        });
+        let mut last: (Option<Arc<str>>, usize) = (None, 0);
+        found.retain(|found| {
+            last = match &last.0 {
+                Some(rule) if *rule == found.rule => (Some(rule.clone()), last.1 + 1),
+                _ => (Some(found.rule.clone()), 1),
+            };
+            last.1 <= KEPT
+        });
+        found
+    }
 }
 
 #[derive(Debug, Clone, PartialEq)]
 struct Found {
+    /// Its name: ids depend on which service came first.
+    service: Arc<str>,
     key: CellKey,
     peak: f64,
     at: EventTime,
@@ -72,23 +94,24 @@ impl Survey {
     fn could_rank(&self, key: &CellKey, most: f64) -> bool {
         let Some(kept) = self.rules.get(usize::from(key.rule)) else { return false };
         let lowest = kept.last().filter(|_| kept.len() == KEPT);
-        lowest.is_none_or(|lowest| lowest.peak < most || lowest.peak == most && *key <= lowest.key)
+        lowest.is_none_or(|lowest| lowest.peak < most || lowest.peak == most && key.key <= lowest.key.key)
     }
 
     /// Looks at the window of a key, up to the bucket that closed last.
-    pub(crate) fn look(&mut self, key: &CellKey, cell: &Cell, ask: &Ask, closed: i64) {
+    pub(crate) fn look(&mut self, plan: &Plan, key: &CellKey, cell: &Cell, ask: &Ask, closed: i64) {
         if key.rule == FINDING || !self.is_asked(&key.key) || !self.could_rank(key, cell.most(ask)) {
             return;
         }
         if let Some((peak, bucket)) = cell.peak(ask, closed) {
-            self.keep(Found { key: key.clone(), peak, at: ask.cut.end(bucket) });
+            let service = plan.services.name(key.service);
+            self.keep(Found { service, key: key.clone(), peak, at: ask.cut.end(bucket) });
         }
     }
 
     /// Looks at all windows of a client, also at those that are not kept while it is quiet.
     pub(crate) fn look_at_client<'a>(
         &mut self,
-        lane: &Lane,
+        plan: &Plan,
         family: &Family,
         key: impl Fn(u16) -> CellKey,
         ask: impl Fn(u16) -> &'a Ask,
@@ -96,17 +119,17 @@ impl Survey {
     ) {
         for (rule, cell) in family.cells() {
             let ask = ask(rule);
-            self.look(&key(rule), cell, ask, closed(ask));
+            self.look(plan, &key(rule), cell, ask, closed(ask));
         }
         let Some(visits) = family.visits() else { return };
-        for rule in lane.rules.iter().filter(|rule| !rule.by_prefix) {
+        for rule in plan.lane.rules.iter().filter(|rule| !rule.by_prefix) {
             let asked = key(rule.rule);
             if !self.is_asked(&asked.key) || !self.could_rank(&asked, visits.most(rule.takes)) {
                 continue;
             }
             let ask = ask(rule.rule);
-            if let Some(cell) = family.window(lane, rule, ask) {
-                self.look(&asked, &cell, ask, closed(ask));
+            if let Some(cell) = family.window(&plan.lane, rule, ask) {
+                self.look(plan, &asked, &cell, ask, closed(ask));
             }
         }
     }
@@ -118,7 +141,10 @@ impl Survey {
             Some(found) => *found = new,
             None => kept.push(new),
         }
-        kept.sort_unstable_by(|a, b| b.peak.total_cmp(&a.peak).then_with(|| a.key.cmp(&b.key)));
+        kept.sort_unstable_by(|a, b| {
+            let keys = a.key.key.cmp(&b.key.key).then_with(|| a.service.cmp(&b.service));
+            b.peak.total_cmp(&a.peak).then(keys).then_with(|| a.key.entry.cmp(&b.key.entry))
+        });
         kept.truncate(KEPT);
     }
 
@@ -126,8 +152,8 @@ impl Survey {
     pub(crate) fn closest(&self, plan: &Plan, ask: impl Fn(&CellKey) -> Ask) -> Vec<Closest> {
         let mut all = Vec::new();
         for (rule, kept) in plan.rules.iter().zip(&self.rules) {
-            for Found { key, peak, at } in kept {
-                let service = plan.services.name(key.service);
+            for Found { service, key, peak, at } in kept {
+                let service = service.clone();
                 let kind = rule.by.first().and_then(|field| field.subject()).unwrap_or(SubjectKind::Service);
                 let subject = match &key.key {
                     Key::Client(client) => Subject::client(*client),
@@ -138,7 +164,16 @@ impl Survey {
                 };
                 let threshold = ask(key).lines.threshold;
                 let (rule, window) = (rule.name.clone(), rule.window);
-                all.push(Closest { rule, service, subject, peak: *peak, at: *at, threshold, window });
+                all.push(Closest {
+                    rule,
+                    service,
+                    subject,
+                    peak: *peak,
+                    at: *at,
+                    threshold,
+                    window,
+                    key: key.key.clone(),
+                });
             }
         }
         all

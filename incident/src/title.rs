@@ -16,7 +16,7 @@ const NAME_MAX: usize = 120;
 pub fn title(incident: &Incident) -> String {
     let loudest = incident.rules.iter().max_by(|a, b| excess(a.1).total_cmp(&excess(b.1)).then(b.0.cmp(a.0)));
     let noun = match loudest {
-        Some((_, peak)) if is_shared(incident.kind, peak) => "Shared address",
+        Some((rule, _)) if is_shared(incident.kind, rule) => "Shared address",
         _ => noun(incident.kind),
     };
     let what = format!("{noun} on {}", clean(&incident.target.value));
@@ -27,8 +27,8 @@ pub fn title(incident: &Incident) -> String {
 }
 
 /// A rule that says that a client is probably many: sensors otherwise speak of what they watch, not of clients.
-fn is_shared(kind: Kind, peak: &RulePeak) -> bool {
-    kind == Kind::Sensor && peak.subject.kind == SubjectKind::Client
+fn is_shared(kind: Kind, rule: &str) -> bool {
+    kind == Kind::Sensor && rule == "likely-proxy"
 }
 
 fn noun(kind: Kind) -> &'static str {
@@ -55,7 +55,7 @@ fn excess(peak: &RulePeak) -> f64 {
 
 fn detail(incident: &Incident, rule: &str, peak: &RulePeak) -> String {
     let name = clean(rule);
-    if is_shared(incident.kind, peak) {
+    if is_shared(incident.kind, rule) {
         let (who, many) = (clean(&peak.subject.value), count(peak.observed));
         return format!(
             "{who} sent {many} user agents in {} and may be a proxy or shared by many: see clients.trusted_proxies ({name})",

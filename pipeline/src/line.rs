@@ -166,11 +166,7 @@ impl<L: Log> Line<L> {
         facts.join(&mut self.shards.signals);
         tally.add(&self.worker.take_tally());
         let census = self.shards.shards.iter().map(Shard::census).collect();
-        let mut closest: Vec<Closest> = self.shards.shards.iter().flat_map(Shard::closest).collect();
-        closest.sort_by(|a, b| {
-            let (rule, place) = (a.rule.cmp(&b.rule), (a.at, &a.subject, &a.service));
-            rule.then(b.peak.total_cmp(&a.peak)).then_with(|| place.cmp(&(b.at, &b.subject, &b.service)))
-        });
+        let closest = Closest::join(self.shards.shards.iter().flat_map(Shard::closest).collect());
         Ok(Ending { facts: facts.sorted(), span: self.worker.span(), tally, census, closest })
     }
 }

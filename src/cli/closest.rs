@@ -55,6 +55,9 @@ fn line(found: &Closest) -> String {
 }
 
 fn nothing(rule: &RuleSpec) -> &'static str {
-    let of_clients = rule.by.iter().any(|field| matches!(field, Field::Client | Field::Prefix));
-    if of_clients { "0: no request of it counts here" } else { "does not count by client" }
+    match *rule.by.as_slice() {
+        [Field::Prefix] => "0: no request of its network counts here, or too few clients of it take part",
+        _ if rule.by.contains(&Field::Client) => "0: no request of it counts here",
+        _ => "does not count by client",
+    }
 }

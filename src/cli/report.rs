@@ -82,7 +82,7 @@ pub(super) fn amount(value: f64) -> String {
 mod tests {
     use std::sync::Arc;
 
-    use beaconfire_detect::{Count, Field};
+    use beaconfire_detect::{Count, Field, Key};
     use beaconfire_model::{Client, EventTime, Kind, Matchers, Severity, Subject};
 
     use super::*;
@@ -112,6 +112,7 @@ mod tests {
             at: EventTime::from_millis(0),
             threshold: 100.0,
             window: Duration::from_secs(60),
+            key: Key::Service,
         }
     }
 

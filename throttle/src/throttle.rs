@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use beaconfire_incident::{Folded, Incident, SignalRow, Status, Transition};
-use beaconfire_model::{Kind, Subject, SubjectKind, Untrusted, Wall};
+use beaconfire_model::{Kind, Severity, Subject, SubjectKind, Untrusted, Wall};
 use ipnet::IpNet;
 
 use crate::guard::canonical;
@@ -160,7 +160,9 @@ impl Throttle {
         if allows.covers(network, now) {
             return Err(Refusal::Allowed);
         }
-        if self.shared.get(&network).is_some_and(|until| *until > now) {
+        // What would page is throttled all the same: made-up user agents buy nobody the right to flood.
+        let mild = row.severity < Severity::Critical;
+        if mild && self.shared.get(&network).is_some_and(|until| *until > now) {
             return Err(Refusal::Shared);
         }
         // What replaces an active decision of the same key adds none, and what was made this minute was counted.
