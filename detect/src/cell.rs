@@ -326,13 +326,13 @@ impl Cell {
         let Segment { from, to, count, marks, grade, began } = *segment;
         let stretch = |from, to, value| Some(Stretch { from, to, value, grade, began });
         if ask.value.only_grows() {
-            return [stretch(from, to, count as f64), None];
+            return [stretch(from, to, float(count)), None];
         }
         if to < horizon.whole_from {
             return [stretch(from, to, 0.0), None];
         }
         let value = match ask.value {
-            Value::Count | Value::Finding | Value::Distinct => count as f64,
+            Value::Count | Value::Finding | Value::Distinct => float(count),
             Value::Share { min_requests } => share(count, marks, min_requests),
             Value::Crowd { min_clients, scale, .. } => {
                 // All of them together are at least those that count.
@@ -484,13 +484,14 @@ impl Cell {
         }
     }
 
-    /// The highest value of the windows that are not settled, up to a bucket, and the first that has it.
-    pub(crate) fn peak(&self, ask: &Ask, through: i64) -> Option<(f64, i64)> {
+    /// The highest value of the windows behind `seen` that are not settled, up to `through`, and the first that has it.
+    pub(crate) fn peak(&self, ask: &Ask, seen: i64, through: i64) -> Option<(f64, i64)> {
         let newest = self.counts.newest()?;
         let mut peak: Option<(f64, i64)> = None;
         let horizon = Horizon { closed: through, whole_from: i64::MIN, early: false, charts: false };
         let through = through.min(newest.saturating_add(BUCKETS));
-        self.counts.walk(ask.value.shape(), self.settled, through, f64::INFINITY, |segment| {
+        let from = self.settled.map(|settled| settled.max(seen)).or((seen > i64::MIN).then_some(seen));
+        self.counts.walk(ask.value.shape(), from, through, f64::INFINITY, |segment| {
             // As within a run: a crowd below its line is counted, too.
             for stretch in self.stretches(ask, &segment, &horizon, None).into_iter().flatten() {
                 if stretch.value > peak.map_or(0.0, |peak| peak.0) {
@@ -555,6 +556,11 @@ impl Heap for Cell {
             .map_or(0, |hot| size_of::<Hot>() + hot.stated.capacity() * size_of::<Run>() + 128);
         self.counts.bytes() + hosts + hot
     }
+}
+
+/// Converting 128 bits costs much, and few counts need them.
+fn float(count: u128) -> f64 {
+    u64::try_from(count).map_or(count as f64, |count| count as f64)
 }
 
 fn share(count: u128, matched: u128, min_requests: u64) -> f64 {

@@ -13,7 +13,7 @@ use crate::visits::{Lump, Noted, Visits};
 #[derive(Debug, Default)]
 pub(crate) struct Family {
     /// Bytes on the heap: adding them up each time would cost more than adding a request.
-    heap: usize,
+    heap: u32,
     visits: Visits,
     /// Whose records the visits are.
     from: Provenance,
@@ -84,7 +84,7 @@ impl Family {
             }
             let before = self.visits.bytes();
             let noted = self.visits.note(lines.lane, lines.facts, lump);
-            self.heap = (self.heap + self.visits.bytes()).saturating_sub(before);
+            self.weigh(before, self.visits.bytes());
             if let Noted::Quiet { stale } = noted {
                 sum.stale |= stale;
                 return;
@@ -103,7 +103,7 @@ impl Family {
     fn keep_windows<'a, A: Fn(u16) -> &'a Ask>(&mut self, lines: &Lines<'a, A>, sum: &mut Sum) {
         let visits = std::mem::take(&mut self.visits);
         let from = std::mem::take(&mut self.from);
-        self.heap = self.heap.saturating_sub(visits.bytes());
+        self.weigh(visits.bytes(), 0);
         self.busy = true;
         for (bucket, visit) in visits.all() {
             for (_, rule) in lines.lane.of(visit.rules) {
@@ -156,7 +156,10 @@ impl Family {
                 let before = self.cells.capacity();
                 if self.cells.len() == before {
                     self.cells.reserve_exact((before / 2).max(1));
-                    self.heap += (self.cells.capacity() - before) * size_of::<(u16, Cell)>();
+                    self.weigh(
+                        before * size_of::<(u16, Cell)>(),
+                        self.cells.capacity() * size_of::<(u16, Cell)>(),
+                    );
                 }
                 self.cells.insert(at, (rule, Cell::default()));
                 at
@@ -168,7 +171,8 @@ impl Family {
         let cell = &mut self.cells[at].1;
         let before = cell.heap();
         let result = change(cell);
-        self.heap = (self.heap + cell.heap()).saturating_sub(before);
+        let after = cell.heap();
+        self.weigh(before, after);
         result
     }
 
@@ -182,9 +186,16 @@ impl Family {
         gone
     }
 
+    /// A part of it took `before`, and takes `after` now.
+    fn weigh(&mut self, before: usize, after: usize) {
+        let small = |bytes: usize| u32::try_from(bytes).unwrap_or(u32::MAX);
+        self.heap = self.heap.saturating_add(small(after)).saturating_sub(small(before));
+    }
+
     fn recount(&mut self) {
         let cells = self.cells.iter().map(|(_, cell)| cell.heap()).sum::<usize>();
-        self.heap = self.cells.capacity() * size_of::<(u16, Cell)>() + cells + self.visits.bytes();
+        self.heap = 0;
+        self.weigh(0, self.cells.capacity() * size_of::<(u16, Cell)>() + cells + self.visits.bytes());
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -277,6 +288,6 @@ impl Family {
 impl Heap for Family {
     #[inline]
     fn heap(&self) -> usize {
-        self.heap
+        self.heap as usize
     }
 }

@@ -369,7 +369,7 @@ impl Shard {
     /// Takes note of how near all keys came, when all buckets have closed.
     fn look_at_all(&mut self) {
         let Some(survey) = &mut self.survey else { return };
-        let closed = |ask: &Ask| ask.cut.closed(EventTime::MAX);
+        let closed = |ask: &Ask| (i64::MIN, ask.cut.closed(EventTime::MAX));
         for part in self.parts.iter().flatten() {
             for (key, family) in part.clients.iter() {
                 let ask = |rule| self.asks.of(key.entry, rule, key.service);
@@ -622,7 +622,7 @@ impl Shard {
             let (survey, plan) = (&mut self.survey, &self.plan);
             part.update(&key, |cell| {
                 if let Some(survey) = survey {
-                    survey.look(plan, &key, cell, &ask, horizon.closed);
+                    survey.look(plan, &key, cell, &ask, (i64::MIN, horizon.closed));
                 }
                 if which(cell, &ask, &horizon) {
                     cell.read(&ask, &horizon, tell, &mut said);
@@ -640,16 +640,17 @@ impl Shard {
         let entries: Vec<(EntryId, EventTime)> =
             self.cleared.iter().map(|(entry, at)| (*entry, *at)).collect();
         for (entry, cleared) in &entries {
-            let swept = self.swept.entry(*entry).or_insert(*cleared);
+            let swept = self.swept.entry(*entry).or_insert(EventTime::MIN);
             if *cleared < swept.plus(SWEEP_EVERY) {
                 // A source that came back takes the clearance back with it.
                 *swept = (*swept).min(*cleared);
                 continue;
             }
-            *swept = *cleared;
+            let before = std::mem::replace(swept, *cleared);
             let (asks, plan, early) = (&self.asks, &self.plan, self.early);
             let survey = &mut self.survey;
             let closed = |ask: &Ask| ask.cut.closed(*cleared);
+            let fresh = |ask: &Ask| (ask.cut.closed(before), closed(ask));
             let lane = asks.lane(*entry);
             let settles = lane.cut.closed(*cleared).saturating_sub(lane.slack);
             for part in self.parts.iter_mut().flatten() {
@@ -668,7 +669,7 @@ impl Shard {
                     }
                     if let Some(survey) = survey {
                         let ask = |rule| asks.of(key.entry, rule, key.service);
-                        survey.look_at_client(plan, family, |rule| key.of(rule), ask, closed);
+                        survey.look_at_client(plan, family, |rule| key.of(rule), ask, fresh);
                     }
                     !family.sweep(&plan.lane, settles, |rule, cell| {
                         sweep(&|| key.of(rule), asks.of(key.entry, rule, key.service), cell)
@@ -681,7 +682,7 @@ impl Shard {
                         }
                         let ask = asks.of(key.entry, key.rule, key.service);
                         if let Some(survey) = survey {
-                            survey.look(plan, key, cell, ask, closed(ask));
+                            survey.look(plan, key, cell, ask, fresh(ask));
                         }
                         !sweep(&|| key.clone(), ask, cell)
                     });

@@ -97,12 +97,19 @@ impl Survey {
         lowest.is_none_or(|lowest| lowest.peak < most || lowest.peak == most && key.key <= lowest.key.key)
     }
 
-    /// Looks at the window of a key, up to the bucket that closed last.
-    pub(crate) fn look(&mut self, plan: &Plan, key: &CellKey, cell: &Cell, ask: &Ask, closed: i64) {
+    /// Looks at the windows of a key: those behind the ones that were seen before, up to the bucket that closed last.
+    pub(crate) fn look(
+        &mut self,
+        plan: &Plan,
+        key: &CellKey,
+        cell: &Cell,
+        ask: &Ask,
+        (seen, closed): (i64, i64),
+    ) {
         if key.rule == FINDING || !self.is_asked(&key.key) || !self.could_rank(key, cell.most(ask)) {
             return;
         }
-        if let Some((peak, bucket)) = cell.peak(ask, closed) {
+        if let Some((peak, bucket)) = cell.peak(ask, seen, closed) {
             let service = plan.services.name(key.service);
             self.keep(Found { service, key: key.clone(), peak, at: ask.cut.end(bucket) });
         }
@@ -115,7 +122,7 @@ impl Survey {
         family: &Family,
         key: impl Fn(u16) -> CellKey,
         ask: impl Fn(u16) -> &'a Ask,
-        closed: impl Fn(&Ask) -> i64,
+        closed: impl Fn(&Ask) -> (i64, i64),
     ) {
         for (rule, cell) in family.cells() {
             let ask = ask(rule);

@@ -31,16 +31,34 @@ pub(crate) struct Lump {
 }
 
 /// The visits of one client.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Visits {
     origin: i64,
     held: Held,
-    requests: u64,
+    /// Saturates: then there are windows.
+    requests: u32,
     bytes: u64,
     /// No window has more different values than this, by slot.
     values: [u8; SLOTS],
-    /// Up to here windows were settled.
-    settled: Option<i64>,
+    /// Up to here windows were settled; `None` is written as the least number, since every word counts.
+    settled: i64,
+}
+
+/// Values are looked for among so many of the last visits: that tells page views apart from one another, and whoever is
+/// not found there only makes the bound rise.
+const LOOKED_AT: usize = 3;
+
+impl Default for Visits {
+    fn default() -> Self {
+        Self {
+            origin: 0,
+            held: Held::default(),
+            requests: 0,
+            bytes: 0,
+            values: [0; SLOTS],
+            settled: i64::MIN,
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -117,8 +135,8 @@ impl Visits {
     /// Takes note of requests.
     pub(crate) fn note(&mut self, lane: &Lane, facts: &ServiceFacts, lump: &Lump) -> Noted {
         let Lump { bucket, count, bytes, rules, values } = *lump;
-        let stale = self.settled.is_some_and(|settled| bucket <= settled);
-        if self.settled.is_some_and(|settled| bucket <= settled.saturating_sub(lane.longest)) {
+        let stale = bucket <= self.settled;
+        if bucket <= self.settled.saturating_sub(lane.longest) {
             return Noted::Quiet { stale };
         }
         if self.held.all().is_empty() {
@@ -139,12 +157,13 @@ impl Visits {
         });
         let known = self.held.all();
         let fresh: [bool; SLOTS] = std::array::from_fn(|slot| {
-            joined.is_none() && known.iter().all(|visit| visit.values[slot] != values[slot])
+            let last = &known[known.len().saturating_sub(LOOKED_AT)..];
+            joined.is_none() && last.iter().all(|visit| visit.values[slot] != values[slot])
         });
-        let requests = self.requests.saturating_add(count);
+        let requests = self.requests.saturating_add(few);
         let sent = self.bytes.saturating_add(bytes);
         let limits = &facts.limits;
-        let little = requests as f64 <= limits.requests
+        let little = f64::from(requests) <= limits.requests
             && sent as f64 <= limits.bytes
             && (0..SLOTS).all(|slot| {
                 f64::from(self.values[slot]) + f64::from(u8::from(fresh[slot])) <= limits.values[slot]
@@ -162,8 +181,8 @@ impl Visits {
             self.held.push(Visit { distance, count: few, bytes: small, rules, values });
         }
         (self.requests, self.bytes) = (requests, sent);
-        for slot in 0..SLOTS {
-            self.values[slot] += u8::from(fresh[slot]);
+        for (held, fresh) in self.values.iter_mut().zip(fresh) {
+            *held += u8::from(fresh);
         }
         Noted::Quiet { stale }
     }
@@ -172,9 +191,9 @@ impl Visits {
     /// window before or behind; windows that do not hold it were looked at before.
     fn matters(&self, lane: &Lane, facts: &ServiceFacts, lump: &Lump, is_new: bool) -> bool {
         lane.of(lump.rules & !lane.prefixes).any(|(at, rule)| {
-            let near = |bucket: i64| {
-                (bucket.div_euclid(rule.ratio) - lump.bucket.div_euclid(rule.ratio)).abs() < BUCKETS
-            };
+            // A bucket more than that, so that nothing needs to be divided.
+            let reach = (BUCKETS + 1) * rule.ratio;
+            let near = |bucket: i64| (bucket - lump.bucket).abs() < reach;
             let held = self.all().filter(|(bucket, visit)| visit.rules & 1 << at != 0 && near(*bucket));
             let (own, sum) = match rule.takes {
                 Takes::Requests => (lump.count, held.map(|(_, visit)| u64::from(visit.count)).sum()),
@@ -199,13 +218,13 @@ impl Visits {
     }
 
     pub(crate) fn settled(&self) -> Option<i64> {
-        self.settled
+        (self.settled > i64::MIN).then_some(self.settled)
     }
 
     /// Windows up to here are settled: forgets what none needs any more.
     pub(crate) fn settle(&mut self, lane: &Lane, through: i64) {
-        let settled = self.settled.map_or(through, |settled| settled.max(through));
-        self.settled = Some(settled);
+        self.settled = self.settled.max(through);
+        let settled = self.settled;
         let (origin, needed) = (self.origin, settled.saturating_sub(lane.longest) + 2);
         let keep = |visit: &Visit| origin + i64::from(visit.distance) >= needed;
         if self.held.all().iter().all(keep) {
@@ -213,7 +232,7 @@ impl Visits {
         }
         self.held.retain(keep);
         let visits = self.held.all();
-        self.requests = visits.iter().map(|visit| u64::from(visit.count)).sum();
+        self.requests = visits.iter().fold(0, |sum, visit| visit.count.saturating_add(sum));
         self.bytes = visits.iter().map(|visit| u64::from(visit.bytes)).sum();
         self.values = std::array::from_fn(|slot| {
             let fresh =
@@ -229,14 +248,14 @@ impl Visits {
 
     /// As a multiple of what it may be.
     pub(crate) fn load(&self, limits: &Limits) -> f64 {
-        let requests = self.requests as f64 / limits.requests.max(1.0);
+        let requests = f64::from(self.requests) / limits.requests.max(1.0);
         requests.max(self.bytes as f64 / limits.bytes.max(1.0))
     }
 
     /// No window of a rule that takes this has more.
     pub(crate) fn most(&self, takes: Takes) -> f64 {
         match takes {
-            Takes::Requests => self.requests as f64,
+            Takes::Requests => f64::from(self.requests),
             Takes::Bytes => self.bytes as f64,
             Takes::Value(slot) => f64::from(self.values[slot]),
         }

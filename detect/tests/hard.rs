@@ -68,7 +68,7 @@ fn a_crowd_that_was_large_accuses_no_smaller_one() {
 fn values_that_were_many_make_no_few_of_them_many() {
     let values = lasting(rule("bust", Field::Client, Count::Distinct { field: Field::Query }, 30.0), 31);
     let mut rig = rig(&plan(vec![matching(values, r#"query!="""#)]));
-    let mut ask = |rig: &mut Rig, time: i64, number: i64| {
+    let ask = |rig: &mut Rig, time: i64, number: i64| {
         let query = format!("v={number}");
         rig.see(source(0), Event::Request(Request { query: &query, ..request(time, CLIENT) }));
     };

@@ -76,6 +76,7 @@ fn rule(name: &str, by: Field, count: Count, matchers: Matchers) -> RuleSpec {
         threshold: 1e9,
         severity: Severity::Warning,
         critical_above: None,
+        min_clients: None,
     }
 }
 
