@@ -476,9 +476,10 @@ impl Cell {
     pub(crate) fn most(&self, ask: &Ask) -> f64 {
         match ask.value {
             Value::Share { min_requests } => f64::from(u8::from(self.counts.total() >= min_requests)),
-            Value::Crowd { scale, .. } => {
+            Value::Crowd { scale, min_clients, .. } => {
                 let scale = self.apart().map_or(scale, |hosts| scale << hosts.level());
-                self.counts.total() as f64 * scale as f64
+                let clients = self.apart().map_or(1, Hosts::len).saturating_mul(scale);
+                if clients < min_clients { 0.0 } else { self.counts.total() as f64 * scale as f64 }
             }
             Value::Count | Value::Finding | Value::Distinct => self.counts.total() as f64,
         }

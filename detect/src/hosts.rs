@@ -183,6 +183,11 @@ impl Hosts {
         false
     }
 
+    /// How many are told apart.
+    pub(crate) fn len(&self) -> u64 {
+        self.rings.len() as u64
+    }
+
     /// Each network that is kept stands for 2 to the power of this.
     pub(crate) fn level(&self) -> u32 {
         self.level
