@@ -9,6 +9,7 @@ use crate::broker::Broker;
 use crate::load::{Filling, Load};
 use crate::shared::cpu;
 use crate::shared::figures::{ROUNDS, bar, median, range, ratio, rounded};
+use crate::shared::rules::Rules;
 use crate::shared::traffic::{Crowd, Format};
 use crate::{batch, sides, whole};
 
@@ -16,12 +17,13 @@ use crate::{batch, sides, whole};
 type Side = (&'static str, fn(&Load) -> Instant);
 
 /// The ways to read the same records, from the least that can be done to all of it.
-const SIDES: [Side; 5] = [
+const SIDES: [Side; 6] = [
     ("bare BaseConsumer", sides::bare),
     ("bare batch", batch::read),
     ("our log alone", sides::log),
-    ("whole path", |load| whole::read(load, 1)),
-    ("whole path, 2 workers", |load| whole::read(load, 2)),
+    ("whole path, ten rules", |load| whole::read(load, 1, Rules::Ten)),
+    ("ten rules, 2 workers", |load| whole::read(load, 2, Rules::Ten)),
+    ("whole path, all rules", |load| whole::read(load, 1, Rules::All)),
 ];
 // Places in `SIDES`.
 const BARE: usize = 0;

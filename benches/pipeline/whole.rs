@@ -17,6 +17,7 @@ use beaconfire_pipeline::{
 use beaconfire_view::Privacy;
 
 use crate::load::{Load, PATIENCE};
+use crate::shared::rules::Rules;
 use crate::sides::open;
 
 /// After so long without a record, several workers have read them all.
@@ -25,8 +26,8 @@ const SETTLE: Duration = Duration::from_secs(1);
 /// Everything up to the facts, with the service's own threads: only the keeper is missing, so barriers are answered as
 /// soon as all shards have passed them on.
 /// The instant when the last record was read.
-pub(crate) fn read(load: &Load, threads: usize) -> Instant {
-    let config = load.config();
+pub(crate) fn read(load: &Load, threads: usize, rules: Rules) -> Instant {
+    let config = rules.of(load.config());
     let plan = Arc::new(Plan::compile(config.plan.clone()).expect("the shipped rules compile"));
     let (names, watch) = (Names::default(), Arc::<Watch>::default());
     let worker = WorkerKnobs { event_skew: config.limits.event_skew, ..WorkerKnobs::default() };

@@ -20,6 +20,38 @@ pub(crate) fn load(text: &str) -> Config {
         .unwrap_or_else(|complaints| panic!("the configuration is good: {complaints:?}"))
 }
 
+/// The ten that the bars are for: those that most services could not do without.
+pub(crate) const TEN: [&str; 10] = [
+    "requests-per-client",
+    "request-burst",
+    "requests-per-prefix",
+    "distributed-flood",
+    "bytes-per-client",
+    "client-errors",
+    "sensitive-files",
+    "path-traversal",
+    "failed-logins",
+    "server-errors",
+];
+
+/// Which of the shipped rules are on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Rules {
+    Ten,
+    All,
+}
+
+impl Rules {
+    /// The configuration with these rules.
+    pub(crate) fn of(self, mut config: Config) -> Config {
+        if self == Self::Ten {
+            config.plan.rules.retain(|rule| TEN.contains(&&*rule.name));
+            assert_eq!(config.plan.rules.len(), TEN.len(), "the ten are among those that ship");
+        }
+        config
+    }
+}
+
 /// Entry 0, as a topic of the service `shop`.
 pub(crate) fn entry(lateness: Duration) -> EntrySpec {
     EntrySpec { name: "edge".to_owned(), service: Some("shop".to_owned()), lateness }

@@ -397,7 +397,8 @@ impl Cell {
                 }
                 if run.is_some() {
                     let crowding = self.crowding(ask, stretch.from);
-                    self.tell_apart().took_part(stretch.from, &ask.lines, crowding);
+                    let scale = if let Value::Crowd { scale, .. } = ask.value { scale } else { 1 };
+                    self.tell_apart().took_part(stretch.from, &ask.lines, scale, crowding);
                 }
             }
         }

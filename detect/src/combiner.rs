@@ -279,7 +279,7 @@ fn of_lane(lane: &Lane, judge: &Judge, request: &Request<'_>, service: &str) -> 
 }
 
 /// A request's key under a rule; `None` where the rule needs a client and there is none, or looks at a sample of
-/// networks and this is none of them.
+/// requests and this is none of them.
 fn raw_key<'t>(
     plan: &Plan,
     rule: &Rule,
@@ -297,7 +297,7 @@ fn raw_key<'t>(
     };
     let sampled = rule.crowd.is_some_and(|crowd| crowd.sampled);
     if let Some(client) = client.filter(|_| sampled)
-        && !plan.stands_for_others(client)
+        && !plan.is_drawn(client, request)
     {
         return None;
     }

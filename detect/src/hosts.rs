@@ -1,7 +1,8 @@
 //! Those who take part in what a crowd does: a distributed flood is many clients, none of which is flagged for itself.
 //!
 //! The hosts of a prefix are told apart up to 10,000. Of a whole service there may be millions, so beyond 1,024 of them
-//! every second network (by a seeded hash) is left out, again and again, and those that are left stand for all.
+//! every second network (by a seeded hash) is left out, again and again, and those that are left stand for all. Where
+//! nearly every request counts, one in eight stands for all besides.
 
 use std::collections::BTreeMap;
 
@@ -109,7 +110,7 @@ pub(crate) struct Hosts {
 /// Who takes part in one window, without those who are flagged for themselves.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Crowding {
-    /// What they did together, how many they are, and of how many networks: estimates, where they are a sample.
+    /// What they did together, how many they are at least, and of how many networks: estimates, where they are a sample.
     pub(crate) sum: f64,
     pub(crate) clients: u64,
     pub(crate) networks: u64,
@@ -194,12 +195,14 @@ impl Hosts {
     }
 
     /// Hands on, network by network, those who take part in the window that ends with `bucket`: clients that stay within
-    /// their own limit, of networks that do. Those of one network stand together, as they are in order.
-    fn each_network(&self, bucket: i64, lines: &Lines, mut each: impl FnMut(&[Taken])) {
+    /// their own limit, of networks that do. Those of one network stand together, as they are in order. Each request
+    /// that was looked at stands for `scale`.
+    fn each_network(&self, bucket: i64, lines: &Lines, scale: u64, mut each: impl FnMut(&[Taken])) {
+        let scale = scale as f64;
         let mut network: Vec<Taken> = Vec::new();
         let mut hand_on = |network: &mut Vec<Taken>| {
-            let count: u128 = network.iter().map(|taken| taken.count).sum();
-            let flagged = count as f64 > lines.prefix_limit && network.len() as u64 >= lines.prefix_hosts;
+            let count = network.iter().map(|taken| taken.count).sum::<u128>() as f64 * scale;
+            let flagged = count > lines.prefix_limit && network.len() as u64 >= lines.prefix_hosts;
             if !network.is_empty() && !flagged {
                 each(network);
             }
@@ -207,7 +210,7 @@ impl Hosts {
         };
         for (client, ring) in self.rings.iter() {
             let Some((count, first, last)) = ring.window(Shape::Plain, bucket) else { continue };
-            if count == 0 || count as f64 > lines.host_limit {
+            if count == 0 || count as f64 * scale > lines.host_limit {
                 continue;
             }
             if network.last().is_some_and(|taken| taken.client.prefix() != client.prefix()) {
@@ -218,41 +221,45 @@ impl Hosts {
         hand_on(&mut network);
     }
 
-    /// Who takes part in the window that ends with `bucket`. Each network that was looked at stands for `scale`.
+    /// Who takes part in the window that ends with `bucket`.
     pub(crate) fn crowding(&self, bucket: i64, lines: &Lines, scale: u64) -> Crowding {
         let (mut sum, mut clients, mut networks) = (0u128, 0u64, 0u64);
-        // Of sums over networks of which one in `scale` is looked at, this is the variance (Horvitz and Thompson, 1952).
         let (mut squares, mut client_squares) = (0.0, 0.0);
-        self.each_network(bucket, lines, |network| {
+        self.each_network(bucket, lines, scale, |network| {
             let count: u128 = network.iter().map(|taken| taken.count).sum();
             (sum, clients, networks) = (sum + count, clients + network.len() as u64, networks + 1);
             squares += (count as f64).powi(2);
             client_squares += (network.len() as f64).powi(2);
         });
-        let scale = (scale << self.level) as f64;
-        let error = |squares: f64| 3.0 * (squares * scale * (scale - 1.0)).sqrt();
-        let (sum, all) = (sum as f64 * scale, clients as f64 * scale);
+        // Two samples, one within the other: of requests, and of networks where there are too many. Variances as of
+        // Horvitz and Thompson (1952).
+        let (requests, thinned) = (scale as f64, (1u64 << self.level) as f64);
+        let of_networks = thinned * (thinned - 1.0);
+        let variance = requests.powi(2) * of_networks * squares
+            + thinned.powi(2) * requests * (requests - 1.0) * sum as f64;
+        let (sum, all) = (sum as f64 * requests * thinned, clients as f64 * thinned);
         Crowding {
             sum,
             clients: all as u64,
-            networks: (networks as f64 * scale) as u64,
-            least: (sum - error(squares)).max(0.0),
-            least_clients: (all - error(client_squares)).max(0.0),
-            sampled: scale > 1.0,
+            networks: (networks as f64 * thinned) as u64,
+            least: (sum - 3.0 * variance.sqrt()).max(0.0),
+            least_clients: (all - 3.0 * (of_networks * client_squares).sqrt()).max(0.0),
+            sampled: requests * thinned > 1.0,
         }
     }
 
     /// Takes note of who took part in windows of a run.
-    pub(crate) fn took_part(&mut self, bucket: i64, lines: &Lines, crowding: Option<Crowding>) {
+    pub(crate) fn took_part(&mut self, bucket: i64, lines: &Lines, scale: u64, crowding: Option<Crowding>) {
         self.most = match (self.most, crowding) {
             (Some(most), Some(now)) if now.sum <= most.sum => Some(most),
             (most, now) => now.or(most),
         };
         let mut seen = std::mem::take(&mut self.seen);
-        self.each_network(bucket, lines, |network| {
+        self.each_network(bucket, lines, scale, |network| {
             for Taken { client, count, first, last } in network {
-                let host = seen.entry(*client).or_insert(Host { peak: *count, first: *first, last: *last });
-                host.peak = host.peak.max(*count);
+                let count = count * u128::from(scale);
+                let host = seen.entry(*client).or_insert(Host { peak: count, first: *first, last: *last });
+                host.peak = host.peak.max(count);
                 host.first = host.first.min(*first);
                 host.last = host.last.max(*last);
             }
@@ -391,10 +398,10 @@ mod tests {
             hosts.add(host(number), 100, 10, &ask);
             hosts.add(Client::of([198, 51, number, 1].into()), 100, 10, &ask);
         }
-        let at = hosts.crowding(100, &lines(10.0, 79.0), 2);
-        assert_eq!((at.sum, at.clients, at.networks, at.sampled), (160.0, 16, 16, true));
-        // Eight of sixteen: three standard errors of that are more than all of it.
-        assert_eq!((at.least, at.least_clients), (40.0, 4.0));
+        let at = hosts.crowding(100, &lines(20.0, 159.0), 2);
+        assert_eq!((at.sum, at.clients, at.networks, at.sampled), (160.0, 8, 8, true));
+        // 80 requests, each of which stands for two: a standard error of 12.6.
+        assert_eq!((at.least.round(), at.least_clients), (122.0, 8.0));
         let at = hosts.crowding(100, &lines(10.0, 80.0), 1);
         assert_eq!((at.sum, at.clients, at.networks, at.sampled), (160.0, 16, 9, false));
         assert_eq!((at.least, at.least_clients), (160.0, 16.0));
@@ -422,7 +429,7 @@ mod tests {
             let quiet: Vec<u64> = naive.values().copied().filter(|count| *count <= 9).collect();
             let crowding = hosts.crowding(119, &lines(9.0, f64::INFINITY), 1);
             prop_assert_eq!((crowding.sum, crowding.clients), (quiet.iter().sum::<u64>() as f64, quiet.len() as u64));
-            hosts.took_part(119, &lines(f64::INFINITY, f64::INFINITY), Some(crowding));
+            hosts.took_part(119, &lines(f64::INFINITY, f64::INFINITY), 1, Some(crowding));
             prop_assert_eq!(hosts.most(), Some(crowding));
             let told: Vec<Subject> =
                 hosts.seen(Cut::new(Duration::from_secs(60))).into_iter().map(|seen| seen.subject).collect();

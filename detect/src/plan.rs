@@ -1,10 +1,11 @@
 //! The rules and entries of one configuration, made ready.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::hash::{BuildHasher as _, Hasher as _};
 use std::sync::Arc;
 use std::time::Duration;
 
-use beaconfire_model::{Client, EntryId, Kind, Matcher, Matchers, Op, Severity};
+use beaconfire_model::{Client, EntryId, Kind, Matcher, Matchers, Op, Request, Severity};
 use regex::RegexSet;
 
 use crate::cut::Cut;
@@ -104,12 +105,12 @@ pub(crate) enum Counting {
 pub(crate) struct Crowd {
     /// So many clients at least, each within its own limit.
     pub(crate) min_clients: u64,
-    /// Only one network in [`SAMPLE`] is looked at, and stands for all: nearly every request is counted here.
+    /// Only one request in [`SAMPLE`] is looked at, and stands for all: nearly every one is counted here.
     pub(crate) sampled: bool,
 }
 
-/// Of networks that stand for all, one in so many is looked at.
-pub(crate) const SAMPLE: u64 = 16;
+/// Of requests that stand for all, one in so many is looked at.
+pub(crate) const SAMPLE: u64 = 8;
 /// A sample says too little of smaller crowds than this, and of fewer requests.
 const SAMPLED_CLIENTS: u64 = 300;
 const SAMPLED_LINE: f64 = 20_000.0;
@@ -271,9 +272,16 @@ impl Plan {
         if logins.is_empty() { self.logins.is_match(path) } else { logins.contains(path) }
     }
 
-    /// Whether a client's network is one of those that stand for all.
-    pub(crate) fn stands_for_others(&self, client: Client) -> bool {
-        self.seeded.draw(client).is_multiple_of(SAMPLE)
+    /// Whether a request is one of those that stand for all: by a hash of what it says, which senders cannot foresee and
+    /// which is the same in whatever order requests are read.
+    pub(crate) fn is_drawn(&self, client: Client, request: &Request<'_>) -> bool {
+        let mut state = self.seeded.build_hasher();
+        state.write_u128(client.bits());
+        state.write_u64(request.time.millis() as u64 ^ request.bytes_sent.rotate_left(44));
+        state.write_u64(
+            u64::from(request.duration_micros.unwrap_or(0) as u32) << 32 | request.path.len() as u64,
+        );
+        state.finish().is_multiple_of(SAMPLE)
     }
 
     /// The service of a finding: none.

@@ -94,7 +94,9 @@ impl Survey {
     fn could_rank(&self, key: &CellKey, most: f64) -> bool {
         let Some(kept) = self.rules.get(usize::from(key.rule)) else { return false };
         let lowest = kept.last().filter(|_| kept.len() == KEPT);
-        most > 0.0 && lowest.is_none_or(|lowest| lowest.peak < most || lowest.peak == most && key.key <= lowest.key.key)
+        most > 0.0
+            && lowest
+                .is_none_or(|lowest| lowest.peak < most || lowest.peak == most && key.key <= lowest.key.key)
     }
 
     /// Looks at the windows of a key: those behind the ones that were seen before, up to the bucket that closed last.

@@ -189,3 +189,42 @@ fn a_flood_that_comes_late_is_found_whatever_long_windows_remember() {
     let rules: Vec<String> = joined(&rig.signals).into_iter().map(|fact| fact.rule).collect();
     assert_eq!(rules, ["burst", "own"]);
 }
+
+/// What each level of the hierarchy is flagged for, with more than 20,000 requests in a minute each time.
+#[test]
+fn a_loud_host_a_loud_network_and_a_botnet_are_told_apart() {
+    let check = |networks: u32, hosts: u32, each: i64, expected: &str| {
+        let own = rule("own", Field::Client, Count::Requests, 600.0);
+        let prefix = rule("prefix", Field::Prefix, Count::Requests, 3_000.0);
+        let crowd =
+            RuleSpec { min_clients: Some(300), ..rule("crowd", Field::Service, Count::Requests, 20_000.0) };
+        let mut rig = rig(&plan(vec![own, prefix, crowd]));
+        for turn in 0..each {
+            for number in 0..networks {
+                for host in 0..hosts {
+                    let time = T0 + turn * 50_000 / each + i64::from(number * 7 + host) % 50;
+                    let client = network(number * 300, host);
+                    let bytes_sent = u64::from(number * 31 + host);
+                    rig.see(source(0), Event::Request(Request { bytes_sent, ..request(time, &client) }));
+                }
+            }
+            if turn % 20 == 0 {
+                rig.merge();
+            }
+        }
+        rig.finish();
+        let mut found: Vec<&str> = rig.signals.iter().map(|signal| &*signal.rule).collect();
+        found.sort_unstable();
+        found.dedup();
+        assert_eq!(found, [expected], "{networks} networks of {hosts} hosts, {each} requests each");
+        let crowds = rig.signals.iter().filter(|signal| &*signal.rule == "crowd");
+        for signal in crowds {
+            let crowd = signal.evidence.crowd.unwrap();
+            assert!(crowd.sampled && crowd.clients > 900 && crowd.networks > 900, "{crowd:?}");
+            assert!(signal.evidence.observed.0 <= 22_000.0, "{:?}", signal.evidence.observed);
+        }
+    };
+    check(1, 1, 22_000, "own");
+    check(1, 200, 110, "prefix");
+    check(1_000, 1, 22, "crowd");
+}

@@ -98,9 +98,9 @@ fn detail(incident: &Incident, rule: &str, peak: &RulePeak) -> String {
 /// A crowd that did it together, of a rule that asks for one and counts by the target itself.
 fn crowd(incident: &Incident, peak: &RulePeak) -> Option<String> {
     let Crowd { clients, networks, sampled } = peak.crowd.filter(|_| peak.subject == incident.target)?;
-    let about = if sampled { "about " } else { "" };
+    let least = if sampled { "at least " } else { "" };
     let (clients, networks) = (count(clients as f64), count(networks as f64));
-    Some(format!("{about}{clients} clients of {about}{networks} networks"))
+    Some(format!("{least}{clients} clients of {networks} networks"))
 }
 
 /// Who did it: how many, and the loudest. Nobody, where a rule counts by the target itself.

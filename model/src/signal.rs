@@ -162,7 +162,7 @@ pub struct Crowd {
     pub clients: u64,
     /// Their networks: /24s and /48s.
     pub networks: u64,
-    /// Both are estimates from a sample of networks.
+    /// Not everybody was looked at: there are about so many at least.
     pub sampled: bool,
 }
 
