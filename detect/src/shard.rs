@@ -63,10 +63,10 @@ pub struct TableCensus {
 
 /// The tables of a virtual shard, each with its part of the memory, in 16ths: many clients cannot push out services.
 const TABLES: [(&str, usize); 5] =
-    [("clients", 8), ("prefixes", 4), ("texts", 1), ("services", 2), ("findings", 1)];
+    [("clients", 7), ("prefixes", 3), ("texts", 1), ("services", 4), ("findings", 1)];
 
 /// One crowd may take this part of its table.
-const CROWD_PART: usize = 3;
+const CROWD_PART: usize = 2;
 /// How often, in event time, hot keys are looked over for what has closed.
 const CLOSE_EVERY: Duration = Duration::from_secs(1);
 /// How often, in event time, all keys are looked over for what no window needs any more.

@@ -72,10 +72,10 @@ fn what_no_scenario_of_theirs_asks_for_is_caught() {
     }
 }
 
-/// 2,000 requests a second from a thousand clients, none of whom does anything that a client may not.
+/// 2,200 requests a second from a thousand clients, none of whom does anything that a client may not.
 #[test]
 fn a_crowd_of_ordinary_clients_pages() {
-    let lines = replay(&many(1_000, 124_000, 60, |_| got("/pricing")));
+    let lines = replay(&many(1_000, 132_000, 60, |_| got("/pricing")));
     let incidents = of_type(&lines, "incident");
     assert_eq!(incidents.len(), 1, "{incidents:?}");
     assert_eq!((&incidents[0]["kind"], &incidents[0]["severity"]), (&"flood".into(), &"critical".into()));
