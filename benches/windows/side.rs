@@ -54,6 +54,7 @@ impl Side {
             threshold: 1e9,
             severity: Severity::Warning,
             critical_above: None,
+            min_clients: None,
         });
         let watch = std::sync::Arc::new(Watch::default());
         let knobs = ShardKnobs { memory: MEMORY, early: true, drift: Duration::from_secs(60) };
