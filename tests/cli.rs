@@ -112,6 +112,63 @@ fn the_example_configuration_is_accepted() {
     assert_eq!(code, 0, "{err}");
 }
 
+/// The line of a rule: `requests-per-client  1200 of 600 in 60 s …`.
+fn of_rule<'a>(out: &'a str, rule: &str) -> &'a str {
+    let found = out.lines().find(|line| line.split_whitespace().next() == Some(rule));
+    found.unwrap_or_else(|| panic!("{rule} is not in {out}"))
+}
+
+#[test]
+fn explain_says_how_near_a_client_came_to_each_rule() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("access.log"), log()).unwrap();
+    let ask = |client: &str| {
+        let line = ["explain", "--client", client, "--service", "shop", "access.log"];
+        let (code, out, err) = run(dir.path(), &line, None);
+        assert_eq!(code, 0, "{err}");
+        out
+    };
+    let flood = ask("203.0.113.66");
+    let line = of_rule(&flood, "requests-per-client");
+    assert!(line.contains(" 1200 of 600 in 60 s on shop, until 2026-01-02T03:06:00Z: fires"), "{line}");
+    assert!(of_rule(&flood, "failed-logins").contains("0: no request of it counts here"), "{flood}");
+    // One that stayed below: nine visits in half an hour, each by itself.
+    let visitor = ask("198.18.0.1");
+    let line = of_rule(&visitor, "requests-per-client");
+    assert!(line.contains(" 1 of 600 in 60 s on shop") && !line.contains("fires"), "{line}");
+    assert!(of_rule(&visitor, "server-errors").contains("does not count by client"), "{visitor}");
+    let (code, _, err) = run(dir.path(), &["explain", "one", "two"], None);
+    assert_eq!(code, 2, "{err}");
+}
+
+#[test]
+fn a_replay_reports_each_rule_before_its_summary() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = log();
+    let line = ["replay", "--service", "shop", "--output", "ndjson", "-"];
+    let (code, out, err) = run(dir.path(), &line, Some(log.as_bytes()));
+    assert_eq!(code, 0, "{err}");
+    let lines: Vec<Value> = out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(lines.last().unwrap()["type"], "summary");
+    let report =
+        lines.iter().find(|line| line["type"] == "rule" && line["rule"] == "requests-per-client").unwrap();
+    assert_eq!((&report["threshold"], &report["incidents"]), (&600.into(), &1.into()), "{report}");
+    // Half an hour is no day, and in no week was anybody allowed above.
+    assert_eq!((&report["incidents_per_day"], &report["once_a_week_above"]), (&Value::Null, &1200.0.into()));
+    let highest = report["highest"].as_array().unwrap();
+    assert_eq!(highest.len(), 10);
+    assert_eq!((&highest[0]["subject"], &highest[0]["observed"]), (&"203.0.113.66".into(), &1200.into()));
+    let (_, four, _) = run(
+        dir.path(),
+        &["replay", "--service", "shop", "--shards", "4", "--output", "ndjson", "-"],
+        Some(log.as_bytes()),
+    );
+    let rules = |out: &str| -> Vec<String> {
+        out.lines().filter(|line| line.contains(r#""type":"rule""#)).map(str::to_owned).collect()
+    };
+    assert_eq!(rules(&out), rules(&four), "the same for any number of shards");
+}
+
 #[test]
 fn explain_names_fields_and_refuses_unknown_formats() {
     let dir = tempfile::tempdir().unwrap();

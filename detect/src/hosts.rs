@@ -242,7 +242,8 @@ impl Hosts {
             sum,
             clients: all as u64,
             networks: (networks as f64 * thinned) as u64,
-            least: (sum - 3.0 * variance.sqrt()).max(0.0),
+            // Requests are whole.
+            least: (sum - 3.0 * variance.sqrt()).max(0.0).floor(),
             least_clients: (all - 3.0 * (of_networks * client_squares).sqrt()).max(0.0),
             sampled: requests * thinned > 1.0,
         }

@@ -6,10 +6,12 @@
 //!
 //! Windows are rings of 60 sub-buckets with the low estimate: a window that is named by its last bucket holds that
 //! bucket and the 59 before it, exactly one window length. So every alert is a true violation, and more than the
-//! threshold within 59/60 of the window is always caught.
+//! threshold within 59/60 of the window is always caught; where crowds or values are so many that a part stands for all,
+//! what is stated lies three standard errors below the estimate.
 //!
-//! To begin with, read `run.rs` (what a fact is, and why it may be stated early), then `cell.rs` (one key), `shard.rs`
-//! (all of them) and `tides.rs` (when buckets close).
+//! To begin with, read `run.rs` (what a fact is, and why it may be stated early), then `cell.rs` (one key), `family.rs`
+//! (all that is kept of a client), `shard.rs` (all keys) and `tides.rs` (when buckets close). `sieve.rs` has which rules
+//! want a request, `lane.rs` what is counted for several of them at once.
 
 mod ahead;
 mod ask;
