@@ -275,6 +275,81 @@ kafka:
     assert!(out.contains(r#""decoded":1"#), "{out}");
 }
 
+/// A request as Istio's sidecars log it: by the caller's, and by the called one's.
+fn sidecars(n: usize) -> [String; 2] {
+    let second = n / 30;
+    let copy = |path: &str, upstream: &str| {
+        format!(
+            r#"[2026-01-02T03:{:02}:{:02}.{:03}Z] "GET {path} HTTP/1.1" 200 - via_upstream - "-" 0 135 4 4 "-" "curl/8" "84961386-6d84-929d-98bd-{n:012}" "shop:8000" "10.44.1.27:80" {upstream} 10.44.1.23:37652 10.0.45.184:8000 203.0.113.7:46520 - default"#,
+            second / 60,
+            second % 60,
+            n % 30 * 33,
+        )
+    };
+    ["outbound|8000||shop.web.svc.cluster.local", "inbound|8000||"].map(|upstream| copy("/cart", upstream))
+}
+
+#[test]
+fn what_a_mesh_logs_twice_counts_once_where_the_topic_asks_for_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = r"
+kafka:
+  brokers: [localhost:9092]
+  topics:
+    - {name: once, service: shop, format: envoy, dedup: request_id}
+    - {name: each, service: shop, format: envoy}
+rules:
+  - {name: seen, kind: flood, by: [service], count: requests, window: 60s, threshold: 10, severity: info}
+";
+    std::fs::write(dir.path().join("beaconfire.yaml"), config).unwrap();
+    let log: String = (0..1_200).flat_map(sidecars).map(|line| line + "\n").collect();
+    for (topic, copies, seen) in [("once", Value::from(1_200), 1_200.0), ("each", Value::Null, 2_400.0)] {
+        let line = ["replay", "--topic", topic, "--output", "ndjson", "-"];
+        let (code, out, err) = run(dir.path(), &line, Some(log.as_bytes()));
+        assert_eq!(code, 0, "{err}");
+        let lines: Vec<Value> = out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        let summary = lines.last().unwrap();
+        assert_eq!((&summary["decoded"], &summary["copies"]), (&2_400.into(), &copies), "{summary}");
+        let report = lines.iter().find(|line| line["type"] == "rule" && line["rule"] == "seen").unwrap();
+        assert_eq!(report["highest"][0]["observed"], seen, "{report}");
+    }
+}
+
+#[test]
+fn one_that_sends_over_half_of_a_new_topic_is_told_as_a_likely_proxy() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = |percent: usize| -> String {
+        let line = |n: usize| {
+            let client = if n % 100 < percent {
+                "192.0.2.80".to_owned()
+            } else {
+                format!("198.18.{}.{}", n / 200 % 250, n % 200)
+            };
+            let (minute, second) = (n / 180, n / 3 % 60);
+            format!(
+                "{client} - - [02/Jan/2026:03:{minute:02}:{second:02} +0000] \"GET / HTTP/1.1\" 200 512\n"
+            )
+        };
+        (0..2_160).map(line).collect()
+    };
+    let incidents = |percent: usize| -> Vec<Value> {
+        let line = ["replay", "--service", "shop", "--output", "ndjson", "-"];
+        let (code, out, err) = run(dir.path(), &line, Some(log(percent).as_bytes()));
+        assert_eq!(code, 0, "{err}");
+        let lines = out.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+        lines.filter(|line| line["type"] == "incident" && line["kind"] == "sensor").collect()
+    };
+    assert!(incidents(45).is_empty());
+    let told = incidents(70);
+    assert_eq!(told.len(), 1, "{told:?}");
+    let title = told[0]["title"].as_str().unwrap();
+    assert!(
+        title.contains("192.0.2.80 sent 70 % of the first requests of a new topic in 10 min")
+            && title.contains("clients.trusted_proxies"),
+        "{title}"
+    );
+}
+
 #[test]
 fn completions_know_every_command_and_version_what_was_built() {
     let dir = tempfile::tempdir().unwrap();

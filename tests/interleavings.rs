@@ -159,6 +159,7 @@ fn read(config: &Config, partitions: &[Vec<String>], seed: u64, shards: usize) -
         name: "log".to_owned(),
         service: Some("blog".to_owned()),
         lateness: config.limits.lateness,
+        ..EntrySpec::default()
     };
     let plan = Plan::compile(PlanSpec { entries: vec![entry], seed: 0, ..config.plan.clone() });
     let knobs = LineKnobs {

@@ -95,6 +95,7 @@ fn replay(inputs: &[FileInput], rules: Rules) -> f64 {
         name: "replay".to_owned(),
         service: Some("shop".to_owned()),
         lateness: config.limits.lateness,
+        ..EntrySpec::default()
     };
     let decode = DecodeKnobs { format: Decode::Auto, ..config.decode_elsewhere };
     let spec = PlanSpec { entries: vec![entry], seed: 0, ..config.plan };

@@ -54,7 +54,7 @@ impl Rules {
 
 /// Entry 0, as a topic of the service `shop`.
 pub(crate) fn entry(lateness: Duration) -> EntrySpec {
-    EntrySpec { name: "edge".to_owned(), service: Some("shop".to_owned()), lateness }
+    EntrySpec { name: "edge".to_owned(), service: Some("shop".to_owned()), lateness, ..EntrySpec::default() }
 }
 
 /// The shipped rules over entry 0.

@@ -24,7 +24,6 @@ const LATER: &[(&str, &str)] = &[
     ("mining", "detection of cryptomining is not in this version"),
     ("images", "image policies are not in this version"),
     ("kafka.ingest_topic", "HTTP inputs are not in this version"),
-    ("kafka.topics.*.dedup", "`dedup` is not in this version: every record counts"),
     (
         "services.*.capacity",
         "capacities are not in this version: set `rules` with thresholds for the service",

@@ -5,12 +5,14 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use beaconfire_model::{
-    EntryId, Event, EventTime, Offset, Request, RuntimeEvent, RuntimeKind, Severity, Source,
+    EntryId, Event, EventTime, Offset, Request, RuntimeEvent, RuntimeKind, Severity, Signal, Source, Subject,
+    SubjectKind,
 };
 
 use crate::cut::Near;
 use crate::hash::Seeded;
 use crate::lane::{Lane, SLOTS, Takes};
+use crate::newcomer::{self, Firsts};
 use crate::pile::{Add, Origin, Pile, RawKey};
 use crate::plan::{Counting, FINDING, Keying, LANE, Plan, Rule};
 use crate::samples::Samples;
@@ -26,6 +28,8 @@ pub enum Seen {
     Counted,
     /// It is older than its own source's watermark: left out of windows.
     Late,
+    /// The same request was counted from another log: left out.
+    Copy,
     /// No engine of this version watches such events, or its source was never begun.
     Ignored,
 }
@@ -53,6 +57,10 @@ pub struct Combiner {
     pile: Pile,
     samples: Samples,
     text: String,
+    /// The first minutes of entries that nobody read before.
+    firsts: Firsts,
+    /// Where the last request stood of an entry whose copies count once, and how many stood there before it.
+    last_place: Option<(Source, Offset, u32)>,
 }
 
 impl Combiner {
@@ -71,6 +79,8 @@ impl Combiner {
             pile: Pile::new(seeded),
             samples: Samples::new(watch, plan.rules.len(), seeded),
             text: String::new(),
+            firsts: Firsts::default(),
+            last_place: None,
             plan,
         }
     }
@@ -95,7 +105,13 @@ impl Combiner {
         }
         let from = Origin { source, again };
         match event {
-            Event::Request(request) => self.request(from, request),
+            Event::Request(request) => {
+                if self.plan.entry(source.entry).once && self.is_copy(source, offset, request) {
+                    return Seen::Copy;
+                }
+                self.firsts.add(source.entry, request.time, request.client);
+                self.request(from, request);
+            }
             Event::Runtime(event) if event.kind == RuntimeKind::Finding => {
                 self.finding(from, event);
             }
@@ -103,6 +119,28 @@ impl Combiner {
             Event::Runtime(_) | Event::Resource(_) | Event::Image(_) => return Seen::Ignored,
         }
         Seen::Counted
+    }
+
+    /// Nobody has read this entry before: whoever sends over half of its first ten minutes is told of, by
+    /// [`first_minutes`](Self::first_minutes), unless the rule `likely-proxy` is switched off.
+    pub fn begin_new(&mut self, entry: EntryId) {
+        if self.plan.rules.iter().any(|rule| &*rule.name == newcomer::SWITCH) {
+            self.firsts.begin(entry);
+        }
+    }
+
+    /// Facts of entries that were new and whose first ten minutes have been `cleared`.
+    pub fn first_minutes(&mut self, cleared: impl Fn(EntryId) -> EventTime, facts: &mut Vec<Signal>) {
+        let Self { plan, firsts, .. } = self;
+        let rule = plan.rules.iter().find(|rule| &*rule.name == newcomer::SWITCH);
+        let severity = rule.map_or(Severity::Info, |rule| rule.severity);
+        firsts.settle(&plan.newcomers, cleared, |entry, evidence, subject, span| {
+            let target = match plan.entry_service(entry) {
+                Some(service) => Subject::new(SubjectKind::Service, &*plan.services.name(service)),
+                None => Subject::new(SubjectKind::Input, &*plan.entry(entry).name),
+            };
+            facts.push(newcomer::signal(severity, target, entry, evidence, subject, span));
+        });
     }
 
     /// A record that held no event still moves its source on.
@@ -166,6 +204,15 @@ impl Combiner {
             return Some(self.last_tide);
         }
         self.tides.iter().position(|tide| tide.source() == source)
+    }
+
+    fn is_copy(&mut self, source: Source, offset: Offset, request: &Request<'_>) -> bool {
+        let event = match self.last_place {
+            Some((held, at, event)) if (held, at) == (source, offset) => event + 1,
+            _ => 0,
+        };
+        self.last_place = Some((source, offset, event));
+        self.plan.copies.is_copy(source, offset, event, request)
     }
 
     fn request(&mut self, from: Origin, request: &Request<'_>) {

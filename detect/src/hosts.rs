@@ -351,7 +351,7 @@ mod tests {
             critical_above: None,
             min_clients: Some(1),
         };
-        let entry = EntrySpec { name: "edge".into(), service: None, lateness: Duration::ZERO };
+        let entry = EntrySpec { name: "edge".into(), ..EntrySpec::default() };
         let plan = Plan::compile(PlanSpec {
             rules: vec![rule],
             lists: BTreeMap::new(),

@@ -8,15 +8,17 @@ use std::time::Duration;
 use beaconfire_model::{Client, EntryId, Kind, Matcher, Matchers, Op, Request, Severity};
 use regex::RegexSet;
 
+use crate::copies::Copies;
 use crate::cut::Cut;
 use crate::hash::Seeded;
 use crate::lane::{Lane, Limits};
+use crate::newcomer::Newcomers;
 use crate::services::{OTHER, ServiceId, Services, UNKNOWN};
 use crate::sieve::{Bits, Sieve, anchored};
 use crate::{Count, Field, RuleError, RuleSpec};
 
 /// One item of `kafka.topics`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct EntrySpec {
     /// Its name: the topic's, or the pattern.
     pub name: String,
@@ -24,6 +26,8 @@ pub struct EntrySpec {
     pub service: Option<String>,
     /// How far out of order its records may be.
     pub lateness: Duration,
+    /// Whether requests with one request id are one request, logged several times.
+    pub once: bool,
 }
 
 /// One item of `services`.
@@ -151,6 +155,9 @@ pub struct Plan {
     pub(crate) sieve: Sieve,
     pub(crate) lane: Lane,
     pub(crate) services: Services,
+    /// The ids of requests that may be logged several times.
+    pub(crate) copies: Copies,
+    pub(crate) newcomers: Newcomers,
     pub(crate) seed: u64,
     pub(crate) seeded: Seeded,
     pub(crate) finding_window: Duration,
@@ -210,6 +217,8 @@ impl Plan {
             sieve,
             lane,
             seed: spec.seed,
+            copies: Copies::new(Seeded::new(spec.seed)),
+            newcomers: Newcomers::default(),
             seeded: Seeded::new(spec.seed),
             finding_window: spec.finding_window,
             finding_cut: Cut::new(spec.finding_window),
@@ -239,6 +248,11 @@ impl Plan {
     /// How many entries there are.
     pub fn entries(&self) -> usize {
         self.entries.len()
+    }
+
+    /// Whether any entry asks that copies count once.
+    pub(crate) fn knows_copies(&self) -> bool {
+        self.entries.iter().any(|entry| entry.once)
     }
 
     /// How often a record's service was beyond the 10,000 that are told apart.

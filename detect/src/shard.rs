@@ -51,7 +51,7 @@ pub struct Census {
 /// What one table holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TableCensus {
-    /// Its name: clients, prefixes, texts, services or findings.
+    /// Its name: clients, prefixes, texts, services, findings or request_ids.
     pub name: &'static str,
     /// Keys held.
     pub keys: u64,
@@ -65,6 +65,8 @@ pub struct TableCensus {
 const TABLES: [(&str, usize); 5] =
     [("clients", 7), ("prefixes", 3), ("texts", 1), ("services", 4), ("findings", 1)];
 
+/// The ids of requests whose copies count once take this part, where an entry asks for it.
+const COPIES_PART: usize = 16;
 /// One crowd may take this part of its table.
 const CROWD_PART: usize = 2;
 /// How often, in event time, hot keys are looked over for what has closed.
@@ -137,7 +139,12 @@ pub struct Shard {
 impl Shard {
     /// The virtual shards that fall to `thread` of `threads`.
     pub fn new(plan: Arc<Plan>, thread: usize, threads: usize, knobs: ShardKnobs, watch: Arc<Watch>) -> Self {
-        let each = knobs.memory.saturating_mul(threads) / VIRTUAL_SHARDS;
+        let mut memory = knobs.memory.saturating_mul(threads);
+        if plan.knows_copies() {
+            plan.copies.keep_within(memory / COPIES_PART);
+            memory -= memory / COPIES_PART;
+        }
+        let each = memory / VIRTUAL_SHARDS;
         let part = || Part {
             clients: Table::new(each / 16 * TABLES[0].1, Seeded::new(plan.seed)),
             tables: TABLES[1..]
@@ -419,8 +426,9 @@ impl Shard {
             }
             sum
         });
+        let copies = (self.first && self.plan.knows_copies()).then(|| self.plan.copies.census());
         Census {
-            tables: tables.collect(),
+            tables: tables.chain(copies).collect(),
             stale: self.stale,
             ahead: self.ahead.len() as u64,
             services_beyond: if self.first { self.plan.services_beyond() } else { 0 },

@@ -28,7 +28,7 @@ pub fn title(incident: &Incident) -> String {
 
 /// A rule that says that a client is probably many: sensors otherwise speak of what they watch, not of clients.
 fn is_shared(kind: Kind, rule: &str) -> bool {
-    kind == Kind::Sensor && rule == "likely-proxy"
+    kind == Kind::Sensor && (rule == "likely-proxy" || rule == "likely-proxy-of-new-topic")
 }
 
 fn noun(kind: Kind) -> &'static str {
@@ -56,9 +56,14 @@ fn excess(peak: &RulePeak) -> f64 {
 fn detail(incident: &Incident, rule: &str, peak: &RulePeak) -> String {
     let name = clean(rule);
     if is_shared(incident.kind, rule) {
-        let (who, many) = (clean(&peak.subject.value), count(peak.observed));
+        let who = clean(&peak.subject.value);
+        // Over half of what a new topic had at first; of user agents there are many.
+        let sent = match peak.threshold < 1.0 {
+            true => format!("{:.0} % of the first requests of a new topic", peak.observed * 100.0),
+            false => format!("{} user agents", count(peak.observed)),
+        };
         return format!(
-            "{who} sent {many} user agents in {} and may be a proxy or shared by many: see clients.trusted_proxies ({name})",
+            "{who} sent {sent} in {} and may be a proxy or shared by many: see clients.trusted_proxies ({name})",
             window(peak.window)
         );
     }

@@ -40,7 +40,7 @@ impl Event<'_> {
 }
 
 /// A request that a service answered. Text that the record does not have is empty.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Request<'b> {
     /// When it was received or answered, by the log's clock.
     pub time: EventTime,

@@ -29,6 +29,8 @@ pub struct Tally {
     pub decoded: u64,
     /// Events that came too late for their windows.
     pub late: u64,
+    /// Requests that another log had told of, where the entry asks for it.
+    pub copies: u64,
 }
 
 impl Tally {
@@ -69,6 +71,7 @@ impl Tally {
         self.records += other.records;
         self.decoded += other.decoded;
         self.late += other.late;
+        self.copies += other.copies;
     }
 }
 

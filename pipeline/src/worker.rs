@@ -397,9 +397,13 @@ impl Worker {
                 // Whatever its sender stamped it with.
                 let reference = record.stamped.filter(|_| !live).unwrap_or(now.as_event_time());
                 held.delay = reference.since(time);
-                if combiner.observe(record.source, record.offset, &event, again) == Seen::Late {
-                    tally.late += 1;
-                    tally.count(topic, Counted::Late);
+                match combiner.observe(record.source, record.offset, &event, again) {
+                    Seen::Late => {
+                        tally.late += 1;
+                        tally.count(topic, Counted::Late);
+                    }
+                    Seen::Copy => tally.copies += 1,
+                    Seen::Counted | Seen::Ignored => {}
                 }
             });
             held.parts = match decoder.pending(record.source) {
@@ -429,6 +433,8 @@ impl Worker {
         self.flushed_at = now;
         self.part(exchange.threads(), now);
         self.note_tides(log, now);
+        let (combiner, tides, facts) = (&mut self.combiner, &self.tides, &mut self.facts);
+        combiner.first_minutes(|entry| tides.common(entry).unwrap_or(EventTime::MIN), facts);
         for fact in std::mem::take(&mut self.facts) {
             self.put(0, Freight::Fact(Box::new(fact)));
         }

@@ -100,6 +100,7 @@ fn plan() -> Arc<Plan> {
             name: "edge".into(),
             service: Some("shop".into()),
             lateness: Duration::from_secs(30),
+            ..EntrySpec::default()
         }],
         finding_window: Duration::from_secs(60),
         seed: 7,

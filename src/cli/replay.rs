@@ -126,6 +126,7 @@ pub(super) fn read(input: Input<'_>, config: &Config) -> Result<Ending, Fault> {
         name: "replay".to_owned(),
         service: input.service.or_else(|| topic.and_then(|topic| topic.service.clone())),
         lateness: topic.map_or(config.limits.lateness, |topic| topic.lateness),
+        once: topic.is_some_and(|topic| topic.once),
     };
     // A replay's tables are hashed with a fixed seed, so that even evictions are the same each time.
     let spec = PlanSpec { entries: vec![entry], seed: 0, ..config.plan.clone() };
@@ -240,6 +241,7 @@ impl Casebook {
             decoded: ending.tally.decoded,
             rejected,
             late: ending.tally.late,
+            copies: ending.tally.copies,
             first_at: time(ending.span.map(|span| span.0)),
             last_at: time(ending.span.map(|span| span.1)),
             incidents: self.cases.len() as u64,
@@ -328,11 +330,15 @@ fn table(lines: &[Line], out: &mut impl Write) -> std::io::Result<()> {
                     summary.rejected.iter().map(|(reason, n)| format!(", {n} rejected ({reason})")).collect();
                 writeln!(
                     out,
-                    "{} records, {} decoded{}, {} late, {} incidents, in {:.2} s",
+                    "{} records, {} decoded{}, {} late{}, {} incidents, in {:.2} s",
                     summary.records,
                     summary.decoded,
                     rejected.concat(),
                     summary.late,
+                    match summary.copies {
+                        0 => String::new(),
+                        n => format!(", {n} copies"),
+                    },
                     summary.incidents,
                     summary.wall_seconds
                 )?;

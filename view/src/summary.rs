@@ -15,6 +15,9 @@ pub struct SummaryJson {
     pub rejected: BTreeMap<String, u64>,
     /// Records older than their source's watermark, left out of windows.
     pub late: u64,
+    /// Requests that another log had told of, left out where the topic says `dedup`.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub copies: u64,
     /// The earliest event time.
     pub first_at: Option<String>,
     /// The latest.
@@ -31,4 +34,9 @@ pub struct SummaryJson {
     pub wall_seconds: f64,
     /// How much CPU time it took.
     pub cpu_seconds: f64,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
+fn is_none(count: &u64) -> bool {
+    *count == 0
 }

@@ -79,6 +79,7 @@ pub(crate) fn streams(judge: &mut Judge<'_>, raw: &Raw) -> Streams {
             name,
             service: topic.service.as_ref().map(|service| service.value.clone()),
             lateness,
+            once: topic.dedup.as_ref().is_some_and(|dedup| is_request_id(judge, dedup)),
         });
     }
     if let Some(topic) = raw.kafka.topics.get(ENTRIES_MAX) {
@@ -232,6 +233,16 @@ fn select(judge: &mut Judge<'_>, topic: &At<Topic>, dead_letters: Option<&str>) 
             None
         }
     }
+}
+
+/// Whether copies of a request are told by its id; no other way is known.
+fn is_request_id(judge: &mut Judge<'_>, text: &At<String>) -> bool {
+    let known = text.as_str() == "request_id";
+    if !known {
+        let said = format!("`{}` is nothing that copies of a request are told by", text.escape_debug());
+        judge.error(text.place, said, "write request_id, or take the key out: then every record counts");
+    }
+    known
 }
 
 fn start(judge: &mut Judge<'_>, text: &At<String>) -> StartAt {

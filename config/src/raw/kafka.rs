@@ -42,6 +42,8 @@ pub(crate) struct Topic {
     #[serde(default)]
     pub(crate) client_resolved: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) dedup: Option<At<String>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) log_format: Option<At<String>>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub(crate) fields: BTreeMap<String, At<String>>,

@@ -38,7 +38,7 @@ fn topics_arrive_as_entries() {
   properties: {session.timeout.ms: 30000, debug: broker}
   topics:
     - {name: one, format: nginx-json, service: shop, start: earliest, lateness: 2m}
-    - {pattern: '^two-.*', start: '2026-01-02T03:04:05Z', client_resolved: true}
+    - {pattern: '^two-.*', start: '2026-01-02T03:04:05Z', client_resolved: true, dedup: request_id}
     - {name: three, format: alb}
     - {name: four, format: cloudflare, lateness: 10s}
   dead_letter_topic: dead
@@ -60,6 +60,7 @@ clients: {trusted_proxies: [10.1.2.3/8, 192.0.2.7, '2001:db8::/32']}
     // What comes in batches is out of order by minutes.
     assert_eq!(config.plan.entries[2].lateness, Duration::from_secs(300));
     assert_eq!(config.plan.entries[3].lateness, Duration::from_secs(10));
+    assert!(config.plan.entries[1].once && !config.plan.entries[0].once);
     assert_eq!(config.context.entries, ["one", "^two-.*", "three", "four"]);
     let networks: Vec<String> = config.decode[0].trusted_proxies.iter().map(ToString::to_string).collect();
     assert_eq!(networks, ["10.0.0.0/8", "192.0.2.7/32", "2001:db8::/32"]);

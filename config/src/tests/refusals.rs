@@ -168,9 +168,6 @@ fn words_of_later_versions() {
 
 #[test]
 fn keys_of_topics() {
-    let yaml = MINIMAL.replace("{name: edge-access}", "{name: edge-access, dedup: request_id}");
-    let said = load(&yaml).said();
-    assert!(said.contains("`dedup`") && said.contains("not in this version"), "{said}");
     let said = load(&MINIMAL.replace("  brokers:", "  ingest_topic: x\n  brokers:")).said();
     assert!(said.contains("`ingest_topic`: HTTP inputs are not in this version"), "{said}");
 }

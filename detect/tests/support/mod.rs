@@ -45,11 +45,13 @@ pub(crate) fn spec(rules: Vec<RuleSpec>) -> PlanSpec {
                 name: "edge".into(),
                 service: Some("shop".into()),
                 lateness: Duration::from_millis(LATENESS as u64),
+                ..EntrySpec::default()
             },
             EntrySpec {
                 name: "mesh".into(),
                 service: None,
                 lateness: Duration::from_millis(LATENESS as u64),
+                ..EntrySpec::default()
             },
         ],
         finding_window: Duration::from_secs(60),

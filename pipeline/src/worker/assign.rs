@@ -112,7 +112,10 @@ impl Worker {
             (Some(next), Some(metadata)) => (next, metadata.seed),
             (Some(next), None) => (next, None),
             (None, _) if host.read_before(given.source.entry) => (given.low, None),
-            (None, _) => (given.fresh, None),
+            (None, _) => {
+                self.combiner.begin_new(given.source.entry);
+                (given.fresh, None)
+            }
         };
         let wanted = at;
         if let Some(next) = committed {

@@ -166,7 +166,7 @@ pub(crate) struct Process {
 impl Process {
     /// One that reads the topic `edge` in this format, under these rules.
     pub(crate) fn new(format: Format, lateness: Duration, rules: Vec<RuleSpec>) -> Self {
-        let entry = EntrySpec { name: "edge".to_owned(), service: None, lateness };
+        let entry = EntrySpec { name: "edge".to_owned(), lateness, ..EntrySpec::default() };
         let spec = PlanSpec {
             rules,
             lists: Default::default(),
