@@ -1,5 +1,7 @@
 //! What a record is, by its own shape alone: the keys it has, never what came before it.
 
+mod sensors;
+
 use crate::Format;
 use crate::json::Value;
 use crate::requests::caddy;
@@ -17,10 +19,14 @@ pub(crate) fn of_pairs<'t>(pairs: impl Iterator<Item = (&'t str, Value<'t>)>) ->
     of_marks(pairs.fold(0, |seen, (key, value)| seen | mark(word(key), value)))
 }
 
-fn of_marks(seen: u32) -> Option<Format> {
-    let has = |marks: u32| seen & marks == marks;
-    let any = |marks: u32| seen & marks != 0;
-    if has(EXPORT) {
+fn of_marks(seen: u64) -> Option<Format> {
+    let has = |marks: u64| seen & marks == marks;
+    let any = |marks: u64| seen & marks != 0;
+    if any(sensors::ANY)
+        && let Some(format) = sensors::of_marks(seen)
+    {
+        Some(format)
+    } else if has(EXPORT) {
         Some(Format::Otel)
     } else if has(KIND) && !any(NESTED) {
         Some(Format::Beaconfire)
@@ -44,38 +50,38 @@ fn of_marks(seen: u32) -> Option<Format> {
 }
 
 /// `kind` with one of our own three words.
-const KIND: u32 = 1;
-const RULE: u32 = 1 << 1;
+const KIND: u64 = 1;
+const RULE: u64 = 1 << 1;
 /// `output_fields`.
-const FIELDS: u32 = 1 << 2;
-const PRIORITY: u32 = 1 << 3;
-const OUTPUT: u32 = 1 << 4;
+const FIELDS: u64 = 1 << 2;
+const PRIORITY: u64 = 1 << 3;
+const OUTPUT: u64 = 1 << 4;
 /// `response_code`.
-const CODE: u32 = 1 << 5;
-const DOWNSTREAM: u32 = 1 << 6;
-const START: u32 = 1 << 7;
+const CODE: u64 = 1 << 5;
+const DOWNSTREAM: u64 = 1 << 6;
+const START: u64 = 1 << 7;
 /// `request` with a request line in it.
-const LINE: u32 = 1 << 8;
-const STATUS: u32 = 1 << 9;
+const LINE: u64 = 1 << 8;
+const STATUS: u64 = 1 << 9;
 /// The path or peer of a request.
-const PATH: u32 = 1 << 10;
+const PATH: u64 = 1 << 10;
 /// A Kubernetes object's own `kind` stands beside these.
-const NESTED: u32 = 1 << 11;
+const NESTED: u64 = 1 << 11;
 /// `RequestMethod` or `RequestPath`, as Traefik spells them, in a log of what it answered.
-const TRAEFIK: u32 = TRAEFIK_ASKED | TRAEFIK_ANSWERED;
-const TRAEFIK_ASKED: u32 = 1 << 12;
-const TRAEFIK_ANSWERED: u32 = 1 << 13;
+const TRAEFIK: u64 = TRAEFIK_ASKED | TRAEFIK_ANSWERED;
+const TRAEFIK_ASKED: u64 = 1 << 12;
+const TRAEFIK_ANSWERED: u64 = 1 << 13;
 /// Caddy's `request`, and what came of it.
-const CADDY: u32 = 1 << 14 | OUTCOME;
-const OUTCOME: u32 = 1 << 15;
+const CADDY: u64 = 1 << 14 | OUTCOME;
+const OUTCOME: u64 = 1 << 15;
 /// Fields of both sides, as Cloudflare names them.
-const CLOUDFLARE: u32 = CLOUDFLARE_CLIENT | CLOUDFLARE_EDGE;
-const CLOUDFLARE_CLIENT: u32 = 1 << 16;
-const CLOUDFLARE_EDGE: u32 = 1 << 17;
+const CLOUDFLARE: u64 = CLOUDFLARE_CLIENT | CLOUDFLARE_EDGE;
+const CLOUDFLARE_CLIENT: u64 = 1 << 16;
+const CLOUDFLARE_EDGE: u64 = 1 << 17;
 /// A request or response under `http`.
-const HTTP: u32 = 1 << 18;
-/// OpenTelemetry's list of logs by resource.
-const EXPORT: u32 = 1 << 19;
+const HTTP: u64 = 1 << 18;
+/// OpenTelemetry's list of logs or metrics by resource.
+const EXPORT: u64 = 1 << 19;
 
 /// What a key says of the record that has it, by itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -101,6 +107,8 @@ pub(crate) enum Word {
     Http,
     HttpDotted,
     ResourceLogs,
+    /// One that sensors and collectors of metrics have.
+    Sensor(sensors::Word),
     /// Nothing.
     Other,
 }
@@ -131,15 +139,15 @@ pub(crate) fn word(key: &str) -> Word {
         "EdgeResponseStatus" | "EdgeStartTimestamp" | "EdgeEndTimestamp" | "RayID" => Word::CloudflareEdge,
         "http" => Word::Http,
         "http.request.method" | "http.response.status_code" => Word::HttpDotted,
-        "resourceLogs" => Word::ResourceLogs,
+        "resourceLogs" | "resourceMetrics" => Word::ResourceLogs,
         "path" | "uri" | "request_uri" | "url" | "remote_addr" | "method" | "request_method" | ":path"
         | ":authority" | "authority" => Word::Path,
-        _ => Word::Other,
+        _ => sensors::word(key).map_or(Word::Other, Word::Sensor),
     }
 }
 
 /// What a key says together with its value.
-fn mark(word: Word, value: Value<'_>) -> u32 {
+fn mark(word: Word, value: Value<'_>) -> u64 {
     match word {
         Word::Kind if matches!(value.text(), Some("request" | "resource" | "runtime")) => KIND,
         Word::ApiVersion => NESTED,
@@ -167,6 +175,7 @@ fn mark(word: Word, value: Value<'_>) -> u32 {
         Word::HttpDotted => HTTP,
         Word::ResourceLogs if value.is_array() => EXPORT,
         Word::Path if value.is_text() => PATH,
+        Word::Sensor(word) => sensors::mark(word, value),
         _ => 0,
     }
 }
@@ -200,6 +209,7 @@ mod tests {
             (r#"{"http.response.status_code":200}"#, Some(Format::Ecs)),
             (r#"{"http":{"proxy":"x"}}"#, None),
             (r#"{"resourceLogs":[]}"#, Some(Format::Otel)),
+            (r#"{"resourceMetrics":[]}"#, Some(Format::Otel)),
             (r#"{"remote_addr":"203.0.113.7","status":"200"}"#, Some(Format::NginxJson)),
             (r#"{"request":"GET / HTTP/1.1"}"#, Some(Format::NginxJson)),
             (r#"{"request":{"uri":"/"},"status":200}"#, None),

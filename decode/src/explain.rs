@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use beaconfire_model::{EntryId, Event, Offset, Record, Source, TopicId, Untrusted};
+use beaconfire_model::{
+    EntryId, Event, Offset, Record, ResourceSample, RuntimeEvent, Source, TopicId, Untrusted,
+};
 
 use crate::notes::Notes;
 use crate::{DecodeKnobs, Decoded, Decoder, Format, Reject};
@@ -121,7 +123,6 @@ impl Notes for Listener {
 type Values = Vec<(&'static str, String)>;
 
 fn values(event: &Event<'_>) -> (&'static str, Values) {
-    let number = |value: Option<f64>| value.map_or_else(String::new, |value| value.to_string());
     match event {
         Event::Request(request) => (
             "request",
@@ -144,44 +145,62 @@ fn values(event: &Event<'_>) -> (&'static str, Values) {
                 ("request_id", request.request_id.to_owned()),
             ],
         ),
-        Event::Resource(sample) => (
-            "resource",
-            vec![
-                ("time", sample.time.to_string()),
-                ("workload", sample.workload.to_owned()),
-                ("pod", sample.pod.to_owned()),
-                ("container", sample.container.to_owned()),
-                ("image", sample.image.to_owned()),
-                ("cpu_cores", number(sample.cpu_cores)),
-                ("cpu_limit_cores", number(sample.cpu_limit_cores)),
-                ("memory_bytes", number(sample.memory_bytes)),
-                ("memory_limit_bytes", number(sample.memory_limit_bytes)),
-                ("net_rx_bytes_per_second", number(sample.net_rx_bytes_per_second)),
-                ("net_tx_bytes_per_second", number(sample.net_tx_bytes_per_second)),
-                ("gpu_share", number(sample.gpu_share)),
-            ],
-        ),
-        Event::Runtime(event) => (
-            "runtime",
-            vec![
-                ("time", event.time.to_string()),
-                ("kind", format!("{:?}", event.kind).to_lowercase()),
-                ("workload", event.workload.to_owned()),
-                ("container", event.container.to_owned()),
-                ("image", event.image.to_owned()),
-                ("process", event.process.to_owned()),
-                ("cmdline", event.cmdline.to_owned()),
-                ("remote", event.remote.to_owned()),
-                ("domain", event.domain.to_owned()),
-                ("path", event.path.to_owned()),
-                ("rule", event.rule.to_owned()),
-                ("severity", event.severity.map_or("", |severity| severity.name()).to_owned()),
-            ],
-        ),
+        Event::Resource(sample) => ("resource", of_sample(sample)),
+        Event::Runtime(event) => ("runtime", of_runtime(event)),
         Event::Image(scan) => {
             ("image", vec![("time", scan.time.to_string()), ("image", scan.image.to_owned())])
         }
     }
+}
+
+fn of_sample(sample: &ResourceSample<'_>) -> Values {
+    let mut values = vec![
+        ("time", sample.time.to_string()),
+        ("workload", sample.workload.to_owned()),
+        ("pod", sample.pod.to_owned()),
+        ("container", sample.container.to_owned()),
+        ("image", sample.image.to_owned()),
+        ("node", sample.node.to_owned()),
+        ("instance", sample.instance.to_owned()),
+        ("part", sample.part.to_owned()),
+    ];
+    values.extend(sample.measured.iter().map(|one| (one.metric.name(), one.value.to_string())));
+    values
+}
+
+fn of_runtime(event: &RuntimeEvent<'_>) -> Values {
+    let details = event.details;
+    let mut values = vec![
+        ("time", event.time.to_string()),
+        ("kind", format!("{:?}", event.kind).to_lowercase()),
+        ("workload", event.workload.to_owned()),
+        ("container", event.container.to_owned()),
+        ("image", event.image.to_owned()),
+        ("process", event.process.to_owned()),
+        ("cmdline", event.cmdline.to_owned()),
+        ("remote", event.remote.to_owned()),
+        ("domain", event.domain.to_owned()),
+        ("path", event.path.to_owned()),
+        ("rule", event.rule.to_owned()),
+        ("severity", event.severity.map_or("", |severity| severity.name()).to_owned()),
+    ];
+    // What few sensors have is shown where it is there.
+    let more = [
+        ("event", details.event.to_owned()),
+        ("namespace", details.namespace.to_owned()),
+        ("pod", details.pod.to_owned()),
+        ("container_id", details.container_id.to_owned()),
+        ("host", details.host.to_owned()),
+        ("exe", details.exe.to_owned()),
+        ("parent", details.parent.to_owned()),
+        ("pid", details.pid.map_or_else(String::new, |pid| pid.to_string())),
+        ("flags", details.flags.to_owned()),
+        ("environment", details.environment.join(" ")),
+        ("answers", details.answers.join(" ")),
+        ("tags", details.tags.join(" ")),
+    ];
+    values.extend(more.into_iter().filter(|(_, value)| !value.is_empty()));
+    values
 }
 
 impl fmt::Display for Explanation {

@@ -28,17 +28,31 @@ pub enum Format {
     Cloudflare,
     /// Requests in the Elastic Common Schema.
     Ecs,
-    /// OpenTelemetry's logs, as JSON and protobuf.
+    /// OpenTelemetry's logs and metrics, as JSON and protobuf.
     Otel,
+    /// Metrics of Telegraf, as JSON and as InfluxDB's lines.
+    Telegraf,
+    /// Events of Metricbeat.
+    Metricbeat,
+    /// Messages of cAdvisor.
+    Cadvisor,
+    /// Samples of Prometheus, as prometheus-kafka-adapter writes them.
+    Prometheus,
+    /// Events and findings of Tracee.
+    Tracee,
     /// Alerts of Falco, also as Falcosidekick forwards them.
     Falco,
+    /// Findings of GuardDuty.
+    Guardduty,
+    /// Query logs of a VPC's resolver.
+    VpcDns,
     /// Our own records, for those who write their producers.
     Beaconfire,
 }
 
 impl Format {
     /// All formats of this version, [`Auto`](Self::Auto) first.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 22] = [
         Self::Auto,
         Self::Combined,
         Self::IngressNginx,
@@ -52,7 +66,14 @@ impl Format {
         Self::Cloudflare,
         Self::Ecs,
         Self::Otel,
+        Self::Telegraf,
+        Self::Metricbeat,
+        Self::Cadvisor,
+        Self::Prometheus,
+        Self::Tracee,
         Self::Falco,
+        Self::Guardduty,
+        Self::VpcDns,
         Self::Beaconfire,
     ];
 
@@ -72,7 +93,14 @@ impl Format {
             Self::Cloudflare => "cloudflare",
             Self::Ecs => "ecs",
             Self::Otel => "otel",
+            Self::Telegraf => "telegraf",
+            Self::Metricbeat => "metricbeat",
+            Self::Cadvisor => "cadvisor",
+            Self::Prometheus => "prometheus",
+            Self::Tracee => "tracee",
             Self::Falco => "falco",
+            Self::Guardduty => "guardduty",
+            Self::VpcDns => "vpc-dns",
             Self::Beaconfire => "beaconfire",
         }
     }
@@ -105,9 +133,20 @@ pub const fn describe(format: Format) -> &'static str {
         Format::Cloudflare => "HTTP requests from Cloudflare's Logpush, as JSON",
         Format::Ecs => "requests in the Elastic Common Schema, nested or with dotted keys",
         Format::Otel => {
-            "OpenTelemetry logs as JSON or protobuf: HTTP attributes, or a body in any other format (metrics are not in this version)"
+            "OpenTelemetry logs and metrics as JSON or protobuf: HTTP attributes, or a body in any other format; CPU, memory, network and limits of containers, pods and functions"
         }
+        Format::Telegraf => {
+            "metrics of Telegraf as JSON (single or batch) or InfluxDB lines: kubernetes, kube_inventory, docker, cpu, mem, procstat, nvidia_smi"
+        }
+        Format::Metricbeat => "events of Metricbeat: modules kubernetes, docker and system",
+        Format::Cadvisor => "messages of cAdvisor (-storage_driver=kafka)",
+        Format::Prometheus => {
+            "samples of Prometheus from prometheus-kafka-adapter: cAdvisor's, kube-state-metrics' and DCGM's names"
+        }
+        Format::Tracee => "events and findings of Tracee: releases to 0.24, v1beta1 after them, tracee-rules",
         Format::Falco => "alerts of Falco (json_output) and of Falcosidekick",
+        Format::Guardduty => "findings of AWS GuardDuty: exported, from EventBridge or its API",
+        Format::VpcDns => "query logs of a VPC's Route 53 resolver",
         Format::Beaconfire => "our own records: {\"kind\":\"request\"|\"resource\"|\"runtime\", …}",
     }
 }

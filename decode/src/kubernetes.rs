@@ -10,6 +10,16 @@ pub(crate) fn owner(pod: &str) -> &str {
     if rest.is_empty() {
         return pod;
     }
+    // Clusters of old drew from the whole alphabet; behind a hash that has a digit no other word stands.
+    if last.len() == 5
+        && last.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit())
+        && let Some((owner, hash)) = rest.rsplit_once('-')
+        && !owner.is_empty()
+        && is_random(hash, 8..=10)
+        && hash.bytes().any(|byte| byte.is_ascii_digit())
+    {
+        return owner;
+    }
     if is_random(last, 5..=5) {
         return match rest.rsplit_once('-') {
             Some((owner, hash)) if !owner.is_empty() && is_random(hash, 8..=10) => owner,
@@ -47,6 +57,7 @@ mod tests {
             ("report-28391234-kq2vd", "report"),
             ("node-agent-x7k2m", "node-agent"),
             ("web-bcdfghjk-lmnpq", "web"),
+            ("deis-controller-3058870187-xazsr", "deis-controller"),
             ("db-0", "db"),
             ("db-main-12", "db-main"),
             ("kubecon", "kubecon"),

@@ -3,6 +3,7 @@
 
 mod exports;
 mod lines;
+mod sensors;
 
 use beaconfire_model::{Event, EventTime, Offset, Source};
 
@@ -14,7 +15,7 @@ use crate::notes::Notes;
 use crate::pick::Pick;
 use crate::requests::{self, Family, Fields, Made, slot};
 use crate::time::{Clock, is_none};
-use crate::{DecodeKnobs, Decoded, Format, Reject, resources, runtime};
+use crate::{DecodeKnobs, Decoded, Format, Reject};
 
 /// Coats taken off at most.
 const COATS_MAX: u8 = 8;
@@ -300,16 +301,20 @@ impl<'w, N: Notes, F: FnMut(Decoded<'_>)> Walk<'w, N, F> {
         }
     }
 
-    /// The record's own time, else its envelope's, else the log's.
     fn time(&mut self, own: Option<Pick<'_>>, around: &Around<'_>) -> Result<EventTime, Reject> {
-        if let Some(pick) = own.filter(|pick| !is_none(pick.value)) {
-            return match self.clock.value(pick.value) {
+        self.when(own.map(|pick| (pick.key, pick.value)), around)
+    }
+
+    /// The record's own time, else its envelope's, else the log's.
+    fn when(&mut self, own: Option<(&str, Value<'_>)>, around: &Around<'_>) -> Result<EventTime, Reject> {
+        if let Some((key, value)) = own.filter(|(_, value)| !value.is_missing() && !is_none(*value)) {
+            return match self.clock.value(value) {
                 Some(time) => {
-                    self.notes.origin("time", || pick.key.to_owned());
+                    self.notes.origin("time", || key.to_owned());
                     Ok(time)
                 }
                 None => {
-                    self.notes.fault(|| format!("`{}` is written in no way that we read", pick.key));
+                    self.notes.fault(|| format!("`{key}` is written in no way that we read"));
                     Err(Reject::Timestamp)
                 }
             };
@@ -328,7 +333,14 @@ impl<'w, N: Notes, F: FnMut(Decoded<'_>)> Walk<'w, N, F> {
 
     fn object(&mut self, object: Value<'_>, format: Format, around: &Around<'_>) {
         let done = match format {
+            Format::Telegraf => self.telegraf(object, around),
+            Format::Metricbeat => self.metricbeat(object, around),
+            Format::Cadvisor => self.cadvisor(object, around),
+            Format::Prometheus => self.prometheus(object, around),
+            Format::Tracee => self.tracee(object, around),
             Format::Falco => self.falco(object, around),
+            Format::Guardduty => self.guardduty(object, around),
+            Format::VpcDns => self.vpc_dns(object, around),
             Format::Beaconfire => match object.get("kind").and_then(Value::text) {
                 Some("request") => self.request(object, format, around),
                 Some("resource") => self.resource(object, around),
@@ -345,7 +357,7 @@ impl<'w, N: Notes, F: FnMut(Decoded<'_>)> Walk<'w, N, F> {
             | Format::Cloudflare
             | Format::Ecs => self.request(object, format, around),
             Format::Otel => {
-                self.fault(|| "it has no `resourceLogs`".to_owned());
+                self.fault(|| "it has no `resourceLogs` and no `resourceMetrics`".to_owned());
                 Err(Reject::UnknownFormat)
             }
             Format::Auto
@@ -407,30 +419,6 @@ impl<'w, N: Notes, F: FnMut(Decoded<'_>)> Walk<'w, N, F> {
         };
         let request = requests::read(fields, self.knobs, &made, self.notes)?;
         self.hand(Event::Request(request), format);
-        Ok(())
-    }
-
-    fn falco(&mut self, object: Value<'_>, around: &Around<'_>) -> Result<(), Reject> {
-        let alert = runtime::falco::Alert::of(object, around.node);
-        let time = self.time(alert.time(), around)?;
-        let event = alert.event(time, self.notes)?;
-        self.hand(Event::Runtime(event), Format::Falco);
-        Ok(())
-    }
-
-    fn resource(&mut self, object: Value<'_>, around: &Around<'_>) -> Result<(), Reject> {
-        let sample = resources::beaconfire::Record::of(object);
-        let time = self.time(sample.time(), around)?;
-        let sample = sample.sample(time, self.notes)?;
-        self.hand(Event::Resource(sample), Format::Beaconfire);
-        Ok(())
-    }
-
-    fn runtime(&mut self, object: Value<'_>, around: &Around<'_>) -> Result<(), Reject> {
-        let own = runtime::beaconfire::Record::of(object);
-        let time = self.time(own.time(), around)?;
-        let event = own.event(time, self.notes)?;
-        self.hand(Event::Runtime(event), Format::Beaconfire);
         Ok(())
     }
 

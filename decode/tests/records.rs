@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use beaconfire_decode::{DecodeKnobs, Decoder, Format, Reject, explain};
-use beaconfire_model::{EntryId, Event, Offset, Record, Source, TopicId};
+use beaconfire_model::{EntryId, Event, Metric, Offset, Record, Source, TopicId};
 use proptest::prelude::*;
 
 fn source() -> Source {
@@ -36,7 +36,9 @@ fn decode(decoder: &mut Decoder, offset: i64, payload: &[u8]) -> (Vec<String>, R
                 event.severity.map(|severity| severity.name()),
                 decoded.format.name()
             ),
-            Event::Resource(sample) => format!("{} {} {:?}", sample.time, sample.workload, sample.cpu_cores),
+            Event::Resource(sample) => {
+                format!("{} {} {:?}", sample.time, sample.workload, sample.get(Metric::CpuCores))
+            }
             Event::Image(scan) => scan.image.to_owned(),
         };
         events.push(text);

@@ -1,6 +1,6 @@
 //! What a record says, borrowed from its bytes: nothing here outlives the batch it came in.
 
-use crate::{Client, EventTime, Severity};
+use crate::{Client, EventTime, ResourceSample, RuntimeEvent};
 
 /// One thing that happened, decoded.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -68,81 +68,6 @@ pub struct Request<'b> {
     pub user_agent: &'b str,
     /// The request id of the proxy or mesh.
     pub request_id: &'b str,
-}
-
-/// What a container or host used at one moment.
-#[derive(Debug, Clone, Copy, PartialEq, Default)]
-pub struct ResourceSample<'b> {
-    /// When it was sampled.
-    pub time: EventTime,
-    /// Namespace/owner, or what stands for it.
-    pub workload: &'b str,
-    /// The pod.
-    pub pod: &'b str,
-    /// The container.
-    pub container: &'b str,
-    /// The image it runs.
-    pub image: &'b str,
-    /// CPU in cores.
-    pub cpu_cores: Option<f64>,
-    /// The CPU limit in cores.
-    pub cpu_limit_cores: Option<f64>,
-    /// Memory in bytes (working set).
-    pub memory_bytes: Option<f64>,
-    /// The memory limit in bytes.
-    pub memory_limit_bytes: Option<f64>,
-    /// Received bytes a second.
-    pub net_rx_bytes_per_second: Option<f64>,
-    /// Sent bytes a second.
-    pub net_tx_bytes_per_second: Option<f64>,
-    /// Share of a GPU in use, 0 to 1.
-    pub gpu_share: Option<f64>,
-}
-
-/// What sort of run-time event it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum RuntimeKind {
-    /// A program was started.
-    Exec,
-    /// A connection was opened.
-    Connect,
-    /// A name was looked up.
-    Dns,
-    /// A file was opened, written or moved.
-    File,
-    /// A sensor's own rule fired.
-    Finding,
-    /// The sensor speaks of itself (metrics, drops): never an incident of the workload.
-    Health,
-}
-
-/// Something a sensor saw at run time. Text that the record does not have is empty.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct RuntimeEvent<'b> {
-    /// When it happened.
-    pub time: EventTime,
-    /// What it is.
-    pub kind: RuntimeKind,
-    /// Namespace/owner, else the image and host that stand for it.
-    pub workload: &'b str,
-    /// The container's name or id.
-    pub container: &'b str,
-    /// The image it runs.
-    pub image: &'b str,
-    /// The program's name.
-    pub process: &'b str,
-    /// Its command line.
-    pub cmdline: &'b str,
-    /// The other end, `address:port`.
-    pub remote: &'b str,
-    /// The name looked up.
-    pub domain: &'b str,
-    /// The file touched.
-    pub path: &'b str,
-    /// The sensor's rule.
-    pub rule: &'b str,
-    /// How bad the sensor says it is.
-    pub severity: Option<Severity>,
 }
 
 /// A scan of an image for known vulnerabilities, reduced to what decides.

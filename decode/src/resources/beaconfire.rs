@@ -1,93 +1,58 @@
-//! Our own resource samples: `{"kind":"resource","time":…,"workload":…,"cpu_cores":…,…}`.
+//! Our own resource samples: `{"kind":"resource","time":…,"workload":…,"cpu_cores":…,…}`. Every metric goes by its name.
 
-use beaconfire_model::{EventTime, ResourceSample};
+use beaconfire_model::Metric;
 
-use crate::Reject;
+use super::{Found, number};
 use crate::json::Value;
-use crate::kubernetes;
 use crate::notes::Notes;
-use crate::pick::{Pick, Picked};
+use crate::{Reject, kubernetes};
 
-const TIME: usize = 0;
-const WORKLOAD: usize = 1;
-const POD: usize = 2;
-const CONTAINER: usize = 3;
-const IMAGE: usize = 4;
-/// The first of the measured values, which come in the order of [`NAMES`].
-const MEASURED: usize = 5;
-const COUNT: usize = 12;
-
-const NAMES: [&str; COUNT] = [
-    "time",
-    "workload",
-    "pod",
-    "container",
-    "image",
-    "cpu_cores",
-    "cpu_limit_cores",
-    "memory_bytes",
-    "memory_limit_bytes",
-    "net_rx_bytes_per_second",
-    "net_tx_bytes_per_second",
-    "gpu_share",
-];
-
-/// A record's values.
-pub(crate) struct Record<'t>(Picked<'t, COUNT>);
-
-impl<'t> Record<'t> {
-    pub(crate) fn of(object: Value<'t>) -> Self {
-        Self(Picked::from(object.entries(), |key| {
-            NAMES.iter().position(|name| *name == key).map(|field| (field, 0))
-        }))
+/// What the record says; and the workload that it names itself.
+pub(crate) fn read<'t, N: Notes>(
+    object: Value<'t>,
+    notes: &mut N,
+) -> Result<(Found<'t>, &'t str, &'static str), Reject> {
+    let mut found = Found::default();
+    let mut named = "";
+    for (key, value) in object.entries() {
+        if value.is_missing() {
+            continue;
+        }
+        let text = value.scalar().unwrap_or_default();
+        match key {
+            "workload" => named = text,
+            "pod" => found.pod = text,
+            "container" => found.container = text,
+            "image" => found.image = text,
+            "node" => found.node = text,
+            "instance" => found.instance = text,
+            "part" => found.part = text,
+            _ => {}
+        }
     }
-
-    /// Where the record's time is.
-    pub(crate) fn time(&self) -> Option<Pick<'t>> {
-        self.0.get(TIME)
+    for metric in Metric::ALL {
+        if let Some(value) = object.get(metric.name()).filter(|value| !value.is_missing()).and_then(number) {
+            found.put(metric, value, metric.name());
+        }
     }
-
-    /// The sample that the record is.
-    pub(crate) fn sample<N: Notes>(
-        &self,
-        time: EventTime,
-        notes: &mut N,
-    ) -> Result<ResourceSample<'t>, Reject> {
-        let pod = self.0.text(POD);
-        let workload = match self.0.text(WORKLOAD) {
-            "" => kubernetes::owner(pod),
-            workload => workload,
-        };
-        if workload.is_empty() {
-            notes.fault(|| "`workload` is missing".to_owned());
-            return Err(Reject::MissingField);
-        }
-        // A measure below zero is how producers say that they have none.
-        let [cpu_cores, cpu_limit_cores, memory_bytes, memory_limit_bytes, rx, tx, gpu_share] =
-            std::array::from_fn(|at| self.0.float(MEASURED + at).filter(|value| *value >= 0.0));
-        if [cpu_cores, memory_bytes, rx, tx, gpu_share].iter().all(Option::is_none) {
-            notes.fault(|| "no measured value: `cpu_cores`, `memory_bytes`, …".to_owned());
-            return Err(Reject::MissingField);
-        }
-        for (name, field) in NAMES.into_iter().zip(0..).skip(1) {
-            notes.origin(name, || self.0.get(field).map_or(String::new(), |pick| pick.key.to_owned()));
-        }
-        if self.0.text(WORKLOAD).is_empty() {
-            notes.origin("workload", || "the owner of pod".to_owned());
-        }
-        Ok(ResourceSample {
-            time,
-            workload,
-            pod,
-            container: self.0.text(CONTAINER),
-            image: self.0.text(IMAGE),
-            cpu_cores,
-            cpu_limit_cores,
-            memory_bytes,
-            memory_limit_bytes,
-            net_rx_bytes_per_second: rx,
-            net_tx_bytes_per_second: tx,
-            gpu_share,
-        })
+    let (workload, from) = match named {
+        "" => (kubernetes::owner(found.pod), "the owner of pod"),
+        named => (named, "workload"),
+    };
+    if workload.is_empty() {
+        notes.fault(|| "`workload` is missing".to_owned());
+        return Err(Reject::MissingField);
     }
+    if found.measured.is_empty() {
+        notes.fault(|| "no measured value: `cpu_cores`, `memory_bytes`, …".to_owned());
+        return Err(Reject::MissingField);
+    }
+    for (name, value) in
+        [("pod", found.pod), ("container", found.container), ("image", found.image), ("node", found.node)]
+    {
+        if !value.is_empty() {
+            notes.origin(name, || name.to_owned());
+        }
+    }
+    Ok((found, workload, from))
 }

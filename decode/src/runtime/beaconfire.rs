@@ -1,8 +1,8 @@
 //! Our own run-time events: `{"kind":"runtime","time":…,"workload":…,"event":"exec|connect|dns|file|finding",…}`.
 
-use beaconfire_model::{EventTime, RuntimeEvent, RuntimeKind};
+use beaconfire_model::RuntimeKind;
 
-use super::{CMDLINE_BYTES_MAX, TEXT_BYTES_MAX, clip, severity};
+use super::{TEXT_BYTES_MAX, Told, clip, severity};
 use crate::Reject;
 use crate::json::Value;
 use crate::notes::Notes;
@@ -52,8 +52,8 @@ impl<'t> Record<'t> {
         self.0.get(TIME)
     }
 
-    /// The event that the record tells of.
-    pub(crate) fn event<N: Notes>(&self, time: EventTime, notes: &mut N) -> Result<RuntimeEvent<'t>, Reject> {
+    /// What the record tells.
+    pub(crate) fn told<N: Notes>(&self, notes: &mut N) -> Result<Told<'t>, Reject> {
         let text = |field: usize| clip(self.0.text(field), TEXT_BYTES_MAX);
         let kind = match text(EVENT) {
             "exec" => RuntimeKind::Exec,
@@ -81,19 +81,19 @@ impl<'t> Record<'t> {
         if text(WORKLOAD).is_empty() {
             notes.origin("workload", || "image".to_owned());
         }
-        Ok(RuntimeEvent {
-            time,
+        Ok(Told {
             kind,
-            workload,
+            workload: workload.into(),
             container: text(CONTAINER),
-            image: text(IMAGE),
+            image: text(IMAGE).into(),
             process: text(PROCESS),
-            cmdline: clip(self.0.text(CMDLINE), CMDLINE_BYTES_MAX),
-            remote: text(REMOTE),
+            cmdline: self.0.text(CMDLINE).into(),
+            remote: text(REMOTE).into(),
             domain: text(DOMAIN),
             path: text(PATH),
             rule: text(RULE),
             severity: severity(text(SEVERITY)),
+            ..Told::default()
         })
     }
 }

@@ -3,9 +3,9 @@
 
 use std::fmt::Write as _;
 
-use beaconfire_model::{EventTime, RuntimeEvent, RuntimeKind};
+use beaconfire_model::RuntimeKind;
 
-use super::{CMDLINE_BYTES_MAX, TEXT_BYTES_MAX, clip, severity};
+use super::{Told, endpoint, severity};
 use crate::Reject;
 use crate::json::Value;
 use crate::kubernetes;
@@ -30,7 +30,13 @@ const REMOTE_ADDRESS: usize = 14;
 const REMOTE_PORT: usize = 15;
 const DOMAIN: usize = 16;
 const TARGET: usize = 17;
-const COUNT: usize = 18;
+const CONTAINER_ID: usize = 18;
+const EXE: usize = 19;
+const PARENT: usize = 20;
+const PID: usize = 21;
+const EVENT: usize = 22;
+const FLAGS: usize = 23;
+const COUNT: usize = 24;
 
 /// An alert's values, and room for those that are put together from several.
 pub(crate) struct Alert<'t> {
@@ -38,6 +44,7 @@ pub(crate) struct Alert<'t> {
     workload: String,
     image: String,
     remote: String,
+    tags: Vec<&'t str>,
 }
 
 impl<'t> Alert<'t> {
@@ -54,12 +61,16 @@ impl<'t> Alert<'t> {
             })
         });
         for (key, value) in object.get("output_fields").into_iter().flat_map(Value::entries) {
-            if let Some((field, rank)) = output_field(key) {
+            // An image has several digests where it was pushed to several registries; they are of the same bytes.
+            let value =
+                if key == "container.image.digest" { value.items().next().unwrap_or(value) } else { value };
+            for (field, rank) in output_field(key).into_iter().chain(second_field(key)) {
                 fields.offer(field, rank, key, value);
             }
         }
         let (workload, image, remote) = (workload(&fields, node), image(&fields), remote(&fields));
-        Self { fields, workload, image, remote }
+        let tags = object.get("tags").into_iter().flat_map(Value::items).filter_map(Value::text).collect();
+        Self { fields, workload, image, remote, tags }
     }
 
     /// Where the alert's time is.
@@ -67,9 +78,9 @@ impl<'t> Alert<'t> {
         self.fields.get(TIME)
     }
 
-    /// The event that the alert is.
-    pub(crate) fn event<N: Notes>(&self, time: EventTime, notes: &mut N) -> Result<RuntimeEvent<'_>, Reject> {
-        let text = |field: usize| clip(self.fields.text(field), TEXT_BYTES_MAX);
+    /// What the alert tells.
+    pub(crate) fn told<N: Notes>(&self, notes: &mut N) -> Result<Told<'_>, Reject> {
+        let text = |field: usize| self.fields.text(field);
         let rule = text(RULE);
         if rule.is_empty() {
             notes.fault(|| "`rule` is missing".to_owned());
@@ -78,20 +89,30 @@ impl<'t> Alert<'t> {
         // What the sensor says of itself: figures, and the drops that make it blind.
         let health = text(SOURCE) == "internal" || rule.starts_with("Falco internal:");
         let fd = text(FD);
-        let container = text(CONTAINER);
-        let event = RuntimeEvent {
-            time,
+        let inside = |text| if text == "host" { "" } else { text };
+        let told = Told {
             kind: if health { RuntimeKind::Health } else { RuntimeKind::Finding },
-            workload: clip(&self.workload, TEXT_BYTES_MAX),
-            container: if container == "host" { "" } else { container },
-            image: clip(&self.image, TEXT_BYTES_MAX),
+            workload: self.workload.as_str().into(),
+            container: inside(text(CONTAINER)),
+            image: self.image.as_str().into(),
             process: text(PROCESS),
-            cmdline: clip(self.fields.text(CMDLINE), CMDLINE_BYTES_MAX),
-            remote: clip(&self.remote, TEXT_BYTES_MAX),
+            cmdline: text(CMDLINE).into(),
+            remote: self.remote.as_str().into(),
             domain: text(DOMAIN),
             path: if fd.starts_with('/') { fd } else { "" },
             rule,
             severity: severity(text(PRIORITY)),
+            event: text(EVENT),
+            namespace: text(NAMESPACE),
+            pod: text(POD),
+            container_id: inside(text(CONTAINER_ID)),
+            host: text(HOST),
+            exe: text(EXE),
+            parent: text(PARENT),
+            pid: self.fields.integer(PID),
+            flags: text(FLAGS).into(),
+            tags: self.tags.clone(),
+            ..Told::default()
         };
         let key = |field: usize| self.fields.get(field).map_or(String::new(), |pick| pick.key.to_owned());
         notes.origin("kind", || {
@@ -117,7 +138,7 @@ impl<'t> Alert<'t> {
         ] {
             notes.origin(name, || key(field));
         }
-        Ok(event)
+        Ok(told)
     }
 }
 
@@ -145,8 +166,21 @@ fn output_field(key: &str) -> Option<(usize, u8)> {
         "fd.rip.name" => (DOMAIN, 0),
         "fd.sip.name" => (DOMAIN, 1),
         "ka.target.name" => (TARGET, 0),
+        "proc.pname" => (PARENT, 0),
+        "proc.pid" => (PID, 0),
+        "evt.type" => (EVENT, 0),
+        "evt.arg.flags" => (FLAGS, 0),
         _ => return None,
     })
+}
+
+/// What some keys stand for besides.
+fn second_field(key: &str) -> Option<(usize, u8)> {
+    match key {
+        "container.id" => Some((CONTAINER_ID, 0)),
+        "proc.exepath" => Some((EXE, 0)),
+        _ => None,
+    }
 }
 
 /// `namespace/owner`; for alerts on the Kubernetes audit log, the object that was touched; else `image@host`, so that
@@ -193,8 +227,6 @@ fn image(fields: &Picked<'_, COUNT>) -> String {
 fn remote(fields: &Picked<'_, COUNT>) -> String {
     match (fields.text(REMOTE_ADDRESS), fields.text(REMOTE_PORT)) {
         ("", _) => fields.text(FD).split_once("->").map_or(String::new(), |(_, remote)| remote.to_owned()),
-        (address, "") => address.to_owned(),
-        (address, port) if address.contains(':') => format!("[{address}]:{port}"),
-        (address, port) => format!("{address}:{port}"),
+        (address, port) => endpoint(address, port),
     }
 }

@@ -9,15 +9,21 @@ use crate::requests::{self, Family};
 use crate::{Decoded, Format, Reject};
 
 impl<N: Notes, F: FnMut(Decoded<'_>)> Walk<'_, N, F> {
-    /// An export of OpenTelemetry's: each log record is a request by its attributes, or holds a record in its body.
+    /// An export of OpenTelemetry's: metrics, or logs, of which each record is a request by its attributes or holds a
+    /// record in its body.
     pub(super) fn otel(&mut self, export: Value<'_>, around: &Around<'_>) {
         let Some(below) = self.deeper(around) else { return };
-        self.notes.layer("OpenTelemetry", || "in `resourceLogs`".to_owned());
+        let has_metrics = export.get("resourceMetrics").is_some();
+        let key = if has_metrics { "resourceMetrics" } else { "resourceLogs" };
+        self.notes.layer("OpenTelemetry", || format!("in `{key}`"));
         let outer = self.wanted;
         if outer == Format::Otel {
             self.wanted = Format::Auto;
         }
         let before = self.records;
+        if matches!(outer, Format::Auto | Format::Otel) {
+            self.metrics(export, &below);
+        }
         for logs in otel::list(export, "resourceLogs") {
             let known = otel::Resource::of(logs.get("resource"));
             let mut service = String::new();

@@ -13,7 +13,7 @@ use crate::notes::Notes;
 use crate::requests::log_format::Scanned;
 use crate::requests::text::Access;
 use crate::requests::{self, slot};
-use crate::{Decoded, Format, Reject};
+use crate::{Decoded, Format, Reject, resources};
 
 impl<N: Notes, F: FnMut(Decoded<'_>)> Walk<'_, N, F> {
     pub(super) fn line(&mut self, line: &str, around: &Around<'_>) {
@@ -55,6 +55,12 @@ impl<N: Notes, F: FnMut(Decoded<'_>)> Walk<'_, N, F> {
         if requests::cloudfront::is_heading(line) && matches!(self.wanted, Format::Auto | Format::Cloudfront)
         {
             return self.notes.remark(|| "a heading of CloudFront's, which is no request".to_owned());
+        }
+        if matches!(self.wanted, Format::Auto | Format::Telegraf)
+            && resources::influx::begins(line)
+            && self.influx(line, around)
+        {
+            return;
         }
         if requests::text::resembles(line) {
             self.fault(|| "it begins like an access log and goes wrong".to_owned());

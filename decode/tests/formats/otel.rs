@@ -171,9 +171,11 @@ fn what_is_no_export_in_protobuf_is_read_as_text() {
     for text in [format!("\n{HEAD}"), format!("\n\n{HEAD}\n"), format!("\n{}", otlp(SEMANTIC))] {
         assert_eq!(read(&DecodeKnobs::default(), text.as_bytes()).0.len(), 1, "{text}");
     }
-    // Metrics have a name where logs have a time.
+    // Metrics have a name where logs have a time; this one has nothing to say. What has both is neither.
     let metrics = proto::export(&[proto::field(1, b"cpu.seconds")]);
-    assert!(read(&DecodeKnobs::default(), &metrics).1.is_err());
+    assert_eq!(read(&DecodeKnobs::default(), &metrics), (vec![], Ok(())));
+    let both = proto::export(&[[proto::field(1, b"cpu.seconds"), proto::number(2, 9)].concat()]);
+    assert!(read(&DecodeKnobs::default(), &both).1.is_err());
     let mut deep = proto::text("x");
     for _ in 0..2000 {
         deep = proto::field(5, &proto::field(1, &deep));

@@ -10,8 +10,8 @@ use beaconfire_detect::{
     Census, Combiner, Count, EntrySpec, Field, Plan, PlanSpec, RuleSpec, Seen, Shard, ShardKnobs, Watch,
 };
 use beaconfire_model::{
-    Client, EntryId, Event, EventTime, Kind, Matchers, Offset, Request, RuntimeEvent, RuntimeKind, Severity,
-    Signal, Source, TopicId,
+    Client, EntryId, Event, EventTime, Kind, Matchers, Offset, Request, RuntimeDetails, RuntimeEvent,
+    RuntimeKind, Severity, Signal, Source, TopicId,
 };
 
 /// Where the tests' time begins: the start of a minute, which is also the start of a bucket of every window used.
@@ -104,6 +104,7 @@ pub(crate) fn finding<'a>(
         path: "",
         rule,
         severity: Some(severity),
+        details: RuntimeDetails::NONE,
     }
 }
 

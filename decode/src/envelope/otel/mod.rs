@@ -1,7 +1,8 @@
-//! OpenTelemetry's logs, as its collectors export them: resources, in them scopes, in them log records. A record's
-//! attributes may be a request, or its body is a line of whatever the service writes.
+//! OpenTelemetry's logs and metrics, as its collectors export them: resources, in them scopes, in them log records or
+//! metrics. A log record's attributes may be a request, or its body is a line of whatever the service writes.
 
 pub(crate) mod protobuf;
+mod wire;
 
 use crate::json::Value;
 use crate::kubernetes;

@@ -1,9 +1,14 @@
-//! OpenTelemetry's logs in protobuf, written out as the JSON that the same export has, so that one reader serves both.
+//! OpenTelemetry's logs and metrics in protobuf, written out as the JSON that the same export has, so that one reader
+//! serves both. Nothing but the fields' types tells the two apart: a log record begins with a time, a metric with a name.
 //!
 //! Only the fields that are looked at are written. Every message must be whole and every field of the type that the
-//! schema gives it: what is not, is no export of logs.
+//! schema gives it: what is not, is no export.
+
+mod metrics;
 
 use std::fmt::Write as _;
+
+use super::wire::{Fields, Wire};
 
 /// Lists and maps within an attribute's value at most. Each makes four levels of JSON, below the nine down to the value
 /// itself, and what is nested deeper than 64 would not be read: one attribute would lose its whole batch.
@@ -17,8 +22,14 @@ pub(crate) fn to_json(bytes: &[u8]) -> Option<String> {
     if bytes.first() != Some(&0x0a) || bytes.len() < 8 {
         return None;
     }
-    let mut writer = Writer { out: String::with_capacity(bytes.len() * 2), records: 0 };
-    writer.list("{\"resourceLogs\":[", bytes, 1, Writer::resource_logs)?;
+    of_logs(bytes).or_else(|| metrics::to_json(bytes))
+}
+
+fn of_logs(bytes: &[u8]) -> Option<String> {
+    let mut writer = Writer::for_message(bytes);
+    writer.list("{\"resourceLogs\":[", bytes, 1, |writer, message| {
+        writer.resource(message, "\"scopeLogs\":[", Writer::scope_logs)
+    })?;
     writer.out.push('}');
     (writer.records > 0).then_some(writer.out)
 }
@@ -29,6 +40,10 @@ struct Writer {
 }
 
 impl Writer {
+    fn for_message(bytes: &[u8]) -> Self {
+        Self { out: String::with_capacity(bytes.len() * 2), records: 0 }
+    }
+
     /// The messages in field `number` of `message`, with commas between them, in brackets.
     fn list(
         &mut self,
@@ -54,7 +69,13 @@ impl Writer {
         (self.out.len() <= JSON_BYTES_MAX).then_some(())
     }
 
-    fn resource_logs(&mut self, message: &[u8]) -> Option<()> {
+    /// A resource with what it sent, in scopes.
+    fn resource(
+        &mut self,
+        message: &[u8],
+        open: &str,
+        scope: impl Fn(&mut Self, &[u8]) -> Option<()>,
+    ) -> Option<()> {
         self.out.push('{');
         for field in Fields(message) {
             match field? {
@@ -69,7 +90,7 @@ impl Writer {
                 _ => {}
             }
         }
-        self.list("\"scopeLogs\":[", message, 2, Self::scope_logs)?;
+        self.list(open, message, 2, scope)?;
         self.out.push('}');
         Some(())
     }
@@ -178,72 +199,5 @@ impl Writer {
             }
         }
         self.out.push('"');
-    }
-}
-
-/// A field's content.
-enum Wire<'b> {
-    Number(u64),
-    Eight(u64),
-    Four,
-    Bytes(&'b [u8]),
-}
-
-/// The fields of a message, one after the other; `None` in place of one that is broken, and nothing behind it.
-struct Fields<'b>(&'b [u8]);
-
-impl<'b> Iterator for Fields<'b> {
-    type Item = Option<(u32, Wire<'b>)>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        if self.0.is_empty() {
-            return None;
-        }
-        let field = self.field();
-        if field.is_none() {
-            self.0 = &[];
-        }
-        Some(field)
-    }
-}
-
-impl<'b> Fields<'b> {
-    fn field(&mut self) -> Option<(u32, Wire<'b>)> {
-        let key = self.number()?;
-        let number = u32::try_from(key >> 3).ok().filter(|number| *number > 0)?;
-        let wire = match key & 7 {
-            0 => Wire::Number(self.number()?),
-            1 => Wire::Eight(u64::from_le_bytes(self.take(8)?.try_into().ok()?)),
-            2 => {
-                let length = usize::try_from(self.number()?).ok()?;
-                Wire::Bytes(self.take(length)?)
-            }
-            5 => {
-                self.take(4)?;
-                Wire::Four
-            }
-            _ => return None,
-        };
-        Some((number, wire))
-    }
-
-    fn take(&mut self, length: usize) -> Option<&'b [u8]> {
-        let (taken, rest) = self.0.split_at_checked(length)?;
-        self.0 = rest;
-        Some(taken)
-    }
-
-    /// A number of up to ten bytes, seven bits in each, the lowest first.
-    fn number(&mut self) -> Option<u64> {
-        let mut number = 0;
-        for place in 0..10 {
-            let (byte, rest) = self.0.split_first()?;
-            self.0 = rest;
-            number |= u64::from(byte & 0x7f).checked_shl(place * 7)?;
-            if byte & 0x80 == 0 {
-                return Some(number);
-            }
-        }
-        None
     }
 }
