@@ -10,9 +10,9 @@ use super::workload::Workload;
 /// A fact about one workload; stated anew while it holds.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Finding {
-    /// `mining` or `runaway-loop`.
+    /// `mining` or `unexplained-cpu`.
     pub rule: &'static str,
-    /// [`Kind::Mining`], or [`Kind::Resource`] for a loop.
+    /// [`Kind::Mining`], or [`Kind::Resource`] for a plateau without a miner's dataset.
     pub kind: Kind,
     /// A page only with an indicator.
     pub severity: Severity,
@@ -43,7 +43,7 @@ pub(super) fn of(
 ) -> Finding {
     let mut contributions = workload.suspicion.contributions(at);
     let mut began = workload.suspicion.since(at).unwrap_or(at);
-    if workload.now.holds {
+    if workload.now.points > 0.0 {
         let since = if workload.shape.is_some() { workload.onset() } else { at };
         began = began.min(since);
         let evidence = match (&workload.shape, &workload.first_sight) {
@@ -58,7 +58,7 @@ pub(super) fn of(
         contributions.iter().flat_map(|part| part.class.techniques().iter().copied()).collect();
     techniques.sort_unstable();
     techniques.dedup();
-    let rule = if kind == Kind::Mining { "mining" } else { "runaway-loop" };
+    let rule = if kind == Kind::Mining { "mining" } else { "unexplained-cpu" };
     Finding {
         rule,
         kind,
@@ -83,6 +83,8 @@ fn words(shape: &Shape, workload: &Workload) -> String {
     );
     said += &if shape.bursts {
         format!("in bursts of one height (varying by {} %)", decimal(shape.variation * 100.0))
+    } else if !shape.flat {
+        "not flat".to_owned()
     } else {
         format!("flat (varying by {} %)", decimal(shape.variation * 100.0))
     };
@@ -115,7 +117,7 @@ fn rest(sight: &FirstSight) -> String {
             decimal(sight.cores)
         ),
         None => format!(
-            "{} cores, flat (varying by {} %), while the workload's ways are not known yet",
+            "{} cores (varying by {} %), while the workload's ways are not known yet",
             decimal(sight.cores),
             decimal(sight.variation * 100.0)
         ),

@@ -78,8 +78,8 @@ pub const HOLDS: Duration = Duration::from_secs(600);
 const RENEWED: Duration = Duration::from_secs(300);
 /// What only lasts is looked for once an hour.
 const HOLDS_HOURLY: Duration = Duration::from_secs(3900);
-/// A loop that has spun for so long deserves a ticket.
-const LOOP_TICKET: Duration = Duration::from_secs(2 * 3600);
+/// A plateau without a miner's dataset is a loop, a merge or a backup; when it has lasted for so long it deserves a ticket.
+const LONG: Duration = Duration::from_secs(3 * 3600);
 /// A workload that was silent for so long may be forgotten when there is no room.
 const FORGOTTEN_MINUTES: i64 = 7 * 1440;
 const ONSETS: usize = 256;
@@ -139,7 +139,7 @@ impl Mining {
         if let Deed::Lookup { answers, .. } = deed {
             workload.answers.learn(answers);
         }
-        let plateau = workload.now.holds;
+        let plateau = workload.now.plateau;
         for indicator in found {
             workload.suspicion.add(indicator, at, plateau);
         }
@@ -190,7 +190,7 @@ impl Mining {
         let Some(workload) = self.workloads.get(name) else {
             return;
         };
-        if !workload.now.holds || workload.shape.is_none() || workload.rollout_near() {
+        if !workload.now.ticket || workload.shape.is_none() || workload.rollout_near() {
             return;
         }
         let onset = workload.onset();
@@ -217,22 +217,21 @@ impl Mining {
         let Some(workload) = self.workloads.get_mut(name) else {
             return;
         };
-        if workload.suspicion.is_empty() && !workload.now.holds {
+        if workload.suspicion.is_empty() && !workload.now.plateau && !workload.now.holds {
             return;
         }
         let Some((mut severity, score)) = workload.suspicion.judge(workload.now, allowed, at) else {
             return;
         };
         let mut kind = Kind::Mining;
-        let loops = workload.shape.is_some_and(|shape| shape.threads.is_some());
-        if workload.now.holds && loops && workload.suspicion.classes(at) == 0 {
+        if workload.now.plateau && !workload.now.holds && workload.suspicion.classes(at) == 0 {
             kind = Kind::Resource;
-            let long = at.since(workload.onset()) >= LOOP_TICKET;
+            let long = at.since(workload.onset()) >= LONG;
             severity = if long { Severity::Warning } else { Severity::Info };
         }
-        let shape = if workload.now.holds { 1 << Class::Shape.number() } else { 0 };
+        let shape = if workload.now.points > 0.0 { 1 << Class::Shape.number() } else { 0 };
         let classes = workload.suspicion.classes(at) | shape;
-        let hourly = workload.now.holds && workload.shape.is_none();
+        let hourly = workload.first_sight.is_some();
         let said = Said { kind, severity, classes, at };
         let old = workload.said.filter(|old| at.since(old.at) < RENEWED && at >= old.at);
         let news = old.is_none_or(|old| {

@@ -3,6 +3,7 @@
 //! A plateau proves nothing by itself, for training, loops and transcoding make one too. So each property is judged
 //! apart and named in words, and what they are worth together is a ticket at most.
 
+use super::regression::base;
 use super::window::{Level, Minute, Slope, Window, evenness};
 
 /// Minutes for the first, quick look, which only counts beside an indicator.
@@ -18,14 +19,17 @@ pub(crate) struct Ground {
     /// Minutes since the excess began.
     pub(crate) lasted: usize,
     pub(crate) limit: Option<f64>,
-    /// One standard deviation of the residual: as it is, and widened for its own memory.
-    pub(crate) deviation: f64,
+    /// What the residual varies by from minute to minute, relative to [`base`].
+    pub(crate) roughness: f64,
+    /// One standard deviation of the residual, widened for its own memory.
     pub(crate) spread: f64,
     pub(crate) alarm: bool,
     /// Requests a second before it began; `None` where no service is tied.
     pub(crate) requests_before: Option<f64>,
-    /// MiB before it began, and their usual deviation.
-    pub(crate) memory_before: Option<Level>,
+    /// By how many MiB memory usually changes within a minute and within three.
+    pub(crate) memory_steps: Option<[f64; 2]>,
+    /// The step that was found before, which may have left the window.
+    pub(crate) dataset: Option<f64>,
     pub(crate) network_before: Option<f64>,
     pub(crate) network_now: Option<f64>,
 }
@@ -48,7 +52,7 @@ pub(crate) struct Shape {
     pub(crate) dearer: Option<f64>,
     /// Requests rose with it.
     pub(crate) rose: bool,
-    /// Memory stands still and the network has not risen.
+    /// Memory is as calm as before, but for one step, and the network has not risen.
     pub(crate) quiet: bool,
     /// Memory rose once, by a dataset, in MiB.
     pub(crate) dataset: Option<f64>,
@@ -62,6 +66,19 @@ pub(crate) struct Shape {
 /// The least excess that is looked at, in cores.
 pub(crate) fn enough(limit: Option<f64>) -> f64 {
     limit.map_or(0.3, |limit| 0.12 * limit).max(0.15)
+}
+
+impl Ground {
+    /// What is left of the residual on a plateau above `expected` cores: its roughness, and the slow wandering of what a
+    /// request costs.
+    fn noise(&self, expected: f64) -> f64 {
+        let expected = expected.max(0.0);
+        1.6 * self.roughness * base(expected, self.limit.unwrap_or(1.0)) + 0.02 * expected
+    }
+}
+
+fn even(excess: Level, noise: f64) -> bool {
+    excess.deviation.powi(2) <= (0.04 * excess.mean).powi(2) + noise * noise
 }
 
 impl Shape {
@@ -80,10 +97,9 @@ impl Shape {
             && cores.variation() <= 0.05
             && cores.drift.abs() <= 0.06 * cores.mean
             && evenness(minutes.clone().map(|minute| minute.cores)) >= 0.85;
-        // The second branch: the excess varies by no more than 5 % beside the noise that was there before.
-        let noise = 1.5 * ground.deviation;
-        let steady = excess.deviation.powi(2) <= (0.05 * excess.mean).powi(2) + noise * noise
-            && excess.drift.abs() <= 0.1 * excess.mean + ground.deviation;
+        // The second branch: the excess varies by no more than 4 % beside the noise that was there before.
+        let noise = ground.noise(cores.mean - excess.mean);
+        let steady = even(excess, noise) && excess.drift.abs() <= 0.1 * excess.mean + 2.0 * noise;
         shape.flat = excess.mean >= enough && (near_limit || steady);
         shape.variation =
             if near_limit { cores.variation() } else { excess.deviation / excess.mean.max(1e-9) };
@@ -132,11 +148,10 @@ impl Shape {
         }
         let excess = Level::of(inner.clone().map(|minute| minute.excess));
         let cores = Level::of(inner.map(|minute| minute.cores));
-        let noise = 1.5 * ground.deviation;
-        let even = excess.deviation.powi(2) <= (0.05 * excess.mean).powi(2) + noise * noise;
+        let noise = ground.noise(cores.mean - excess.mean);
         let pinned =
             ground.limit.is_some_and(|limit| cores.mean >= 0.8 * limit) && cores.variation() <= 0.05;
-        if excess.mean >= enough.max(4.0 * ground.deviation) && (even || pinned) {
+        if excess.mean >= enough.max(4.0 * noise) && (even(excess, noise) || pinned) {
             self.bursts = true;
             self.excess = excess.mean;
             self.cores = cores.mean;
@@ -146,24 +161,29 @@ impl Shape {
     }
 
     fn look_at_memory(&mut self, window: &Window, ground: &Ground, n: usize) {
-        let settled = |minutes: usize| window.last(minutes.max(2));
-        let memory = Level::of(settled(n.saturating_sub(5)).map(|minute| minute.memory));
-        self.memory_known = ground.memory_before.is_some() && memory.mean > 0.0;
         let network = match (ground.network_before, ground.network_now) {
             (Some(before), Some(now)) => now <= 1.5 * before + 20_000.0,
             _ => true,
         };
-        let Some(before) = ground.memory_before.filter(|_| memory.mean > 0.0) else {
+        let Some([minute, three]) = ground.memory_steps else {
             self.quiet = network;
             return;
         };
-        // A step stands still after it; a data set that is being worked on does not.
-        let usual = before.deviation.max(2.0);
-        let still = memory.deviation <= (0.012 * memory.mean).max(1.3 * usual)
-            && memory.drift.abs() <= (0.02 * memory.mean).max(2.0 * usual);
-        self.quiet = still && network;
-        let step = memory.mean - before.mean;
-        self.dataset = (step >= DATASET_MIB.max(3.0 * before.deviation) && still).then_some(step);
+        self.memory_known = true;
+        let step = ground.dataset.or_else(|| {
+            // The excess may be noticed some minutes after it began.
+            let around = window.last(ground.lasted + 8).map(|minute| minute.memory);
+            let steps = around.clone().zip(around.skip(3)).take(14).map(|(from, to)| f64::from(to - from));
+            let step = steps.fold(0.0, f64::max);
+            (step >= DATASET_MIB.max(4.0 * three)).then_some(step)
+        });
+        // A dataset stands still once it is made; data that is worked on does not.
+        let settled = window.last(n.saturating_sub(4).max(3)).map(|minute| minute.memory);
+        let count = settled.clone().count().saturating_sub(1).max(1) as f64;
+        let changes = settled.clone().zip(settled.skip(1)).map(|(a, b)| f64::from((b - a).abs()));
+        let calm = changes.sum::<f64>() / count <= 1.6 * minute + (0.01 * step.unwrap_or(0.0)).max(1.0);
+        self.quiet = calm && network;
+        self.dataset = step.filter(|_| calm);
     }
 
     /// A loop that never ends keeps a thread at exactly one core and needs no memory for it. One thread, or several
@@ -177,7 +197,7 @@ impl Shape {
         let pinned = ground.limit.is_some_and(|limit| self.cores >= 0.97 * limit);
         // At a limit of one core or two, the limit hides how many threads there are.
         let at_limit = pinned && ground.limit.is_some_and(|limit| limit <= 1.05);
-        let one = whole == 1.0 && (self.excess - whole).abs() <= (0.03 * whole).max(2.0 * error);
+        let one = whole == 1.0 && (self.excess - whole).abs() <= 0.05_f64.max(2.0 * error);
         self.threads = (one || at_limit).then_some(1);
     }
 }
@@ -185,22 +205,23 @@ impl Shape {
 /// Before a workload's ways are known: whether requests explain the CPU within the window itself.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub(crate) struct FirstSight {
+    pub(crate) minutes: usize,
     pub(crate) cores: f64,
     pub(crate) variation: f64,
-    /// A plateau near the limit, or of half a core and more.
-    pub(crate) flat: bool,
-    /// Cores that the line through (requests, CPU) leaves at no requests, less two and a half standard errors.
+    /// Near the limit, or half a core and more.
+    pub(crate) busy: bool,
+    /// Cores that the line through (requests, CPU) leaves at no requests, less four standard errors: it is looked at
+    /// every minute.
     pub(crate) rest: Option<f64>,
 }
 
 impl FirstSight {
     pub(crate) fn of(minutes: impl Iterator<Item = Minute> + Clone, limit: Option<f64>) -> Self {
         let cores = Level::of(minutes.clone().map(|minute| minute.cores));
-        let high = limit.is_some_and(|limit| cores.mean >= 0.8 * limit) || cores.mean >= 0.5;
-        let flat = high && cores.variation() <= 0.05 && cores.drift.abs() <= 0.06 * cores.mean;
-        let line = Slope::of(minutes.map(|minute| (minute.requests, minute.cores)));
+        let busy = limit.map_or(cores.mean >= 0.5, |limit| cores.mean >= 0.4 * limit) && cores.mean >= 0.3;
+        let line = Slope::of(minutes.clone().map(|minute| (minute.requests, minute.cores)));
         let rest = (line.mean_x > 0.0 && line.error.is_finite())
-            .then(|| cores.mean - line.mean_x * (line.slope.max(0.0) + 2.5 * line.error));
-        Self { cores: cores.mean, variation: cores.variation(), flat, rest }
+            .then(|| cores.mean - line.mean_x * (line.slope.max(0.0) + 4.0 * line.error));
+        Self { minutes: minutes.count(), cores: cores.mean, variation: cores.variation(), busy, rest }
     }
 }

@@ -55,16 +55,19 @@ pub(crate) struct Suspicion {
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct ShapeNow {
     pub(crate) points: f64,
-    /// There is a plateau that is not explained, if only for minutes.
+    /// There is more CPU than is explained: enough beside evidence that names mining.
+    pub(crate) excess: bool,
+    /// It is a plateau that is not explained, nothing is learned from it, and it is told.
+    pub(crate) plateau: bool,
+    /// It is a miner's plateau, with its dataset, if only for minutes: enough beside any evidence.
     pub(crate) holds: bool,
     /// It is worth a ticket by itself.
     pub(crate) ticket: bool,
-    /// The workload's ways are not known, or it was just rolled out: evidence that names mining is asked for.
-    pub(crate) unsure: bool,
 }
 
 impl ShapeNow {
-    pub(crate) const NONE: Self = Self { points: 0.0, holds: false, ticket: false, unsure: false };
+    pub(crate) const NONE: Self =
+        Self { points: 0.0, excess: false, plateau: false, holds: false, ticket: false };
 }
 
 impl Suspicion {
@@ -115,16 +118,14 @@ impl Suspicion {
         let strong = counted()
             .any(|entry| entry.indicator.weight >= STRONG && at.since(entry.last) <= STRONG_HOLDS);
         let any = counted().next().is_some();
-        let page = strong || (indicators >= PAGE && names) || (shape.holds && any && (names || !shape.unsure));
+        let page = strong || (indicators >= PAGE && names) || (shape.holds && any) || (shape.excess && names);
         let severity = if page {
             Severity::Critical
-        } else if shape.holds && any {
-            Severity::Error
         } else if shape.ticket {
             if score >= 8.5 { Severity::Error } else { Severity::Warning }
         } else if indicators >= TICKET * 0.9 && names {
             Severity::Warning
-        } else if any || (shape.holds && !shape.unsure) {
+        } else if any || shape.plateau {
             Severity::Info
         } else {
             return None;
@@ -194,7 +195,8 @@ mod tests {
     use super::*;
 
     const HOUR: i64 = 3_600_000;
-    const SHAPE: ShapeNow = ShapeNow { points: 7.0, holds: true, ticket: true, unsure: false };
+    const SHAPE: ShapeNow =
+        ShapeNow { points: 7.0, excess: true, plateau: true, holds: true, ticket: true };
 
     fn at(hours: i64) -> EventTime {
         EventTime::from_millis(hours * HOUR)

@@ -123,7 +123,7 @@ impl Slope {
         }
         let (mx, my) = (sx / n, sy / n);
         let (mut xx, mut xy, mut yy) = (0.0, 0.0, 0.0);
-        for (x, y) in pairs {
+        for (x, y) in pairs.clone() {
             let (dx, dy) = (f64::from(x) - mx, f64::from(y) - my);
             xx += dx * dx;
             xy += dx * dy;
@@ -135,8 +135,21 @@ impl Slope {
         let slope = xy / xx;
         let rest = (yy - slope * xy).max(0.0) / (n - 2.0);
         let correlation = if yy > 0.0 { xy / (xx * yy).sqrt() } else { 0.0 };
-        Self { slope, error: (rest / xx).sqrt(), mean_x: mx, correlation }
+        let inflation = inflation(pairs.map(|(x, y)| f64::from(y) - my - slope * (f64::from(x) - mx)));
+        Self { slope, error: (rest / xx).sqrt() * inflation, mean_x: mx, correlation }
     }
+}
+
+/// Neighbours that resemble each other prove less than as many independent ones: `sqrt((1+rho)/(1-rho))`, at most 3.
+fn inflation(residuals: impl Iterator<Item = f64>) -> f64 {
+    let (mut squares, mut products, mut last) = (0.0, 0.0, 0.0);
+    for residual in residuals {
+        squares += residual * residual;
+        products += residual * last;
+        last = residual;
+    }
+    let rho = if squares > 0.0 { (products / squares).clamp(0.0, 0.8) } else { 0.0 };
+    ((1.0 + rho) / (1.0 - rho)).sqrt()
 }
 
 #[cfg(test)]

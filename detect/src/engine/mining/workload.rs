@@ -8,11 +8,11 @@
 use beaconfire_model::EventTime;
 
 use super::profile::Profile;
-use super::regression::Regression;
-use super::shape::{FirstSight, Ground, QUICK, SUSTAINED, Shape};
+use super::regression::{Expected, Regression};
+use super::shape::{FirstSight, Ground, QUICK, SUSTAINED, Shape, enough};
 use super::slice::{Folded, MINUTE_MILLIS};
 use super::suspicion::{ShapeNow, Suspicion};
-use super::window::{Level, Minute, Window};
+use super::window::{KEPT, Level, Minute, Window};
 
 /// Slack and alarm line of the cumulative sum: with these, independent noise alarms once in 5.7e7 minutes (Siegmund).
 const SLACK: f64 = 0.5;
@@ -43,8 +43,11 @@ pub(crate) struct Workload {
     sum: f64,
     onset: i64,
     rolled_out: i64,
+    /// How often in a row an hour's end found CPU at rest that nothing explains.
+    resting: u32,
     requests: f64,
-    memory: Slow,
+    /// Changes of memory within a minute, and within three.
+    memory_steps: [Slow; 2],
     network: Slow,
     network_now: Slow,
     /// Requests and memory as they were when the excess began.
@@ -66,31 +69,28 @@ pub(crate) struct Workload {
 #[derive(Debug, Clone, Copy)]
 struct Before {
     requests: f64,
-    memory: Option<Level>,
+    memory_steps: Option<[f64; 2]>,
     network: Option<f64>,
-    deviation: f64,
+    roughness: f64,
     spread: f64,
+    dataset: Option<f64>,
 }
 
-/// A mean and a variance that forget within an hour or so.
+/// A mean that forgets.
 #[derive(Debug, Clone, Copy, Default)]
 struct Slow {
     seen: f64,
     mean: f64,
-    variance: f64,
 }
 
 impl Slow {
     fn learn(&mut self, value: f64, memory: f64) {
         self.seen = (self.seen + 1.0).min(memory);
-        let d = value - self.mean;
-        self.mean += d / self.seen;
-        self.variance = (1.0 - 1.0 / self.seen) * (self.variance + d * d / self.seen);
+        self.mean += (value - self.mean) / self.seen;
     }
 
-    fn level(&self) -> Option<Level> {
-        (self.seen >= 5.0)
-            .then(|| Level { mean: self.mean, deviation: self.variance.sqrt(), ..Level::default() })
+    fn known(&self) -> Option<f64> {
+        (self.seen >= 5.0).then_some(self.mean)
     }
 }
 
@@ -106,8 +106,9 @@ impl Workload {
             sum: 0.0,
             onset: 0,
             rolled_out: i64::MIN / 2,
+            resting: 0,
             requests: 0.0,
-            memory: Slow::default(),
+            memory_steps: [Slow::default(); 2],
             network: Slow::default(),
             network_now: Slow::default(),
             before: None,
@@ -170,8 +171,8 @@ impl Workload {
         // Without a service, the workload's own day stands for the requests.
         let usual = self.profile.usual(at.minute) * at.replicas;
         let input = at.requests.unwrap_or(usual);
-        let floor = 0.01 * at.limit.unwrap_or(at.replicas) + 0.005;
-        let expected = self.model.expect(at.replicas, input, floor);
+        let limit = at.limit.unwrap_or(at.replicas);
+        let expected = self.model.expect(at.replicas, input, limit);
         let excess = at.cores - expected.cores.min(at.limit.unwrap_or(f64::INFINITY));
         let z = excess / expected.spread;
         let known = self.model.seen() >= 60;
@@ -188,8 +189,12 @@ impl Workload {
             self.network_now.learn(network, 10.0);
         }
         self.look(at.minute);
+        if !self.now.plateau && self.model.seen() > 60 {
+            let last = Level::of(self.window.last(QUICK).map(|minute| minute.excess));
+            self.profile.note(last.mean, limit);
+        }
         if !self.frozen(at.minute) {
-            self.learn(at, input, usual, floor, expected.spread, memory);
+            self.learn(at, input, usual, &expected);
         }
     }
 
@@ -202,10 +207,11 @@ impl Workload {
             self.onset = minute;
             self.before = Some(Before {
                 requests: self.requests,
-                memory: self.memory.level(),
-                network: self.network.level().map(|level| level.mean),
-                deviation: self.model.deviation(),
+                memory_steps: self.memory_steps[0].known().zip(self.memory_steps[1].known()).map(<[f64; 2]>::from),
+                network: self.network.known(),
+                roughness: self.model.roughness(),
                 spread,
+                dataset: None,
             });
         }
     }
@@ -217,19 +223,26 @@ impl Workload {
         self.spread_with = 0;
     }
 
-    fn learn(&mut self, at: &Folded, input: f64, usual: f64, floor: f64, spread: f64, memory: f64) {
-        self.model.learn(at.replicas, input, at.cores, floor);
+    fn learn(&mut self, at: &Folded, input: f64, usual: f64, expected: &Expected) {
+        let limit = at.limit.unwrap_or(at.replicas);
+        // At the limit more would have been used: that says nothing of what a request costs.
+        let censored = at.limit.is_some_and(|limit| at.cores >= 0.93 * limit && expected.cores > at.cores);
+        if !censored {
+            self.model.learn(at.replicas, input, at.cores, limit);
+        }
         // The day's profile learns robustly as well: one wild hour is not tomorrow's expectation.
         let known = self.model.seen() > 1440;
-        let cores = if known { at.cores.clamp(usual - 3.0 * spread, usual + 3.0 * spread) } else { at.cores };
+        let most = 3.0 * expected.spread;
+        let cores = if known { at.cores.clamp(usual - most, usual + most) } else { at.cores };
         self.profile.learn(at.minute, cores / at.replicas);
-        if self.model.seen() > 60 {
-            let last = Level::of(self.window.last(QUICK).map(|minute| minute.excess));
-            self.profile.note(last.mean, at.limit.unwrap_or(at.replicas));
-        }
         self.requests += (at.requests.unwrap_or(0.0) - self.requests) / 10.0;
         if at.memory.is_some() {
-            self.memory.learn(memory, 60.0);
+            for (slow, apart) in self.memory_steps.iter_mut().zip([1, 3]) {
+                let memory = self.window.last(apart + 1).map(|minute| f64::from(minute.memory));
+                if let (Some(first), Some(last)) = (memory.clone().next(), memory.last()) {
+                    slow.learn((last - first).abs(), 60.0);
+                }
+            }
         }
         if let Some(network) = at.network {
             self.network.learn(network, 60.0);
@@ -241,7 +254,7 @@ impl Workload {
         if minute - self.accepted < i64::from(LEARNING) {
             return false;
         }
-        if self.now.holds {
+        if self.now.plateau || self.now.holds {
             self.thawed = false;
             return true;
         }
@@ -299,16 +312,20 @@ impl Workload {
             let ground = Ground {
                 lasted: usize::try_from(minute - self.onset + 1).unwrap_or(0),
                 limit: self.limit,
-                deviation: before.deviation,
+                roughness: before.roughness,
                 spread: before.spread,
                 alarm: self.sum >= ALARM,
                 requests_before: self.tied.then_some(before.requests),
-                memory_before: before.memory,
+                memory_steps: before.memory_steps,
+                dataset: before.dataset,
                 network_before: before.network,
-                network_now: self.network_now.level().map(|level| level.mean),
+                network_now: self.network_now.known(),
             };
             let shape = Shape::of(&self.window, &ground);
             self.now = self.weigh(&shape, ground.lasted, minute);
+            if let Some(before) = &mut self.before {
+                before.dataset = before.dataset.or(shape.dataset);
+            }
             self.shape = Some(shape);
         }
         if self.now == ShapeNow::NONE {
@@ -321,8 +338,10 @@ impl Workload {
         let customary = high >= if self.tied { 0.04 } else { 0.01 };
         // What a job does from its first minute on is its work, not a change.
         let own = !self.tied && self.onset - self.born <= 10;
+        let excess = shape.unexplained && shape.excess >= enough(self.limit);
         if !(shape.flat || shape.bursts) || !shape.unexplained || customary || own {
-            return ShapeNow::NONE;
+            let points = if excess { 2.0 } else { 0.0 };
+            return ShapeNow { points, excess, ..ShapeNow::NONE };
         }
         let since_rollout = minute - self.rolled_out;
         let mut points = if shape.flat { 6.0 } else { 5.0 };
@@ -335,15 +354,17 @@ impl Workload {
         if self.rollout_near() && since_rollout < ROLLOUT_FADES {
             points -= if fresh { 3.0 } else { 1.0 };
         }
-        let worn = shape.threads.is_none() && shape.minutes >= if shape.bursts { QUICK } else { SUSTAINED };
-        // Without requests to compare with, a backup or a merge looks the same but for the memory.
-        let told = self.tied
-            || (shape.quiet && (shape.dataset.is_some() || (!shape.memory_known && lasted >= BLIND)));
+        let worn = shape.minutes >= if shape.bursts { QUICK } else { SUSTAINED };
+        // Without requests to compare with, what works on data looks the same but for the network.
+        let told = (self.tied || shape.quiet)
+            && (shape.dataset.is_some() || (!shape.memory_known && lasted >= BLIND));
+        let holds = told && !(fresh && shape.minutes < 2 * QUICK);
         ShapeNow {
             points,
-            holds: true,
-            ticket: points >= 6.0 && worn && told && !self.learning() && !fresh,
-            unsure: self.learning() || fresh,
+            excess: true,
+            plateau: true,
+            holds,
+            ticket: points >= 6.0 && worn && holds && !self.learning() && !fresh,
         }
     }
 
@@ -352,27 +373,33 @@ impl Workload {
     fn look_first(&mut self, minute: i64) {
         let learning = self.learning();
         // Once an hour is often enough for what has been there all along.
-        if self.window.len() < QUICK || !(learning || minute % 60 == 0) {
+        if self.window.len() < 5 || !(learning || minute % 60 == 0) {
             return;
         }
-        let sight = FirstSight::of(self.window.last(SUSTAINED + 5), self.limit);
+        let sight = FirstSight::of(self.window.last(KEPT), self.limit);
         let rest = if learning {
-            sight.rest.filter(|_| self.window.len() >= SUSTAINED)
+            sight.rest.filter(|_| sight.minutes >= SUSTAINED)
         } else {
-            let rest = self.model.rest(self.replicas);
+            let rest = self.model.rest(self.replicas, self.scale());
             Some(rest.cores - 3.0 * rest.spread).filter(|_| self.tied)
         };
         let share = if learning { 0.5 * sight.cores } else { 0.35 * self.scale() };
         let resting = rest.is_some_and(|cores| cores >= share.max(0.5));
+        self.resting = if resting { self.resting.saturating_add(1) } else { 0 };
         let memory = self.window.last(1).map(|last| last.memory).fold(0.0, f32::max);
         // Too little memory for any RandomX: a thread that spins.
         let spins = rest.is_some_and(|cores| (cores - 1.0).abs() < 0.1) && memory > 0.0 && memory < 256.0;
-        if !(sight.flat && learning) && !resting {
+        if !(sight.busy && learning) && !resting {
             return;
         }
-        let ticket = resting && !spins && self.window.len() >= SUSTAINED;
-        let points = if resting { 6.0 } else { 4.0 };
-        self.now = ShapeNow { points, holds: sight.flat || resting, ticket, unsure: learning };
-        self.first_sight = Some(FirstSight { rest: rest.filter(|_| resting), ..sight });
+        let sure = resting && self.resting >= 3;
+        self.now = ShapeNow {
+            points: if sure { 6.0 } else { 2.0 },
+            excess: sight.busy || sure,
+            plateau: false,
+            holds: sure && !spins,
+            ticket: sure && !spins,
+        };
+        self.first_sight = Some(FirstSight { rest: rest.filter(|_| sure), ..sight });
     }
 }
