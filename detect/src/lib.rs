@@ -22,6 +22,7 @@ mod counts;
 mod cut;
 mod departed;
 mod distinct;
+pub mod engine;
 mod family;
 mod field;
 mod hash;

@@ -1,0 +1,80 @@
+//! A workload's ways: what it uses at which hour, and how high it goes how often.
+//!
+//! Where no service is tied to a workload, its own day stands for the requests: the batch at two in the morning is
+//! expected at two in the morning. How often it was how far above what was expected is kept as shares of time, so that
+//! a worker that transcodes at the limit every day is not new to us when it does so again.
+
+/// Minutes before an hour of the day is known.
+const KNOWN: f32 = 30.0;
+/// An hour of the day forgets in about five days.
+const HOUR_MEMORY: f32 = 300.0;
+/// Heights are kept in eighths of the limit, up to twice it.
+const BINS: usize = 16;
+/// Shares of time are forgotten in a week.
+const SHARE_MEMORY: f32 = 10_080.0;
+
+#[derive(Debug, Clone)]
+pub(crate) struct Profile {
+    hours: [f32; 24],
+    counts: [u16; 24],
+    mean: f32,
+    heights: [f32; BINS],
+    seen: f32,
+}
+
+impl Profile {
+    pub(crate) fn new() -> Self {
+        Self { hours: [0.0; 24], counts: [0; 24], mean: 0.0, heights: [0.0; BINS], seen: 0.0 }
+    }
+
+    /// What is usual at this minute of the epoch, in cores a replica.
+    pub(crate) fn usual(&self, minute: i64) -> f64 {
+        let hour = Self::hour(minute);
+        f64::from(if f32::from(self.counts[hour]) >= KNOWN { self.hours[hour] } else { self.mean })
+    }
+
+    /// Whether at this hour the workload usually does less than a quarter of what it does at its busiest.
+    pub(crate) fn off_hours(&self, minute: i64) -> bool {
+        let known = (0..24).filter(|&hour| f32::from(self.counts[hour]) >= KNOWN);
+        let most = known.map(|hour| self.hours[hour]).fold(0.0, f32::max);
+        let hour = Self::hour(minute);
+        f32::from(self.counts[hour]) >= KNOWN && self.hours[hour] < 0.25 * most
+    }
+
+    pub(crate) fn learn(&mut self, minute: i64, cores: f64) {
+        let (hour, cores) = (Self::hour(minute), cores as f32);
+        self.counts[hour] = self.counts[hour].saturating_add(1);
+        self.hours[hour] += (cores - self.hours[hour]) / f32::from(self.counts[hour]).min(HOUR_MEMORY);
+        self.seen += 1.0;
+        self.mean += (cores - self.mean) / self.seen.min(1440.0);
+    }
+
+    /// Notes that the last minutes lay this far above what was expected.
+    pub(crate) fn note(&mut self, excess: f64, limit: f64) {
+        for share in &mut self.heights {
+            *share *= 1.0 - 1.0 / SHARE_MEMORY;
+        }
+        self.heights[Self::bin(excess, limit)] += 1.0 / SHARE_MEMORY;
+    }
+
+    /// Makes this height one of the workload's ways: what an operator's accept does.
+    pub(crate) fn accept(&mut self, excess: f64, limit: f64) {
+        // Seven days at it could not say more; the bin above takes what noise adds.
+        let bin = Self::bin(excess, limit);
+        self.heights[bin] += 0.5;
+        self.heights[(bin + 1).min(BINS - 1)] += 0.5;
+    }
+
+    /// The share of the last week that it went as high as this and higher.
+    pub(crate) fn share_above(&self, excess: f64, limit: f64) -> f64 {
+        f64::from(self.heights[Self::bin(excess, limit)..].iter().sum::<f32>())
+    }
+
+    fn bin(excess: f64, limit: f64) -> usize {
+        ((excess / limit.max(0.1) * 8.0).max(0.0) as usize).min(BINS - 1)
+    }
+
+    fn hour(minute: i64) -> usize {
+        (minute.rem_euclid(1440) / 60) as usize
+    }
+}
