@@ -1,6 +1,5 @@
 //! The shipped rules, and plans made of them or of one's own.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -67,11 +66,10 @@ pub(crate) fn shipped(config: &Config) -> Arc<Plan> {
 pub(crate) fn alone(rule: RuleSpec) -> Arc<Plan> {
     let spec = PlanSpec {
         rules: vec![rule],
-        lists: BTreeMap::new(),
-        services: BTreeMap::new(),
         entries: vec![entry(Duration::from_secs(30))],
         finding_window: Duration::from_secs(60),
         seed: 7,
+        ..PlanSpec::default()
     };
     Arc::new(Plan::compile(spec).expect("the rule compiles"))
 }

@@ -21,14 +21,12 @@ const LATER: &[(&str, &str)] = &[
     ("templates", "templates are not in this version: messages have their built-in form"),
     ("findings", "overrides and suppressions of findings are not in this version"),
     ("baselines", "baselines are not in this version: thresholds are those of `rules`"),
-    ("mining", "detection of cryptomining is not in this version"),
     ("images", "image policies are not in this version"),
     ("kafka.ingest_topic", "HTTP inputs are not in this version"),
     (
         "services.*.capacity",
         "capacities are not in this version: set `rules` with thresholds for the service",
     ),
-    ("services.*.workloads", "the link from services to workloads is not in this version"),
     (
         "services.*.rules.*.window",
         "a service may change `enabled`, `threshold` and `critical_above` of a rule; `window` is not in this version",

@@ -19,6 +19,7 @@ use crate::samples::Samples;
 use crate::services::{OTHER, ServiceId, UNKNOWN, cut};
 use crate::sieve::{Judge, with_text};
 use crate::tides::Tide;
+use crate::workloads::Gathered;
 use crate::{Parcel, Watch};
 
 /// What became of an event.
@@ -57,6 +58,7 @@ pub struct Combiner {
     pile: Pile,
     samples: Samples,
     text: String,
+    gathered: Gathered,
     /// The first minutes of entries that nobody read before.
     firsts: Firsts,
     /// Where the last request stood of an entry whose copies count once, and how many stood there before it.
@@ -79,6 +81,7 @@ impl Combiner {
             pile: Pile::new(seeded),
             samples: Samples::new(watch, plan.rules.len(), seeded),
             text: String::new(),
+            gathered: Gathered::default(),
             firsts: Firsts::default(),
             last_place: None,
             plan,
@@ -112,11 +115,23 @@ impl Combiner {
                 self.firsts.add(source.entry, request.time, request.client);
                 self.request(from, request);
             }
-            Event::Runtime(event) if event.kind == RuntimeKind::Finding => {
-                self.finding(from, event);
+            Event::Runtime(event) => {
+                let mining = self.plan.mining.as_ref().filter(|_| !again);
+                let matters = mining.is_some_and(|mining| self.gathered.event(mining, source.entry, event));
+                match event.kind {
+                    RuntimeKind::Finding => self.finding(from, event),
+                    _ if matters => {}
+                    _ => return Seen::Ignored,
+                }
             }
-            // Health is counted by whoever reads; the rest is for later engines.
-            Event::Runtime(_) | Event::Resource(_) | Event::Image(_) => return Seen::Ignored,
+            // What is read again was handed on before.
+            Event::Resource(sample) if self.plan.mining.is_some() => {
+                if !again {
+                    self.gathered.sample(source.entry, sample);
+                }
+            }
+            // For later engines.
+            Event::Resource(_) | Event::Image(_) => return Seen::Ignored,
         }
         Seen::Counted
     }
@@ -165,7 +180,7 @@ impl Combiner {
 
     /// Whether it holds as much as it may: take before observing more.
     pub fn is_full(&self) -> bool {
-        self.pile.len() >= self.capacity
+        self.pile.len() + self.gathered.len() >= self.capacity
     }
 
     /// The largest event time seen in a source, or its seed.
@@ -187,8 +202,12 @@ impl Combiner {
             sources: sources.clone(),
             partials: Vec::with_capacity(each),
             specimens: Vec::new(),
+            gathered: Gathered::default(),
         };
         let mut parcels: Vec<Parcel> = (0..threads).map(parcel).collect();
+        if let Some(first) = parcels.first_mut() {
+            first.gathered = std::mem::take(&mut self.gathered);
+        }
         for partial in self.pile.take() {
             parcels[usize::from(partial.shard) % threads].partials.push(partial);
         }
@@ -216,9 +235,12 @@ impl Combiner {
     }
 
     fn request(&mut self, from: Origin, request: &Request<'_>) {
-        let Self { plan, known, judge, near, near_lane, pile, samples, text, .. } = self;
+        let Self { plan, known, judge, near, near_lane, pile, samples, text, gathered, .. } = self;
         let service = known.service(plan, from.source.entry, request.service);
         let name = known.name(plan, service);
+        if plan.mining.is_some() && !from.again {
+            gathered.request(from.source.entry, name, request);
+        }
         judge.judge(plan, service, name, request);
         let add = Add {
             from,
@@ -396,7 +418,7 @@ impl Known {
         service
     }
 
-    fn name(&mut self, plan: &Plan, service: ServiceId) -> &str {
+    fn name(&mut self, plan: &Plan, service: ServiceId) -> &Arc<str> {
         let at = service.0 as usize;
         if self.names.len() <= at {
             self.names.resize(at + 1, None);

@@ -354,11 +354,10 @@ mod tests {
         let entry = EntrySpec { name: "edge".into(), ..EntrySpec::default() };
         let plan = Plan::compile(PlanSpec {
             rules: vec![rule],
-            lists: BTreeMap::new(),
-            services: BTreeMap::new(),
             entries: vec![entry],
             finding_window: Duration::from_secs(60),
             seed: 3,
+            ..PlanSpec::default()
         });
         *Asks::new(&plan.unwrap(), Duration::ZERO, |_| 64 << 20).of(EntryId(0), 0, UNKNOWN.1)
     }

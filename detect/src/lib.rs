@@ -46,8 +46,10 @@ mod table;
 mod tides;
 mod visits;
 mod watch;
+mod workloads;
 
 pub use combiner::{Combiner, Seen};
+pub use engine::mining::{Knobs as MiningKnobs, Lists as MiningLists};
 pub use field::Field;
 pub use parcel::{Key, Pair, Parcel, Partial, Reach, Sample, VIRTUAL_SHARDS};
 pub use plan::{EntrySpec, Plan, PlanSpec, ServiceSpec};
@@ -56,3 +58,4 @@ pub use services::ServiceId;
 pub use shard::{Census, Shard, ShardKnobs, TableCensus};
 pub use survey::Closest;
 pub use watch::Watch;
+pub use workloads::{Flow, Gathered, Reading, Sighting};

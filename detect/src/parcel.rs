@@ -7,6 +7,7 @@ use beaconfire_model::{Client, EntryId, EventTime, Offset, Prefix, Severity, Sou
 use crate::hash::stable;
 use crate::lane::SLOTS;
 use crate::services::ServiceId;
+use crate::workloads::Gathered;
 
 /// Always so many, each with its share of the memory, mapped onto however many threads there are: the result does not
 /// depend on that number.
@@ -126,6 +127,8 @@ pub struct Sample {
 /// What one worker sends to one shard thread.
 #[derive(Debug, Clone, Default)]
 pub struct Parcel {
+    /// What was read of workloads: all of it is the first thread's.
+    pub gathered: Gathered,
     /// How far the worker has come in each of its sources: in every parcel, so that every shard's time moves.
     pub sources: Vec<Reach>,
     /// Partial aggregates.

@@ -10,6 +10,7 @@ use regex::RegexSet;
 
 use crate::copies::Copies;
 use crate::cut::Cut;
+use crate::engine::mining;
 use crate::hash::Seeded;
 use crate::lane::{Lane, Limits};
 use crate::newcomer::Newcomers;
@@ -37,10 +38,12 @@ pub struct ServiceSpec {
     pub logins: Vec<String>,
     /// What it changes of rules, by the rule's name.
     pub overrides: BTreeMap<String, crate::Override>,
+    /// Patterns of the workloads whose CPU its requests explain; empty for those of its name.
+    pub workloads: Vec<String>,
 }
 
 /// What a plan is made from.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct PlanSpec {
     /// The rules that are switched on.
     pub rules: Vec<RuleSpec>,
@@ -52,6 +55,8 @@ pub struct PlanSpec {
     pub entries: Vec<EntrySpec>,
     /// The window in which findings of one sensor rule on one workload are one fact.
     pub finding_window: Duration,
+    /// How workloads are watched for cryptomining; `None` where they are not.
+    pub mining: Option<mining::Knobs>,
     /// The seed of the tables' hashes: the store's, or 0 in a replay.
     pub seed: u64,
 }
@@ -162,6 +167,9 @@ pub struct Plan {
     pub(crate) seeded: Seeded,
     pub(crate) finding_window: Duration,
     pub(crate) finding_cut: Cut,
+    pub(crate) mining: Option<mining::Knobs>,
+    /// Services with the patterns of their workloads.
+    ties: Vec<(String, Vec<String>)>,
     entries: Vec<EntrySpec>,
     entry_services: Vec<Option<ServiceId>>,
     /// Of the services that the configuration names, by id; they were given the first ids.
@@ -210,6 +218,8 @@ impl Plan {
             by_id.resize(by_id.len().max(id as usize + 1), plain.clone());
             by_id[id as usize] = facts(Some(service));
         }
+        let ties = spec.services.iter().filter(|(_, service)| !service.workloads.is_empty());
+        let ties = ties.map(|(name, service)| (name.clone(), service.workloads.clone())).collect();
         let windows = spec.rules.iter().map(|rule| rule.window);
         Ok(Self {
             longest: windows.max().unwrap_or_default().max(spec.finding_window),
@@ -222,6 +232,8 @@ impl Plan {
             seeded: Seeded::new(spec.seed),
             finding_window: spec.finding_window,
             finding_cut: Cut::new(spec.finding_window),
+            mining: spec.mining,
+            ties,
             entry_services: spec
                 .entries
                 .iter()
@@ -248,6 +260,17 @@ impl Plan {
     /// How many entries there are.
     pub fn entries(&self) -> usize {
         self.entries.len()
+    }
+
+    /// Whether a service's requests explain the CPU of a workload: the configuration says so, or, where it ties nothing to
+    /// that service, their names are the same.
+    pub(crate) fn ties(&self, service: &str, workload: &str) -> bool {
+        match self.ties.iter().find(|(name, _)| name == service) {
+            Some((_, patterns)) => patterns.iter().any(|pattern| mining::glob(pattern, workload)),
+            None => {
+                service == workload || workload.rsplit_once('/').is_some_and(|(_, owner)| owner == service)
+            }
+        }
     }
 
     /// Whether any entry asks that copies count once.

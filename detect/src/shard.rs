@@ -21,6 +21,7 @@ use crate::statement::Specimens;
 use crate::survey::{Closest, Survey};
 use crate::table::Table;
 use crate::tides::Common;
+use crate::workloads::Desk;
 use crate::visits::Lump;
 use crate::{Key, Parcel, Partial, VIRTUAL_SHARDS, Watch};
 
@@ -51,7 +52,7 @@ pub struct Census {
 /// What one table holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TableCensus {
-    /// Its name: clients, prefixes, texts, services, findings or request_ids.
+    /// Its name: clients, prefixes, texts, services, findings, request_ids or workloads.
     pub name: &'static str,
     /// Keys held.
     pub keys: u64,
@@ -134,6 +135,8 @@ pub struct Shard {
     stale: u64,
     sum: Sum,
     survey: Option<Survey>,
+    /// Of the first thread: all workloads.
+    desk: Option<Desk>,
 }
 
 impl Shard {
@@ -157,6 +160,7 @@ impl Shard {
         // The configuration holds far fewer than 65,536 entries.
         let lateness = |entry: usize| plan.entry(EntryId(entry as u16)).lateness;
         let spread = (0..plan.entries()).map(|entry| lateness(entry).saturating_add(knobs.drift)).collect();
+        let desk = if thread == 0 { Desk::new(&plan) } else { None };
         Self {
             asks: Asks::new(&plan, knobs.drift, |keying| {
                 // No crowd may push out what its table holds besides.
@@ -184,6 +188,7 @@ impl Shard {
             stale: 0,
             sum: Sum::default(),
             survey: None,
+            desk,
         }
     }
 
@@ -207,6 +212,10 @@ impl Shard {
             self.common.reach(reach);
         }
         let targets = self.common.clearances();
+        if let Some(desk) = &mut self.desk {
+            desk.take(parcel.gathered, signals);
+            desk.close(|entry| targets.get(&entry).copied(), signals);
+        }
         for (entry, target) in &targets {
             let cleared = self.cleared.entry(*entry).or_insert(EventTime::MIN);
             // A source that came back takes the clearance back with it, before anything older is read. Far ahead goes step
@@ -368,6 +377,9 @@ impl Shard {
             // The configuration holds far fewer than 65,536 entries.
             self.advance(EntryId(entry as u16), EventTime::MAX, signals);
         }
+        if let Some(desk) = &mut self.desk {
+            desk.close(|_| Some(EventTime::MAX), signals);
+        }
         let hot = self.hot(|_| true);
         self.read(hot, |_, _, _| true, Tell::All, signals);
         self.look_at_all();
@@ -428,7 +440,7 @@ impl Shard {
         });
         let copies = (self.first && self.plan.knows_copies()).then(|| self.plan.copies.census());
         Census {
-            tables: tables.chain(copies).collect(),
+            tables: tables.chain(copies).chain(self.desk.as_ref().map(Desk::census)).collect(),
             stale: self.stale,
             ahead: self.ahead.len() as u64,
             services_beyond: if self.first { self.plan.services_beyond() } else { 0 },

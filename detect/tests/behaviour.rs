@@ -153,6 +153,7 @@ fn a_service_may_draw_other_lines() {
     let change = |enabled, threshold, critical_above| ServiceSpec {
         logins: vec![],
         overrides: [("limit".to_owned(), Override { enabled, threshold, critical_above })].into(),
+        ..ServiceSpec::default()
     };
     let mut spec = spec(vec![limit]);
     spec.services.insert("quiet".into(), change(Some(false), None, None));

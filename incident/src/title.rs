@@ -67,6 +67,9 @@ fn detail(incident: &Incident, rule: &str, peak: &RulePeak) -> String {
             window(peak.window)
         );
     }
+    if incident.kind == Kind::Mining {
+        return evidence(incident, peak);
+    }
     if matches!(incident.kind, Kind::Intrusion | Kind::Image | Kind::Sensor | Kind::External | Kind::Throttle)
     {
         // What the rule is called says it; its count says little.
@@ -97,6 +100,21 @@ fn detail(incident: &Incident, rule: &str, peak: &RulePeak) -> String {
             format!("{observed} failed logins in {seconds} (limit {limit})")
         }
         None => did.trim_start_matches("was ").trim_start_matches("sent ").to_owned(),
+    }
+}
+
+/// What speaks for mining: how many kinds of evidence, the heaviest first, and all of it together.
+/// `3 kinds of evidence, pool-connect, cpu-shape and miner-name (score 21.5, pages at 10)`
+fn evidence(incident: &Incident, whole: &RulePeak) -> String {
+    let kinds = incident.rules.iter().filter_map(|(rule, peak)| Some((rule.split_once(':')?.1, peak)));
+    let mut kinds: Vec<(&str, f64)> = kinds.map(|(kind, peak)| (kind, peak.observed)).collect();
+    kinds.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(b.0)));
+    let score = format!("score {:.1}, pages at {:.0}", whole.observed, whole.threshold);
+    let names: Vec<String> = kinds.iter().take(3).map(|(kind, _)| clean(kind)).collect();
+    match kinds.len() {
+        0 => score,
+        1 => format!("{} ({score})", names[0]),
+        many => format!("{many} kinds of evidence, the heaviest {} ({score})", names.join(", ")),
     }
 }
 

@@ -104,6 +104,7 @@ fn plan() -> Arc<Plan> {
         }],
         finding_window: Duration::from_secs(60),
         seed: 7,
+        ..PlanSpec::default()
     };
     Arc::new(Plan::compile(spec).expect("the rules compile"))
 }

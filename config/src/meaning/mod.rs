@@ -8,6 +8,7 @@ mod rules;
 mod stream;
 mod surface;
 mod tell;
+mod workloads;
 
 pub(crate) use guard::{guard, mode_of, throttle_rules};
 pub(crate) use rules::plan;

@@ -31,6 +31,7 @@ pub(crate) fn plan(judge: &mut Judge<'_>, raw: &Raw, entries: Vec<EntrySpec>) ->
         services,
         entries: Vec::new(),
         finding_window: Duration::from_secs(60),
+        mining: None,
         seed: 0,
     };
     let mut rules = Vec::new();
@@ -50,6 +51,7 @@ pub(crate) fn plan(judge: &mut Judge<'_>, raw: &Raw, entries: Vec<EntrySpec>) ->
         }
     }
     spec.rules = rules;
+    spec.mining = Some(super::workloads::mining(judge, raw));
     spec.entries = entries;
     spec
 }
@@ -426,7 +428,9 @@ fn services(judge: &mut Judge<'_>, raw: &Raw) -> BTreeMap<String, ServiceSpec> {
             }
         }
         let logins = service.logins.iter().map(|login| login.value.clone()).collect();
-        services.insert(name.clone(), ServiceSpec { logins, overrides });
+        let key = format!("services.{name}.workloads");
+        let workloads = super::workloads::patterns(judge, &key, &service.workloads);
+        services.insert(name.clone(), ServiceSpec { logins, overrides, workloads });
     }
     services
 }

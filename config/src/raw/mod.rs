@@ -10,6 +10,7 @@ mod http;
 mod incidents;
 mod kafka;
 mod limits;
+mod mining;
 mod pipeline;
 mod privacy;
 mod receivers;
@@ -30,6 +31,7 @@ pub(crate) use http::{Http, Token};
 pub(crate) use incidents::Incidents;
 pub(crate) use kafka::{Kafka, Topic};
 pub(crate) use limits::Limits;
+pub(crate) use mining::Mining;
 pub(crate) use pipeline::Pipeline;
 pub(crate) use privacy::{Privacy, Query};
 pub(crate) use receivers::{Email, PagerDuty, Receiver, Slack, Tls, Webhook};
@@ -54,6 +56,7 @@ pub(crate) struct Raw {
     pub(crate) external_labels: BTreeMap<String, String>,
     pub(crate) rules: Vec<At<Rule>>,
     pub(crate) lists: BTreeMap<String, At<List>>,
+    pub(crate) mining: Mining,
     pub(crate) incidents: Incidents,
     pub(crate) global: Global,
     pub(crate) route: Route,
@@ -67,13 +70,14 @@ pub(crate) struct Raw {
 }
 
 /// The sections, in the order in which they are documented.
-const SECTIONS: [&str; 16] = [
+const SECTIONS: [&str; 17] = [
     "kafka",
     "clients",
     "services",
     "external_labels",
     "rules",
     "lists",
+    "mining",
     "incidents",
     "global",
     "route",
@@ -106,6 +110,7 @@ pub(crate) fn read(mut tree: Node, origins: &Origins, out: &mut Vec<Complaint>) 
     let external_labels = reader.section("external_labels");
     let rules = reader.section("rules");
     let lists = reader.section("lists");
+    let mining = reader.section("mining");
     let incidents = reader.section("incidents");
     let global = reader.section("global");
     let route = reader.section("route");
@@ -123,6 +128,7 @@ pub(crate) fn read(mut tree: Node, origins: &Origins, out: &mut Vec<Complaint>) 
         external_labels: external_labels?,
         rules: rules?,
         lists: lists?,
+        mining: mining?,
         incidents: incidents?,
         global: global?,
         route: route?,

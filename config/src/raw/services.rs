@@ -12,6 +12,8 @@ pub(crate) struct Service {
     #[serde(default)]
     pub(crate) logins: Vec<At<String>>,
     #[serde(default)]
+    pub(crate) workloads: Vec<At<String>>,
+    #[serde(default)]
     pub(crate) rules: BTreeMap<String, At<Override>>,
     #[serde(default)]
     pub(crate) labels: BTreeMap<String, String>,

@@ -56,6 +56,7 @@ pub(crate) fn spec(rules: Vec<RuleSpec>) -> PlanSpec {
         ],
         finding_window: Duration::from_secs(60),
         seed: 7,
+        ..PlanSpec::default()
     }
 }
 

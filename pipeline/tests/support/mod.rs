@@ -174,6 +174,7 @@ impl Process {
             entries: vec![entry],
             finding_window: Duration::from_secs(60),
             seed: 0,
+            ..PlanSpec::default()
         };
         let names = Names::default();
         names.topic("edge").unwrap();

@@ -302,3 +302,16 @@ fn is_public(address: IpAddr) -> bool {
 #[cfg(test)]
 #[path = "deed_tests.rs"]
 mod tests;
+
+/// Whether a deed can matter to an engine that knows nothing yet: by itself, or as a connection that may go to what a
+/// pool's lookup was answered with.
+pub(crate) fn tells(deed: &Deed<'_>, lists: &Lists) -> bool {
+    if let Deed::Connect { remote, .. } = deed
+        && remote.parse().is_ok_and(|at: SocketAddr| is_public(at.ip()))
+    {
+        return true;
+    }
+    let mut found = Vec::new();
+    read(deed, lists, &super::pairing::Pairing::default(), &mut found);
+    !found.is_empty()
+}

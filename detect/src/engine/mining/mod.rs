@@ -30,15 +30,17 @@ use beaconfire_model::{EventTime, Kind, Severity};
 
 pub use class::{Class, EVIDENCE_BYTES, Indicator};
 pub use deed::Deed;
+pub(crate) use deed::tells;
 pub use finding::Finding;
 pub use lists::{ENTRIES_MAX, ListError, Lists};
 pub use slice::{BadSlice, Slice};
 pub use suspicion::Contribution;
+pub(crate) use suspicion::PAGE;
 
 use workload::Workload;
 
 /// What an operator sets.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Knobs {
     /// `mining.allow`: workloads that may look as they like, `*` standing for anything. They need evidence that names
     /// mining.
@@ -246,7 +248,7 @@ impl Mining {
 }
 
 /// Whether `name` matches a pattern in which `*` stands for anything.
-fn glob(pattern: &str, name: &str) -> bool {
+pub(crate) fn glob(pattern: &str, name: &str) -> bool {
     let mut parts = pattern.split('*');
     let Some(mut rest) = parts.next().and_then(|first| name.strip_prefix(first)) else {
         return false;

@@ -16,7 +16,7 @@ const STRONG: f64 = 8.0;
 /// A strong indicator pages for so long after it was last seen; it stays in the score for longer.
 const STRONG_HOLDS: Duration = Duration::from_secs(3600);
 /// Together they page from here, where one of them names mining.
-const PAGE: f64 = 10.0;
+pub(crate) const PAGE: f64 = 10.0;
 const TICKET: f64 = 6.0;
 /// An indicator that has faded to this share no longer makes a shape a page: twelve hours.
 const FADED: f64 = 0.25;

@@ -1,0 +1,160 @@
+//! Workloads from end to end of the engine: samples, requests and what sensors saw go in at the combiner, and signals
+//! come out of the first shard, the same for any number of threads and any order within the lateness.
+
+mod support;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use beaconfire_detect::{MiningKnobs, Plan, PlanSpec, ServiceSpec};
+use beaconfire_model::{
+    EntryId, Event, EventTime, Kind, Measured, Metric, ResourceSample, RuntimeDetails, RuntimeEvent,
+    RuntimeKind, Severity, Signal, Source, TopicId,
+};
+use support::{LATENESS, Rig, T0, request, source, spec};
+
+const MINUTE: i64 = 60_000;
+/// Workloads' samples and sensors are read in an entry of their own.
+const METRICS: Source = Source { entry: EntryId(1), topic: TopicId(1), partition: 0 };
+
+fn plan(tied: &str) -> Arc<Plan> {
+    let mut spec = PlanSpec { mining: Some(MiningKnobs::default()), ..spec(Vec::new()) };
+    let shop = ServiceSpec { workloads: vec![tied.to_owned()], ..ServiceSpec::default() };
+    spec.services.insert("shop".to_owned(), shop);
+    Arc::new(Plan::compile(spec).unwrap())
+}
+
+/// A rig that reads both entries.
+fn rig(plan: &Arc<Plan>, threads: usize) -> Rig {
+    let mut rig = Rig::new(plan, threads, true, 64 << 20, Duration::from_secs(60));
+    rig.begin(source(0), 0, None);
+    rig.begin(METRICS, 0, None);
+    rig
+}
+
+fn sample(rig: &mut Rig, minute: i64, cores: f64) {
+    let measured = [
+        Measured { metric: Metric::CpuCores, value: cores },
+        Measured { metric: Metric::CpuLimitCores, value: 2.0 },
+        Measured { metric: Metric::MemoryBytes, value: 3e8 },
+    ];
+    let sample = ResourceSample {
+        time: EventTime::from_millis(T0 + minute * MINUTE + 5_000),
+        workload: "shop/web",
+        pod: "web-5d8f7c9b6-x2x4z",
+        container: "app",
+        image: "registry.example.com/web:1",
+        measured: &measured,
+        ..ResourceSample::default()
+    };
+    rig.see(METRICS, Event::Resource(sample));
+}
+
+fn exec<'a>(minute: i64, workload: &'a str, process: &'a str, cmdline: &'a str) -> RuntimeEvent<'a> {
+    RuntimeEvent {
+        kind: RuntimeKind::Exec,
+        time: EventTime::from_millis(T0 + minute * MINUTE),
+        process,
+        cmdline,
+        details: RuntimeDetails::NONE,
+        ..support::finding(0, workload, "", Severity::Info)
+    }
+}
+
+/// How many requests come in a minute of a day, and what they cost.
+fn load(minute: i64) -> (usize, f64) {
+    let day = (minute as f64 / 1_440.0 * std::f64::consts::TAU).sin();
+    let requests = 30 + (20.0 * day) as usize + (minute * 7 % 5) as usize;
+    (requests, 0.1 + 0.02 * requests as f64 + 0.002 * (minute * 13 % 11) as f64)
+}
+
+/// Four days of which the last three hours have `more` cores than requests explain.
+fn days(rig: &mut Rig, requests_grow: bool, more: f64, order: impl Fn(&mut Vec<usize>)) {
+    let end = 4 * 1_440;
+    for minute in 0..end {
+        let late = minute >= end - 180;
+        let (mut requests, cores) = load(minute);
+        if late && requests_grow {
+            requests += (more / 0.02) as usize;
+        }
+        let cores = if late { cores + more } else { cores };
+        let mut steps: Vec<usize> = (0..=requests).collect();
+        order(&mut steps);
+        for step in steps {
+            match step {
+                0 => sample(rig, minute, cores),
+                n => {
+                    let at = T0 + minute * MINUTE + (n as i64 * 599) % MINUTE;
+                    rig.see(source(0), Event::Request(request(at, "198.51.100.7")));
+                }
+            }
+        }
+        if minute % 5 == 4 {
+            rig.merge();
+        }
+    }
+}
+
+/// Mining signals: rule, severity, minutes since the extra CPU began.
+fn mining(signals: &[Signal]) -> Vec<(String, Severity, i64)> {
+    let began = T0 + (4 * 1_440 - 180) * MINUTE;
+    let of = |signal: &&Signal| signal.kind == Kind::Mining;
+    let told = |signal: &Signal| (signal.rule.to_string(), signal.severity, (signal.first.0.millis() - began) / MINUTE);
+    signals.iter().filter(of).map(told).collect()
+}
+
+#[test]
+fn a_miner_that_is_started_is_a_page_with_its_evidence() {
+    let mut rig = rig(&plan("shop/*"), 2);
+    let started = exec(3, "shop/cart", "xmrig", "xmrig -o stratum+tcp://pool.supportxmr.com:3333 -u wallet");
+    rig.see(METRICS, Event::Runtime(started));
+    rig.see(METRICS, Event::Runtime(exec(3, "shop/docs", "grep", "grep xmrig index.html")));
+    rig.merge();
+    assert!(rig.signals.is_empty(), "its slice is open");
+    rig.see(METRICS, Event::Runtime(exec(4 + LATENESS / MINUTE + 1, "shop/docs", "ls", "ls")));
+    rig.merge();
+    let told: Vec<(&str, &str, Severity)> = rig
+        .signals
+        .iter()
+        .map(|signal| (&*signal.rule, &*signal.target.value, signal.severity))
+        .collect();
+    for rule in ["mining", "mining:miner-name", "mining:stratum-uri"] {
+        assert!(told.contains(&(rule, "shop/cart", Severity::Critical)), "{rule}: {told:?}");
+    }
+    assert!(told.iter().all(|(_, workload, _)| *workload == "shop/cart"), "{told:?}");
+    let named = rig.signals.iter().find(|signal| &*signal.rule == "mining:miner-name").unwrap();
+    assert!(named.samples[0].by.clean().contains("T1496.001"), "{named:?}");
+}
+
+#[test]
+fn cpu_that_requests_do_not_explain_is_a_ticket_and_cpu_that_they_explain_is_none() {
+    let told = |tied: &str, grow: bool| {
+        let mut rig = rig(&plan(tied), 1);
+        days(&mut rig, grow, 1.0, |_| {});
+        rig.finish();
+        mining(&rig.signals)
+    };
+    let ticket = told("shop/*", false);
+    let first = ticket.iter().find(|(rule, severity, _)| rule == "mining" && *severity >= Severity::Warning);
+    assert!(first.is_some_and(|(_, _, minutes)| (0..=45).contains(minutes)), "{ticket:?}");
+    assert!(ticket.iter().all(|(_, severity, minutes)| *severity < Severity::Critical && *minutes >= 0));
+    let explained = told("shop/*", true);
+    assert!(explained.iter().all(|(_, severity, _)| *severity < Severity::Warning), "{explained:?}");
+}
+
+#[test]
+fn the_same_is_stated_for_any_threads_and_any_order_within_the_lateness() {
+    let told = |threads: usize, order: fn(&mut Vec<usize>)| {
+        let mut rig = rig(&plan("shop/web"), threads);
+        days(&mut rig, false, 1.0, order);
+        rig.see(METRICS, Event::Runtime(exec(4 * 1_440 - 100, "shop/web", "kdevtmpfsi", "kdevtmpfsi")));
+        rig.finish();
+        let mut signals = rig.signals;
+        signals.iter_mut().for_each(|signal| signal.evidence.series.clear());
+        signals
+    };
+    let plain = told(1, |_| {});
+    assert!(!mining(&plain).is_empty());
+    assert_eq!(plain, told(3, |_| {}));
+    assert_eq!(plain, told(2, |steps| steps.reverse()));
+}
