@@ -176,7 +176,7 @@ fn explain_names_fields_and_refuses_unknown_formats() {
     let (code, out, _) = run(dir.path(), &["explain", line], None);
     assert_eq!(code, 0);
     assert!(out.contains("203.0.113.7") && out.contains("/cart"), "{out}");
-    let (code, _, err) = run(dir.path(), &["explain", "--format", "tracee", line], None);
+    let (code, _, err) = run(dir.path(), &["explain", "--format", "trivy", line], None);
     assert_eq!(code, 2);
     assert!(err.contains("not in this version"), "{err}");
     let (code, _, _) = run(dir.path(), &["no-such-command"], None);
@@ -209,7 +209,7 @@ fn what_is_promised_for_later_is_refused_by_name() {
 fn formats_that_are_not_known_are_told_from_those_to_come() {
     let dir = tempfile::tempdir().unwrap();
     let said = |format: &str| run(dir.path(), &["replay", "--format", format, "-"], Some(b"")).2;
-    assert!(said("tracee").contains("`tracee` is not in this version"), "{}", said("tracee"));
+    assert!(said("trivy").contains("`trivy` is not in this version"), "{}", said("trivy"));
     assert!(said("combind").contains("did you mean `combined`?"), "{}", said("combind"));
 }
 
@@ -235,7 +235,14 @@ fn formats_are_listed_by_the_names_that_topics_take() {
         "cloudflare",
         "ecs",
         "otel",
+        "telegraf",
+        "metricbeat",
+        "cadvisor",
+        "prometheus",
+        "tracee",
         "falco",
+        "guardduty",
+        "vpc-dns",
         "beaconfire",
     ] {
         assert!(names.contains(&name), "{name} is not in {names:?}");

@@ -217,17 +217,7 @@ const MESSAGE_KEYS: &[(&str, &[&str])] = &[
 ];
 
 /// Formats of records that the documentation names and this version does not read.
-pub const FORMATS: [&str; 9] = [
-    "telegraf",
-    "metricbeat",
-    "cadvisor",
-    "prometheus",
-    "tracee",
-    "guardduty",
-    "k8s-audit",
-    "trivy",
-    "vpc-dns",
-];
+pub const FORMATS: [&str; 2] = ["k8s-audit", "trivy"];
 
 /// Complains of every key that this version does not have, and takes it out, so that it is not called unknown as well.
 pub(crate) fn refuse(tree: &mut Node, origins: &Origins, out: &mut Vec<Complaint>) {

@@ -11,7 +11,8 @@
 //!
 //! To begin with, read `run.rs` (what a fact is, and why it may be stated early), then `cell.rs` (one key), `family.rs`
 //! (all that is kept of a client), `shard.rs` (all keys) and `tides.rs` (when buckets close). `sieve.rs` has which rules
-//! want a request, `lane.rs` what is counted for several of them at once.
+//! want a request, `lane.rs` what is counted for several of them at once. `resource/` is apart: from resource samples to what
+//! each workload used, slice by slice.
 
 mod ahead;
 mod ask;
@@ -33,6 +34,7 @@ mod newcomer;
 mod parcel;
 mod pile;
 mod plan;
+mod resource;
 mod ring;
 mod rule;
 mod run;
@@ -53,6 +55,7 @@ pub use engine::mining::{Knobs as MiningKnobs, Lists as MiningLists};
 pub use field::Field;
 pub use parcel::{Key, Pair, Parcel, Partial, Reach, Sample, VIRTUAL_SHARDS};
 pub use plan::{EntrySpec, Plan, PlanSpec, ServiceSpec};
+pub use resource::{Figures, Flaw, Flaws, RateKnobs, Rates, Usage};
 pub use rule::{Count, Override, RuleError, RuleSpec};
 pub use services::ServiceId;
 pub use shard::{Census, Shard, ShardKnobs, TableCensus};
