@@ -282,6 +282,42 @@ kafka:
     assert!(out.contains(r#""decoded":1"#), "{out}");
 }
 
+#[test]
+fn what_workloads_do_and_use_is_judged_for_mining() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = |minute: usize| format!("2026-01-02T{:02}:{:02}:05Z", minute / 60, minute % 60);
+    let mut log: Vec<String> = (0..120)
+        .map(|minute| {
+            format!(
+                r#"{{"kind":"resource","time":"{}","workload":"shop/web","pod":"web-5d8f7c9b6-x2x4z","container":"app","cpu_cores":0.{},"cpu_limit_cores":2}}"#,
+                at(minute),
+                1 + minute * 7 % 8,
+            )
+        })
+        .collect();
+    let exec = |minute: usize, workload: &str, process: &str, cmdline: &str| {
+        format!(
+            r#"{{"kind":"runtime","time":"{}","workload":"{workload}","event":"exec","process":"{process}","cmdline":"{cmdline}"}}"#,
+            at(minute)
+        )
+    };
+    log.insert(60, exec(60, "shop/docs", "grep", "grep xmrig index.html"));
+    log.insert(61, exec(60, "shop/cart", "xmrig", "xmrig -o stratum+tcp://pool.example.org:3333 -u w"));
+    let log: String = log.into_iter().map(|line| line + "\n").collect();
+    let line = ["replay", "--output", "ndjson", "--show", "incidents,signals", "-"];
+    let (code, out, err) = run(dir.path(), &line, Some(log.as_bytes()));
+    assert_eq!(code, 0, "{err}");
+    let lines: Vec<Value> = out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let incidents: Vec<&Value> = lines.iter().filter(|line| line["type"] == "incident").collect();
+    let shown: Vec<_> =
+        incidents.iter().map(|one| (&one["kind"], &one["severity"], &one["target"])).collect();
+    assert_eq!(incidents.len(), 1, "{shown:?}");
+    let title = incidents[0]["title"].as_str().unwrap();
+    assert!(title.starts_with("Cryptomining on shop/cart: ") && title.contains("miner-name"), "{title}");
+    assert_eq!(incidents[0]["severity"], "critical");
+    assert_eq!(lines.last().unwrap()["decoded"], 122);
+}
+
 /// A request as Istio's sidecars log it: by the caller's, and by the called one's.
 fn sidecars(n: usize) -> [String; 2] {
     let second = n / 30;

@@ -21,8 +21,8 @@ use crate::statement::Specimens;
 use crate::survey::{Closest, Survey};
 use crate::table::Table;
 use crate::tides::Common;
-use crate::workloads::Desk;
 use crate::visits::Lump;
+use crate::workloads::Desk;
 use crate::{Key, Parcel, Partial, VIRTUAL_SHARDS, Watch};
 
 /// How a shard thread works.

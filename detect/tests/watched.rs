@@ -99,7 +99,9 @@ fn days(rig: &mut Rig, requests_grow: bool, more: f64, order: impl Fn(&mut Vec<u
 fn mining(signals: &[Signal]) -> Vec<(String, Severity, i64)> {
     let began = T0 + (4 * 1_440 - 180) * MINUTE;
     let of = |signal: &&Signal| signal.kind == Kind::Mining;
-    let told = |signal: &Signal| (signal.rule.to_string(), signal.severity, (signal.first.0.millis() - began) / MINUTE);
+    let told = |signal: &Signal| {
+        (signal.rule.to_string(), signal.severity, (signal.first.0.millis() - began) / MINUTE)
+    };
     signals.iter().filter(of).map(told).collect()
 }
 
@@ -113,11 +115,8 @@ fn a_miner_that_is_started_is_a_page_with_its_evidence() {
     assert!(rig.signals.is_empty(), "its slice is open");
     rig.see(METRICS, Event::Runtime(exec(4 + LATENESS / MINUTE + 1, "shop/docs", "ls", "ls")));
     rig.merge();
-    let told: Vec<(&str, &str, Severity)> = rig
-        .signals
-        .iter()
-        .map(|signal| (&*signal.rule, &*signal.target.value, signal.severity))
-        .collect();
+    let told: Vec<(&str, &str, Severity)> =
+        rig.signals.iter().map(|signal| (&*signal.rule, &*signal.target.value, signal.severity)).collect();
     for rule in ["mining", "mining:miner-name", "mining:stratum-uri"] {
         assert!(told.contains(&(rule, "shop/cart", Severity::Critical)), "{rule}: {told:?}");
     }

@@ -425,6 +425,21 @@ fn http_is_safe_or_refused() {
 }
 
 #[test]
+fn mining_knows_whom_to_allow_and_what_to_look_for() {
+    let yaml = "mining: {allow: ['ci/*'], indicators_file: pools.txt}\nservices: {shop: {workloads: ['shop/*', 'pay/api']}}\n";
+    let listed = "# ours\ndomain pool.example.org\nport 14433\n";
+    let config = load(yaml).with("pools.txt", listed).config();
+    let mining = config.plan.mining.unwrap();
+    assert_eq!(mining.allow, ["ci/*".into()]);
+    assert_eq!(mining.lists, beaconfire_detect::MiningLists::with_file(listed).unwrap());
+    assert_eq!(config.plan.services["shop"].workloads, ["shop/*", "pay/api"]);
+    refused(&load("mining: {indicators_file: none.txt}\n"), "none.txt");
+    refused(&load(yaml).with("pools.txt", "port 443\n"), "line 1: port 443 is used by too much else");
+    refused(&load("mining: {allow: ['']}\n"), "is no pattern of workloads");
+    refused(&load("services: {shop: {workloads: ['a b']}}\n"), "is no pattern of workloads");
+}
+
+#[test]
 fn the_rest_is_bounded() {
     for (yaml, said) in [
         ("incidents: {resolve_after: 1s}\n", "`incidents.resolve_after` is out of range"),

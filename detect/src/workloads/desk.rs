@@ -166,7 +166,11 @@ impl Desk {
     }
 
     /// The entries that feed it have come so far: closes what is over.
-    pub(crate) fn close(&mut self, cleared: impl Fn(EntryId) -> Option<EventTime>, signals: &mut Vec<Signal>) {
+    pub(crate) fn close(
+        &mut self,
+        cleared: impl Fn(EntryId) -> Option<EventTime>,
+        signals: &mut Vec<Signal>,
+    ) {
         // An entry that is not read any more is not waited for.
         let Some(cleared) = self.entries.iter().filter_map(|entry| cleared(*entry)).min() else { return };
         let end = slice_of(cleared);

@@ -3,8 +3,7 @@
 use std::sync::Arc;
 
 use beaconfire_model::{
-    Earliest, EntryId, Evidence, Kind, Latest, Peak, Signal, Specimen, Subject, SubjectKind,
-    Untrusted,
+    Earliest, EntryId, Evidence, Kind, Latest, Peak, Signal, Specimen, Subject, SubjectKind, Untrusted,
 };
 
 use crate::engine::mining::{Contribution, Finding, HOLDS, PAGE};
@@ -34,7 +33,11 @@ pub(super) fn state(finding: &Finding, entry: EntryId, signals: &mut Vec<Signal>
         entry,
     };
     if finding.kind != Kind::Mining {
-        signals.push(signal(finding.rule.into(), finding.score, finding.contributions.iter().map(shown).collect()));
+        signals.push(signal(
+            finding.rule.into(),
+            finding.score,
+            finding.contributions.iter().map(shown).collect(),
+        ));
         return;
     }
     signals.push(signal(finding.rule.into(), finding.score, Vec::new()));

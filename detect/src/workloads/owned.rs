@@ -52,7 +52,8 @@ pub struct Reading {
 
 impl Reading {
     pub(crate) fn of(entry: EntryId, sample: &ResourceSample<'_>) -> Self {
-        let ResourceSample { time, workload, pod, container, image, node, instance, part, measured } = *sample;
+        let ResourceSample { time, workload, pod, container, image, node, instance, part, measured } =
+            *sample;
         let texts = Texts::of([workload, pod, container, image, node, instance, part]);
         Self { entry, time, texts, measured: measured.into() }
     }
@@ -151,7 +152,8 @@ impl Sighting {
 
 /// Whether a file was opened to be changed, in the words of `open(2)`; a rename or a link has none and changes too.
 fn is_written(flags: &str) -> bool {
-    flags.is_empty() || ["O_WRONLY", "O_RDWR", "O_CREAT", "O_TRUNC", "O_APPEND"].iter().any(|flag| flags.contains(flag))
+    flags.is_empty()
+        || ["O_WRONLY", "O_RDWR", "O_CREAT", "O_TRUNC", "O_APPEND"].iter().any(|flag| flags.contains(flag))
 }
 
 /// Requests of one service in one slice.

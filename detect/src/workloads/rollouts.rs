@@ -52,7 +52,8 @@ impl Rollouts {
 
     /// Whether a workload has copies in this slice of a template that it did not have before. Slices come in order.
     pub(super) fn began_in(&mut self, slice: i64, workload: &str) -> bool {
-        let Some(templates) = self.seen.get_mut(&slice).and_then(|workloads| workloads.remove(workload)) else {
+        let Some(templates) = self.seen.get_mut(&slice).and_then(|workloads| workloads.remove(workload))
+        else {
             return false;
         };
         let held = self.running.get(workload);

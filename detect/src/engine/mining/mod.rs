@@ -236,9 +236,8 @@ impl Mining {
         let hourly = workload.first_sight.is_some();
         let said = Said { kind, severity, classes, at };
         let old = workload.said.filter(|old| at.since(old.at) < RENEWED && at >= old.at);
-        let news = old.is_none_or(|old| {
-            old.kind != kind || severity > old.severity || classes & !old.classes != 0
-        });
+        let news =
+            old.is_none_or(|old| old.kind != kind || severity > old.severity || classes & !old.classes != 0);
         if news {
             workload.said = Some(said);
             let holds = if hourly { HOLDS_HOURLY } else { HOLDS };

@@ -149,8 +149,7 @@ impl Shape {
         let excess = Level::of(inner.clone().map(|minute| minute.excess));
         let cores = Level::of(inner.map(|minute| minute.cores));
         let noise = ground.noise(cores.mean - excess.mean);
-        let pinned =
-            ground.limit.is_some_and(|limit| cores.mean >= 0.8 * limit) && cores.variation() <= 0.05;
+        let pinned = ground.limit.is_some_and(|limit| cores.mean >= 0.8 * limit) && cores.variation() <= 0.05;
         if excess.mean >= enough.max(4.0 * noise) && (even(excess, noise) || pinned) {
             self.bursts = true;
             self.excess = excess.mean;

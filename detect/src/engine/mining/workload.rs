@@ -207,7 +207,10 @@ impl Workload {
             self.onset = minute;
             self.before = Some(Before {
                 requests: self.requests,
-                memory_steps: self.memory_steps[0].known().zip(self.memory_steps[1].known()).map(<[f64; 2]>::from),
+                memory_steps: self.memory_steps[0]
+                    .known()
+                    .zip(self.memory_steps[1].known())
+                    .map(<[f64; 2]>::from),
                 network: self.network.known(),
                 roughness: self.model.roughness(),
                 spread,
