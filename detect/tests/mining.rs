@@ -170,7 +170,7 @@ fn miners(way: Way, count: usize, seed: u64, indicated: bool) -> Found {
         result.in_time += u32::from(in_time);
         let good = if indicated { in_time } else { ticket.is_some_and(|t| t <= miner.start + 45) };
         if !good && std::env::var_os("SHOW").is_some() {
-            println!("{way:?} {index} seed {seed} on {:?}: start {} ind {:?} page {page:?} ticket {ticket:?}", miner.host.kind, miner.start, miner.indicators);
+            println!("{way:?} {index} seed {seed} on {:?} {}: start {} ind {:?} page {page:?} ticket {ticket:?}", miner.host.kind, miner.dataset, miner.start, miner.indicators);
         }
     }
     result
@@ -248,15 +248,37 @@ fn miners_are_found() {
 #[test]
 #[ignore = "minutes; run with --release"]
 fn confusion_table() {
+    let mut told = Vec::new();
     for seed in [1_000, 20_000, 300_000] {
         println!("\nseeds from {seed}\n");
         let (bothered, engine) = ordinary(200, 30, seed);
         let sum = print_ordinary(&bothered);
         let census = engine.census();
         println!("\n{} bytes a workload\n", census.bytes / census.workloads);
-        let shares = print_miners(40, seed);
+        told.push((sum, print_miners(40, seed)));
+    }
+    for (sum, shares) in told {
         assert!(sum.pages == 0, "{} pages", sum.pages);
         assert!(sum.tickets <= 3, "{} tickets", sum.tickets);
         assert_found(shares);
+    }
+}
+
+#[test]
+#[ignore = "debug"]
+fn debug_one() {
+    let var = |n: &str| std::env::var(n).unwrap();
+    let way = Way::ALL.into_iter().find(|w| format!("{w:?}") == var("WAY")).unwrap();
+    let index: usize = var("INDEX").parse().unwrap();
+    let mut miner = Miner::new(way, index, var("SEED").parse().unwrap(), var("IND") == "1");
+    let name = miner.host.name.clone();
+    let mut engine = engine();
+    let mut findings = Vec::new();
+    for t in 0..miner.start + 60 {
+        let Some(sample) = miner.minute(t) else { continue };
+        feed(&mut engine, &name, t, &sample, &mut findings);
+        if t > miner.start - 4 && (t - miner.start < 14 || t - miner.start > 38) {
+            println!("{} {:.2}/{} q {:?} mem {:.0} net {:.0} {}\n", t - miner.start, sample.cores, sample.limit, sample.requests, sample.memory_mib, sample.network, engine.debug(&name));
+        }
     }
 }
