@@ -205,6 +205,7 @@ impl Workload {
         }
         sample.replicas = replicas as u32;
         sample.limit = self.limit * replicas;
+        sample.memory_mib *= replicas;
         let drift = 1.0 + 0.06 * ((t as f64 / 1440.0 + 3.0 * self.phase) * std::f64::consts::TAU).sin();
         let cost = self.cost * drift * (1.0 + 0.03 * self.costs.next(&mut self.rng)) * heavier;
         // Cold caches after a rollout.

@@ -39,7 +39,7 @@ pub(crate) struct Miner {
     pub(crate) start: i64,
     pub(crate) indicators: Vec<(i64, Seen)>,
     share: f64,
-    dataset: f64,
+    pub(crate) dataset: f64,
     on: i64,
     off: i64,
     rng: Rng,
@@ -58,6 +58,8 @@ impl Miner {
             Kind::Web,
             Kind::Web,
             Kind::Web,
+            Kind::Web,
+            Kind::WebJit,
             Kind::WebJit,
             Kind::Inference,
             Kind::LoadTest,
@@ -99,13 +101,15 @@ impl Miner {
         // One that is seen is often seen in several ways.
         let count = if indicated { [1, 1, 2, 2, 3][rng.whole(0, 4) as usize] } else { 0 };
         let mut indicators: Vec<(i64, Seen)> = (0..count)
-            .map(|_| {
+            .map(|i| {
                 let mut seen = rng.one(&kinds);
                 if way == Way::Renamed && matches!(seen, Seen::Name | Seen::Stratum | Seen::Options) {
                     seen = Seen::Lookup;
                 }
-                let later = if rng.chance(0.6) { rng.whole(0, 5) } else { rng.whole(5, 240) };
+                let later = i + if rng.chance(0.6) { rng.whole(0, 3) * 3 } else { rng.whole(2, 80) * 3 };
                 // A quiet flow is quiet for half an hour before anyone can tell.
+                // At night it is only seen while it runs.
+                let later = if way == Way::Night { later.min(50 + i) } else { later };
                 (start + if seen == Seen::Flow { later.max(30) } else { later }, seen)
             })
             .collect();

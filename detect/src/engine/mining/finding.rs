@@ -47,7 +47,7 @@ pub(super) fn of(
         let since = if workload.shape.is_some() { workload.onset() } else { at };
         began = began.min(since);
         let evidence = match (&workload.shape, &workload.first_sight) {
-            (_, Some(sight)) => rest(sight),
+            (_, Some(sight)) => rest(sight, workload.replicas),
             (Some(shape), None) => words(shape, workload),
             (None, None) => String::new(),
         };
@@ -80,21 +80,24 @@ pub(super) fn of(
 
 /// The shape, each property in words.
 fn words(shape: &Shape, workload: &Workload) -> String {
+    let replicas = workload.replicas;
     let mut said = format!(
         "{} cores for {} minutes, {} more than requests explain, ",
-        decimal(shape.cores),
+        decimal(shape.cores * replicas),
         shape.minutes,
-        decimal(shape.excess)
+        decimal(shape.excess * replicas)
     );
     said += &if shape.bursts {
         format!("in bursts of one height (varying by {} %)", decimal(shape.variation * 100.0))
+    } else if shape.lasting {
+        format!("in nearly every minute (varying by {} %)", decimal(shape.variation * 100.0))
     } else if !shape.flat {
         "not flat".to_owned()
     } else {
         format!("flat (varying by {} %)", decimal(shape.variation * 100.0))
     };
     if let Some(step) = shape.dataset {
-        said += &format!(", memory up by {step:.0} MiB at once");
+        said += &format!(", memory up by {:.0} MiB at once", step * replicas);
     }
     if shape.quiet {
         said += ", memory still and network quiet";
@@ -114,16 +117,16 @@ fn words(shape: &Shape, workload: &Workload) -> String {
     said
 }
 
-fn rest(sight: &FirstSight) -> String {
+fn rest(sight: &FirstSight, replicas: f64) -> String {
     match sight.rest {
         Some(rest) => format!(
             "at least {} of {} cores are used whether there are requests or not, since before we watched",
-            decimal(rest),
-            decimal(sight.cores)
+            decimal(rest * replicas),
+            decimal(sight.cores * replicas)
         ),
         None => format!(
             "{} cores (varying by {} %), while the workload's ways are not known yet",
-            decimal(sight.cores),
+            decimal(sight.cores * replicas),
             decimal(sight.variation * 100.0)
         ),
     }

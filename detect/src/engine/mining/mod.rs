@@ -173,6 +173,9 @@ impl Mining {
         Census { workloads: self.workloads.len(), bytes, ..self.census }
     }
 
+    /// DEBUG
+    pub fn debug(&self, name: &str) -> String { self.workloads.get(name).map(|w| w.debug()).unwrap_or_default() }
+
     fn workload(&mut self, name: &str, minute: i64) -> Option<&mut Workload> {
         if !self.workloads.contains_key(name) {
             if self.workloads.len() >= self.knobs.workloads_max {

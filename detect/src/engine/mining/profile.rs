@@ -27,7 +27,7 @@ impl Profile {
         Self { hours: [0.0; 24], counts: [0; 24], mean: 0.0, heights: [0.0; BINS], seen: 0.0 }
     }
 
-    /// What is usual at this minute of the epoch, in cores a replica.
+    /// What is usual at this minute of the epoch, in cores.
     pub(crate) fn usual(&self, minute: i64) -> f64 {
         let hour = Self::hour(minute);
         f64::from(if f32::from(self.counts[hour]) >= KNOWN { self.hours[hour] } else { self.mean })

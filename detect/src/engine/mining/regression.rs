@@ -1,7 +1,7 @@
 //! What CPU the requests explain: an online regression that outliers cannot lead astray.
 //!
-//! Recursive least squares on `x = (replicas, requests per second)`, so that the first weight is what a replica costs
-//! when nobody asks anything, and a scaled-out deployment is no surprise. The innovation is clipped at three spreads
+//! Recursive least squares on `x = (1, requests per second)`, both for one replica, so that the first weight is what a
+//! replica costs when nobody asks anything, and a scaled-out deployment is no surprise. The innovation is clipped at three spreads
 //! before it teaches (Huber's psi), forgetting has a half-life of a day, and the prediction's own uncertainty `x'Px` widens the spread where the model has not been yet: after a night
 //! of learning, the morning is uncertain rather than anomalous.
 //!
@@ -32,7 +32,7 @@ pub(crate) struct Expected {
 
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Regression {
-    /// Cores a replica at rest, cores a unit of requests.
+    /// Cores at rest, cores a unit of requests.
     theta: [f64; 2],
     /// The upper triangle of P.
     p: [f64; 3],
@@ -74,16 +74,21 @@ impl Regression {
         self.rough.max(0.005)
     }
 
-    /// Cores that `replicas` use when nobody asks anything, and how sure that is (one standard error).
-    pub(crate) fn rest(&self, replicas: f64, limit: f64) -> Expected {
+    /// The deviation altogether, relative to [`base`].
+    pub(crate) fn scale(&self) -> f64 {
+        self.scale
+    }
+
+    /// Cores that are used when nobody asks anything, and how sure that is (one standard error).
+    pub(crate) fn rest(&self, limit: f64) -> Expected {
         let [p00, _, _] = self.p;
-        let cores = self.theta[0] * replicas;
-        let spread = replicas * p00.sqrt() * self.scale * base(cores, limit) * self.inflation();
+        let cores = self.theta[0];
+        let spread = p00.sqrt() * self.scale * base(cores, limit) * self.inflation();
         Expected { cores, spread }
     }
 
-    pub(crate) fn expect(&self, replicas: f64, requests: f64, limit: f64) -> Expected {
-        let x = self.inputs(replicas, requests);
+    pub(crate) fn expect(&self, requests: f64, limit: f64) -> Expected {
+        let x = self.inputs(requests);
         let [p00, p01, p11] = self.p;
         let leverage = x[0] * x[0] * p00 + 2.0 * x[0] * x[1] * p01 + x[1] * x[1] * p11;
         let cores = self.line(x);
@@ -91,11 +96,11 @@ impl Regression {
         Expected { cores, spread: spread * (1.0 + leverage.max(0.0)).sqrt() }
     }
 
-    pub(crate) fn learn(&mut self, replicas: f64, requests: f64, cores: f64, limit: f64) {
+    pub(crate) fn learn(&mut self, requests: f64, cores: f64, limit: f64) {
         if self.unit == 0.0 && requests > 0.0 {
             self.unit = requests.max(0.1);
         }
-        let x = self.inputs(replicas, requests);
+        let x = self.inputs(requests);
         let base = base(self.line(x), limit);
         let error = cores - (self.theta[0] * x[0] + self.theta[1] * x[1]);
         let clip = CLIP * self.scale.max(0.02) * base;
@@ -151,8 +156,8 @@ impl Regression {
         (self.theta[0] * x[0] + self.theta[1] * x[1]).max(0.0)
     }
 
-    fn inputs(&self, replicas: f64, requests: f64) -> [f64; 2] {
-        [replicas, if self.unit > 0.0 { requests / self.unit } else { 0.0 }]
+    fn inputs(&self, requests: f64) -> [f64; 2] {
+        [1.0, if self.unit > 0.0 { requests / self.unit } else { 0.0 }]
     }
 
     /// Neighbouring residuals resemble each other, so a run of them proves less than as many independent ones:
@@ -175,12 +180,12 @@ pub(crate) fn base(cores: f64, limit: f64) -> f64 {
 mod tests {
     use super::*;
 
-    /// A day of two replicas at 0.1 core each and 10 ms a request, with a little deterministic noise.
+    /// A day of a replica at 0.2 cores and 10 ms a request, with a little deterministic noise.
     fn learned() -> Regression {
         let mut model = Regression::new();
         for minute in 0..1440 {
             let (requests, cores) = slice(minute);
-            model.learn(2.0, requests, cores, 2.0);
+            model.learn(requests, cores, 2.0);
         }
         model
     }
@@ -194,7 +199,7 @@ mod tests {
     #[test]
     fn learns_rest_and_cost() {
         let model = learned();
-        assert!((model.rest(2.0, 2.0).cores - 0.2).abs() < 0.01, "{model:?}");
+        assert!((model.rest(2.0).cores - 0.2).abs() < 0.01, "{model:?}");
         assert!((model.cost() - 0.01).abs() < 0.0005, "{model:?}");
     }
 
@@ -204,9 +209,9 @@ mod tests {
         for minute in 0..1440 {
             let (requests, cores) = slice(minute);
             let wild = if minute > 60 && minute % 10 == 0 { 8.0 } else { 0.0 };
-            model.learn(2.0, requests, cores + wild, 2.0);
+            model.learn(requests, cores + wild, 2.0);
         }
-        let expected = model.expect(2.0, 100.0, 2.0).cores;
+        let expected = model.expect(100.0, 2.0).cores;
         assert!((expected - 1.2).abs() < 0.1, "{expected}");
     }
 
@@ -216,9 +221,9 @@ mod tests {
         for minute in 0..120 {
             let t = f64::from(minute);
             let requests = 10.0 + 0.2 * (t * 1.7).sin();
-            model.learn(2.0, requests, 0.2 + 0.01 * requests + 0.02 * (t * 2.3).sin(), 2.0);
+            model.learn(requests, 0.2 + 0.01 * requests + 0.02 * (t * 2.3).sin(), 2.0);
         }
-        let (near, far) = (model.expect(2.0, 10.0, 2.0), model.expect(2.0, 100.0, 2.0));
+        let (near, far) = (model.expect(10.0, 2.0), model.expect(100.0, 2.0));
         assert!(far.spread > 3.0 * near.spread, "{near:?} {far:?}");
     }
 }

@@ -45,7 +45,7 @@ pub enum BadSlice {
 pub(crate) const MINUTE_MILLIS: i64 = 60_000;
 const CORES_MAX: f64 = 100_000.0;
 
-/// One minute of a workload.
+/// One minute of a workload, for each of its replicas on average: scaling out changes nothing.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub(crate) struct Folded {
     /// Minutes since the epoch.
@@ -73,14 +73,15 @@ impl Folded {
         if !good(slice.cpu_cores, CORES_MAX) || numbers.contains(&Some(false)) {
             return Err(BadSlice::Value);
         }
+        let replicas = f64::from(slice.replicas.max(1));
         Ok(Self {
             minute: slice.at.millis().div_euclid(MINUTE_MILLIS),
-            cores: slice.cpu_cores,
-            limit: slice.cpu_limit_cores.filter(|limit| *limit > 0.0),
-            requests: slice.requests_per_second,
-            memory: slice.memory_bytes,
-            network: slice.network_bytes_per_second,
-            replicas: f64::from(slice.replicas.max(1)),
+            cores: slice.cpu_cores / replicas,
+            limit: slice.cpu_limit_cores.filter(|limit| *limit > 0.0).map(|limit| limit / replicas),
+            requests: slice.requests_per_second.map(|value| value / replicas),
+            memory: slice.memory_bytes.map(|value| value / replicas),
+            network: slice.network_bytes_per_second.map(|value| value / replicas),
+            replicas,
             rolled_out: slice.image_changed || slice.restarts * 2 > slice.replicas.max(1),
             slices: 1,
         })

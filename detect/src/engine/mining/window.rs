@@ -12,6 +12,8 @@ pub(crate) struct Minute {
     pub(crate) requests: f32,
     /// Mebibytes.
     pub(crate) memory: f32,
+    /// Bytes a second.
+    pub(crate) network: f32,
     /// More than three spreads above what was expected.
     pub(crate) hot: bool,
 }
@@ -87,18 +89,29 @@ impl Level {
 
 /// The 5th percentile over the 95th: 1 on a plateau, small where there are dips.
 pub(crate) fn evenness(values: impl Iterator<Item = f32>) -> f64 {
+    let (sorted, n) = sorted(values);
+    if n == 0 {
+        return 0.0;
+    }
+    let (low, high) = (sorted[n / 20], sorted[n - 1 - n / 20]);
+    if high > 0.0 { f64::from(low) / f64::from(high) } else { 0.0 }
+}
+
+/// The middle one; zero where there is none.
+pub(crate) fn median(values: impl Iterator<Item = f32>) -> f64 {
+    let (sorted, n) = sorted(values);
+    if n == 0 { 0.0 } else { f64::from(sorted[n / 2]) }
+}
+
+fn sorted(values: impl Iterator<Item = f32>) -> ([f32; KEPT], usize) {
     let mut sorted = [0f32; KEPT];
     let mut n = 0;
     for value in values.take(KEPT) {
         sorted[n] = value;
         n += 1;
     }
-    if n == 0 {
-        return 0.0;
-    }
     sorted[..n].sort_by(f32::total_cmp);
-    let (low, high) = (sorted[n / 20], sorted[n - 1 - n / 20]);
-    if high > 0.0 { f64::from(low) / f64::from(high) } else { 0.0 }
+    (sorted, n)
 }
 
 /// The slope of `y` on `x` by least squares, its standard error, and the mean of `x`.

@@ -9,7 +9,7 @@ use beaconfire_model::EventTime;
 
 use super::profile::Profile;
 use super::regression::{Expected, Regression};
-use super::shape::{FirstSight, Ground, QUICK, SUSTAINED, Shape, enough};
+use super::shape::{DATASET_MIB, FirstSight, Ground, QUICK, SUSTAINED, Shape, enough};
 use super::slice::{Folded, MINUTE_MILLIS};
 use super::suspicion::{ShapeNow, Suspicion};
 use super::window::{KEPT, Level, Minute, Window};
@@ -23,10 +23,12 @@ const SUM_MAX: f64 = 24.0;
 const STEP_MAX: f64 = 5.0;
 /// Minutes before a workload's ways are known.
 const LEARNING: u32 = 360;
+/// Samples after which all that is there has been seen to begin.
+const WATCHED: u32 = 2880;
 /// A plateau without memory to look at, in a workload without requests, is a ticket only after so many minutes.
-const BLIND: usize = 180;
+const BLIND: i64 = 180;
 /// What has lasted so long and is no plateau may be learned.
-const RAGGED: i64 = 40;
+const RAGGED: i64 = 120;
 /// Minutes after a rollout in which it may explain what is seen, and in which it still weakens it.
 const ROLLOUT: i64 = 32;
 const ROLLOUT_FADES: i64 = 120;
@@ -45,18 +47,21 @@ pub(crate) struct Workload {
     rolled_out: i64,
     /// How often in a row an hour's end found CPU at rest that nothing explains.
     resting: u32,
-    requests: f64,
     /// Changes of memory within a minute, and within three.
     memory_steps: [Slow; 2],
-    network: Slow,
-    network_now: Slow,
-    /// Requests and memory as they were when the excess began.
+    /// When memory last rose at once by as much as a dataset.
+    step: Option<(i64, f64, f64)>,
+    /// The lower third of network use.
+    network: Option<f64>,
+    /// What was usual when the excess began.
     before: Option<Before>,
+    /// When the plateau began, and when it was last seen.
+    plateau: Option<(i64, i64)>,
     thawed: bool,
     accepted: i64,
     limit: Option<f64>,
     tied: bool,
-    replicas: f64,
+    pub(crate) replicas: f64,
     pub(crate) shape: Option<Shape>,
     pub(crate) first_sight: Option<FirstSight>,
     pub(crate) now: ShapeNow,
@@ -68,12 +73,10 @@ pub(crate) struct Workload {
 
 #[derive(Debug, Clone, Copy)]
 struct Before {
-    requests: f64,
-    memory_steps: Option<[f64; 2]>,
-    network: Option<f64>,
+    memory_minute: Option<f64>,
     roughness: f64,
+    scale: f64,
     spread: f64,
-    dataset: Option<f64>,
 }
 
 /// A mean that forgets.
@@ -107,11 +110,11 @@ impl Workload {
             onset: 0,
             rolled_out: i64::MIN / 2,
             resting: 0,
-            requests: 0.0,
             memory_steps: [Slow::default(); 2],
-            network: Slow::default(),
-            network_now: Slow::default(),
+            step: None,
+            network: None,
             before: None,
+            plateau: None,
             thawed: false,
             accepted: i64::MIN / 2,
             limit: None,
@@ -169,10 +172,10 @@ impl Workload {
         }
 
         // Without a service, the workload's own day stands for the requests.
-        let usual = self.profile.usual(at.minute) * at.replicas;
+        let usual = self.profile.usual(at.minute);
         let input = at.requests.unwrap_or(usual);
-        let limit = at.limit.unwrap_or(at.replicas);
-        let expected = self.model.expect(at.replicas, input, limit);
+        let limit = at.limit.unwrap_or(1.0);
+        let expected = self.model.expect(input, limit);
         let excess = at.cores - expected.cores.min(at.limit.unwrap_or(f64::INFINITY));
         let z = excess / expected.spread;
         let known = self.model.seen() >= 60;
@@ -183,18 +186,33 @@ impl Workload {
             excess: excess as f32,
             requests: at.requests.unwrap_or(0.0) as f32,
             memory: memory as f32,
+            network: at.network.unwrap_or(0.0) as f32,
             hot: known && z > 2.0,
         });
-        if let Some(network) = at.network {
-            self.network_now.learn(network, 10.0);
-        }
+        self.watch_memory(at.minute);
         self.look(at.minute);
-        if !self.now.plateau && self.model.seen() > 60 {
+        if !self.now.holds && self.model.seen() > 60 {
             let last = Level::of(self.window.last(QUICK).map(|minute| minute.excess));
             self.profile.note(last.mean, limit);
         }
         if !self.frozen(at.minute) {
             self.learn(at, input, usual, &expected);
+        }
+    }
+
+    /// Notes when memory rises at once by as much as a dataset.
+    fn watch_memory(&mut self, minute: i64) {
+        let mut memory = self.window.last(4).map(|minute| f64::from(minute.memory));
+        let (Some(first), Some(last)) = (memory.next(), memory.last()) else {
+            return;
+        };
+        let usual = self.memory_steps[1].known().unwrap_or(f64::INFINITY);
+        let change = last - first;
+        if change >= DATASET_MIB.max(4.0 * usual) {
+            let larger = self.step.is_none_or(|(at, step, _)| minute - at > 10 || change > step);
+            if larger {
+                self.step = Some((minute, change, first));
+            }
         }
     }
 
@@ -206,15 +224,10 @@ impl Workload {
         } else if self.before.is_none() {
             self.onset = minute;
             self.before = Some(Before {
-                requests: self.requests,
-                memory_steps: self.memory_steps[0]
-                    .known()
-                    .zip(self.memory_steps[1].known())
-                    .map(<[f64; 2]>::from),
-                network: self.network.known(),
+                memory_minute: self.memory_steps[0].known(),
                 roughness: self.model.roughness(),
+                scale: self.model.scale(),
                 spread,
-                dataset: None,
             });
         }
     }
@@ -222,33 +235,39 @@ impl Workload {
     fn end_excess(&mut self, minute: i64) {
         self.onset = minute;
         self.before = None;
+        self.plateau = None;
         self.thawed = false;
         self.spread_with = 0;
     }
 
     fn learn(&mut self, at: &Folded, input: f64, usual: f64, expected: &Expected) {
-        let limit = at.limit.unwrap_or(at.replicas);
+        let limit = at.limit.unwrap_or(1.0);
         // At the limit more would have been used: that says nothing of what a request costs.
         let censored = at.limit.is_some_and(|limit| at.cores >= 0.93 * limit && expected.cores > at.cores);
         if !censored {
-            self.model.learn(at.replicas, input, at.cores, limit);
+            self.model.learn(input, at.cores, limit);
         }
         // The day's profile learns robustly as well: one wild hour is not tomorrow's expectation.
         let known = self.model.seen() > 1440;
         let most = 3.0 * expected.spread;
         let cores = if known { at.cores.clamp(usual - most, usual + most) } else { at.cores };
-        self.profile.learn(at.minute, cores / at.replicas);
-        self.requests += (at.requests.unwrap_or(0.0) - self.requests) / 10.0;
+        self.profile.learn(at.minute, cores);
+        if let Some(network) = at.network {
+            let low = self.network.get_or_insert(network);
+            let step: f64 = if network < *low { -0.021 } else { 0.009 };
+            *low *= step.exp();
+            *low = low.max(1.0);
+        }
         if at.memory.is_some() {
             for (slow, apart) in self.memory_steps.iter_mut().zip([1, 3]) {
                 let memory = self.window.last(apart + 1).map(|minute| f64::from(minute.memory));
                 if let (Some(first), Some(last)) = (memory.clone().next(), memory.last()) {
-                    slow.learn((last - first).abs(), 60.0);
+                    // A collection is not what usually happens within a minute.
+                    let change = (last - first).abs();
+                    let most = slow.known().map_or(f64::INFINITY, |usual| 4.0 * usual + 1.0);
+                    slow.learn(change.min(most), 60.0);
                 }
             }
-        }
-        if let Some(network) = at.network {
-            self.network.learn(network, 60.0);
         }
     }
 
@@ -266,7 +285,7 @@ impl Workload {
         }
         if minute - self.onset > RAGGED && !self.thawed {
             self.thawed = true;
-            self.model.doubt(20.0);
+            self.model.doubt(3.0);
         }
         !self.thawed
     }
@@ -286,6 +305,11 @@ impl Workload {
         self.said = None;
     }
 
+    pub(crate) fn debug(&self) -> String {
+        format!("sum {:.1} seen {} frozen? plateau {} thawed {} share {:.3} step {:?} three {:?} now {:?} before {:?} shape {:?} model {:?}", self.sum, self.model.seen(), self.now.plateau, self.thawed,
+          self.shape.map_or(0.0, |s| self.profile.share_above(0.85 * s.excess, self.scale())), self.step, self.memory_steps, self.now, self.before, self.shape, self.model)
+    }
+
     fn scale(&self) -> f64 {
         self.limit.unwrap_or(1.0)
     }
@@ -295,12 +319,17 @@ impl Workload {
     }
 
     pub(crate) fn onset(&self) -> EventTime {
-        EventTime::from_millis(self.onset * MINUTE_MILLIS)
+        EventTime::from_millis(self.since() * MINUTE_MILLIS)
     }
 
-    /// Whether a rollout stands within ten minutes of the onset.
+    /// When the plateau began, or, before there is one, the excess.
+    fn since(&self) -> i64 {
+        self.plateau.map_or(self.onset, |(since, _)| since)
+    }
+
+    /// Whether a rollout stands within ten minutes of the beginning.
     pub(crate) fn rollout_near(&self) -> bool {
-        (self.rolled_out - self.onset).abs() <= 10
+        (self.rolled_out - self.since()).abs() <= 10
     }
 
     /// Judges the last minutes.
@@ -316,19 +345,20 @@ impl Workload {
                 lasted: usize::try_from(minute - self.onset + 1).unwrap_or(0),
                 limit: self.limit,
                 roughness: before.roughness,
+                scale: before.scale,
                 spread: before.spread,
                 alarm: self.sum >= ALARM,
-                requests_before: self.tied.then_some(before.requests),
-                memory_steps: before.memory_steps,
-                dataset: before.dataset,
-                network_before: before.network,
-                network_now: self.network_now.known(),
+                rolled_out: minute - self.rolled_out,
+                tied: self.tied,
+                memory_minute: before.memory_minute,
+                step: self.step.map(|(at, step, from)| (minute - at, step, from)),
+                rest: self.model.rest(self.scale()).cores.max(0.0),
+                plateau: self.plateau.filter(|(_, last)| minute - last <= 15).map(|(since, _)| minute - since),
+                network_at_rest: self.network,
             };
             let shape = Shape::of(&self.window, &ground);
-            self.now = self.weigh(&shape, ground.lasted, minute);
-            if let Some(before) = &mut self.before {
-                before.dataset = before.dataset.or(shape.dataset);
-            }
+            self.trace(&shape, minute);
+            self.now = self.weigh(&shape, minute);
             self.shape = Some(shape);
         }
         if self.now == ShapeNow::NONE {
@@ -336,13 +366,24 @@ impl Workload {
         }
     }
 
-    fn weigh(&self, shape: &Shape, lasted: usize, minute: i64) -> ShapeNow {
+    /// Remembers when the plateau began: it may outlast the window, and a ragged minute does not end it.
+    fn trace(&mut self, shape: &Shape, minute: i64) {
+        if shape.is_plateau() {
+            let since = minute - i64::try_from(shape.since).unwrap_or(0);
+            let first = self.plateau.filter(|(_, last)| minute - last <= 15).map_or(since, |(first, _)| first);
+            self.plateau = Some((first.min(since), minute));
+        }
+    }
+
+    fn weigh(&self, shape: &Shape, minute: i64) -> ShapeNow {
         let high = self.profile.share_above(0.85 * shape.excess, self.scale());
         let customary = high >= if self.tied { 0.04 } else { 0.01 };
         // What a job does from its first minute on is its work, not a change.
-        let own = !self.tied && self.onset - self.born <= 10;
-        let excess = shape.unexplained && shape.excess >= enough(self.limit);
-        if !(shape.flat || shape.bursts) || !shape.unexplained || customary || own {
+        let own = !self.tied && self.since() - self.born <= 10;
+        let last = Level::of(self.window.last(5).map(|minute| minute.excess)).mean;
+        let explained = shape.dearer.is_some() || shape.rose;
+        let excess = self.sum >= ALARM && last >= enough(self.limit) && !explained;
+        if !shape.is_plateau() || !shape.unexplained || customary || own {
             let points = if excess { 2.0 } else { 0.0 };
             return ShapeNow { points, excess, ..ShapeNow::NONE };
         }
@@ -353,21 +394,20 @@ impl Workload {
         points += f64::from(u8::from(shape.decoupled));
         points += f64::from(u8::from(self.profile.off_hours(minute)));
         points += if self.spread_with >= 3 { 3.0 } else { 0.0 };
-        let fresh = self.rollout_near() && since_rollout < ROLLOUT;
+        let fresh = self.rollout_near() && (since_rollout < ROLLOUT || shape.bursts);
         if self.rollout_near() && since_rollout < ROLLOUT_FADES {
             points -= if fresh { 3.0 } else { 1.0 };
         }
-        let worn = shape.minutes >= if shape.bursts { QUICK } else { SUSTAINED };
+        let worn = shape.bursts || shape.minutes >= SUSTAINED;
         // Without requests to compare with, what works on data looks the same but for the network.
         let told = (self.tied || shape.quiet)
-            && (shape.dataset.is_some() || (!shape.memory_known && lasted >= BLIND));
-        let holds = told && !(fresh && shape.minutes < 2 * QUICK);
+            && (shape.dataset.is_some() || (!shape.memory_known && minute - self.since() >= BLIND));
         ShapeNow {
             points,
             excess: true,
             plateau: true,
-            holds,
-            ticket: points >= 6.0 && worn && holds && !self.learning() && !fresh,
+            holds: told,
+            ticket: points >= 6.0 && worn && told && !self.learning() && !fresh,
         }
     }
 
@@ -376,22 +416,21 @@ impl Workload {
     fn look_first(&mut self, minute: i64) {
         let learning = self.learning();
         // Once an hour is often enough for what has been there all along.
-        if self.window.len() < 5 || !(learning || minute % 60 == 0) {
+        if self.window.len() < 5 || self.model.seen() > WATCHED || !(learning || minute % 60 == 0) {
             return;
         }
         let sight = FirstSight::of(self.window.last(KEPT), self.limit);
         let rest = if learning {
             sight.rest.filter(|_| sight.minutes >= SUSTAINED)
         } else {
-            let rest = self.model.rest(self.replicas, self.scale());
+            let rest = self.model.rest(self.scale());
             Some(rest.cores - 3.0 * rest.spread).filter(|_| self.tied)
         };
-        let share = if learning { 0.5 * sight.cores } else { 0.35 * self.scale() };
-        let resting = rest.is_some_and(|cores| cores >= share.max(0.5));
+        let share = if learning { 0.6 * sight.cores } else { 0.35 * self.scale() };
+        let resting = rest.is_some_and(|cores| cores >= share.max(0.5) && sight.least >= 0.95 * cores);
         self.resting = if resting { self.resting.saturating_add(1) } else { 0 };
-        let memory = self.window.last(1).map(|last| last.memory).fold(0.0, f32::max);
-        // Too little memory for any RandomX: a thread that spins.
-        let spins = rest.is_some_and(|cores| (cores - 1.0).abs() < 0.1) && memory > 0.0 && memory < 256.0;
+        // One core, neither more nor less, is a thread that spins.
+        let spins = rest.is_some_and(|cores| (cores - 1.0).abs() < 0.15);
         if !(sight.busy && learning) && !resting {
             return;
         }
@@ -400,7 +439,8 @@ impl Workload {
             points: if sure { 6.0 } else { 2.0 },
             excess: sight.busy || sure,
             plateau: false,
-            holds: sure && !spins,
+            // Before its ways are known, only what names mining makes it a page.
+            holds: sure && !spins && !learning,
             ticket: sure && !spins,
         };
         self.first_sight = Some(FirstSight { rest: rest.filter(|_| sure), ..sight });
