@@ -42,10 +42,12 @@ const DETAIL: u64 = 1 << (FIRST + 17);
 const QUERY: u64 = 1 << (FIRST + 18);
 const QUERY_TYPE: u64 = 1 << (FIRST + 19);
 const QUERY_FROM: u64 = 1 << (FIRST + 20);
+/// There is something in that list.
+const SOME_DATA: u64 = 1 << (FIRST + 21);
+const THREAT: u64 = 1 << (FIRST + 22);
 
 pub(super) fn of_marks(seen: u64) -> Option<Format> {
     let has = |marks: u64| seen & marks == marks;
-    let any = |marks: u64| seen & marks != 0;
     if has(METRICSET) {
         Some(Format::Metricbeat)
     } else if has(STATS) {
@@ -54,7 +56,7 @@ pub(super) fn of_marks(seen: u64) -> Option<Format> {
         Some(Format::Telegraf)
     } else if has(SERIES | VALUE) {
         Some(Format::Prometheus)
-    } else if has(SIGNATURE) || has(EVENT_NAME | ARGS) || has(NAME | DATA) && any(ABOUT | ID) {
+    } else if has(SIGNATURE) || has(EVENT_NAME | ARGS) || has(NAME) && is_tracee(seen) {
         Some(Format::Tracee)
     } else if has(TYPE | SERVICE | RESOURCE) || has(DETAIL) {
         Some(Format::Guardduty)
@@ -63,6 +65,13 @@ pub(super) fn of_marks(seen: u64) -> Option<Format> {
     } else {
         None
     }
+}
+
+/// Whether what has a name is an event of Tracee's after its releases. An empty list and a number are what anything may
+/// have.
+fn is_tracee(seen: u64) -> bool {
+    let has = |marks: u64| seen & marks == marks;
+    has(DATA | ABOUT) || has(DATA | SOME_DATA | ID) || has(THREAT | ID)
 }
 
 /// What a key says of the record that has it, by itself.
@@ -80,6 +89,7 @@ pub(crate) enum Word {
     Args,
     Data,
     About,
+    Threat,
     Id,
     Signature,
     Type,
@@ -104,7 +114,8 @@ pub(super) fn word(key: &str) -> Option<Word> {
         "eventName" => Word::EventName,
         "args" => Word::Args,
         "data" => Word::Data,
-        "workload" | "policies" | "threat" | "detected_from" | "detectedFrom" => Word::About,
+        "workload" | "policies" | "detected_from" | "detectedFrom" => Word::About,
+        "threat" => Word::Threat,
         "id" => Word::Id,
         "SigMetadata" => Word::Signature,
         "type" | "Type" => Word::Type,
@@ -132,8 +143,12 @@ pub(super) fn mark(word: Word, value: Value<'_>) -> u64 {
         Word::Value => marked(value.scalar().is_some(), VALUE),
         Word::EventName => marked(value.is_text(), EVENT_NAME),
         Word::Args => marked(value.is_array(), ARGS),
-        Word::Data => marked(value.items().all(|item| item.get("name").is_some()) && value.is_array(), DATA),
+        Word::Data if value.is_array() && value.items().all(|item| item.get("name").is_some()) => {
+            DATA | marked(value.items().next().is_some(), SOME_DATA)
+        }
+        Word::Data => 0,
         Word::About => marked(value.is_object(), ABOUT),
+        Word::Threat => marked(value.is_object(), ABOUT | THREAT),
         Word::Id => ID,
         Word::Signature => marked(value.is_object(), SIGNATURE),
         Word::Type => marked(value.text().is_some_and(|text| text.contains(':') && text.contains('/')), TYPE),
@@ -177,7 +192,11 @@ mod tests {
             (r#"{"eventName":"execve","args":[]}"#, Some(Format::Tracee)),
             (r#"{"eventName":"RunInstances","eventSource":"ec2.amazonaws.com"}"#, None),
             (r#"{"id":1,"name":"execve","data":[{"name":"argv"}]}"#, Some(Format::Tracee)),
+            (r#"{"id":1,"name":"execve","data":[],"workload":{}}"#, Some(Format::Tracee)),
+            (r#"{"id":6001,"name":"mine","threat":{"severity":2}}"#, Some(Format::Tracee)),
             (r#"{"id":1,"name":"jane","data":["x"]}"#, None),
+            (r#"{"id":1,"name":"jane","data":[]}"#, None),
+            (r#"{"name":"jane","threat":{"framework":"x"}}"#, None),
             (r#"{"name":"test","int32":42}"#, None),
             (r#"{"Data":null,"Context":{},"SigMetadata":{}}"#, Some(Format::Tracee)),
             (r#"{"type":"Recon:EC2/Portscan","service":{},"resource":{}}"#, Some(Format::Guardduty)),

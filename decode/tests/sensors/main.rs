@@ -139,6 +139,40 @@ fn mixed_topics() {
     assert_eq!(read(Format::Auto, text.as_bytes()).0.len(), 2);
 }
 
+/// `explain` says what was found and where.
+#[test]
+fn explanations_name_fields_and_where_they_were() {
+    for (text, parts) in [
+        (
+            resources::LINE,
+            &[
+                "resource  (telegraf)",
+                "cpu_cores",
+                "1.5  (from usage_percent)",
+                "image@host",
+                "instance",
+                "adc4",
+            ][..],
+        ),
+        (resources::CADVISOR, &["2.5  (from cpu.usage.total)", "(from container_stats.timestamp)"]),
+        (tracee::LEGACY, &["runtime  (tracee)", "exec", "(from argv)", "environment", "PATH POOL_URL"]),
+        (
+            vendors::GUARDDUTY,
+            &["runtime  (guardduty)", "finding", "(from type)", "(from service.eventLastSeen)"],
+        ),
+        (vendors::VPC_DNS, &["runtime  (vpc-dns)", "pool.example.com  (from query_name)", "answers"]),
+    ] {
+        let said = explain(text.as_bytes(), &DecodeKnobs::default()).to_string();
+        for part in parts {
+            assert!(said.contains(part), "{part} in {said}");
+        }
+    }
+    let said = explain(&otel::protobuf(), &DecodeKnobs::default()).to_string();
+    for part in ["envelope  protobuf", "resourceMetrics", "resource  (otel)", "(from container.cpu.usage)"] {
+        assert!(said.contains(part), "{part} in {said}");
+    }
+}
+
 /// Names of attackers' making are cut to size, on a character's boundary.
 #[test]
 fn texts_have_a_bound() {

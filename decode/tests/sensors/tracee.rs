@@ -78,6 +78,15 @@ fn connections() {
         r#"{"name":"remote_addr","sockaddr":{"sa_family":"AF_UNIX","sun_path":"/run/docker.sock"}}"#,
         &meant("path=/run/docker.sock"),
     );
+    // As the documentation draws it.
+    check(
+        Format::Tracee,
+        &beta(
+            "security_socket_connect",
+            r#"{"name":"remote_addr","sockaddr":{"saFamily":"AF_INET","sinAddr":"203.0.113.9","sinPort":3333}}"#,
+        ),
+        &[&meant("remote=203.0.113.9:3333").replace("HOST", "unknown")],
+    );
     check(
         Format::Tracee,
         &legacy(

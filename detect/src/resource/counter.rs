@@ -16,12 +16,12 @@ const PERIODS_MAX: u32 = 5;
 /// A counter as it was last seen.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Counter {
-    at: EventTime,
-    value: f64,
+    pub(super) at: EventTime,
+    pub(super) value: f64,
     /// How often it comes; zero where that is not known yet.
-    period: Duration,
+    pub(super) period: Duration,
     /// A value below the one before, until the next one explains it.
-    doubt: Option<(EventTime, f64)>,
+    pub(super) doubt: Option<(EventTime, f64)>,
 }
 
 /// What a value says.

@@ -23,6 +23,7 @@
 mod counter;
 mod flaw;
 mod part;
+mod snapshot;
 mod usage;
 
 use std::collections::BTreeMap;
@@ -32,6 +33,7 @@ use beaconfire_model::{EventTime, Metric, ResourceSample};
 
 pub use flaw::{Flaw, Flaws};
 use part::{Part, Point};
+pub use snapshot::BadRates;
 use usage::{Bounds, Values};
 pub use usage::{Figures, Usage};
 

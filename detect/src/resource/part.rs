@@ -29,32 +29,37 @@ pub(super) struct Point {
 
 /// What is known of one metric.
 #[derive(Debug, Clone, Copy)]
-struct Series {
-    metric: Metric,
+pub(super) struct Series {
+    pub(super) metric: Metric,
     /// Of a counter, where it stands.
-    counter: Option<Counter>,
+    pub(super) counter: Option<Counter>,
     /// The newest value of a slice: a rate, or a gauge's mean.
-    held: f64,
+    pub(super) held: f64,
     /// When that was told; `None` where nothing holds.
-    held_at: Option<EventTime>,
+    pub(super) held_at: Option<EventTime>,
     /// Whether the slice that closes has one.
-    fresh: bool,
+    pub(super) fresh: bool,
     /// How often a gauge comes.
-    period: Duration,
+    pub(super) period: Duration,
 }
 
 /// See the file's head.
 #[derive(Debug, Default)]
 pub(super) struct Part {
     waiting: Vec<Point>,
-    series: Vec<Series>,
+    pub(super) series: Vec<Series>,
     /// The newest value that came.
     pub(super) last: EventTime,
     /// The newest value that was taken.
-    taken: EventTime,
+    pub(super) taken: EventTime,
 }
 
 impl Part {
+    /// One that has taken values up to a time, and none wait.
+    pub(super) fn of(series: Vec<Series>, taken: EventTime) -> Self {
+        Self { waiting: Vec::new(), series, last: taken, taken }
+    }
+
     /// What it takes, without its name.
     pub(super) fn bytes(&self) -> usize {
         size_of::<Self>()

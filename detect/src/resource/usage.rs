@@ -52,7 +52,7 @@ pub struct Figures {
 
 /// What is known of a workload's limits: each from the newest sample that carried it, whoever sent it.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
-pub(super) struct Bounds([Option<(EventTime, f64)>; 7]);
+pub(super) struct Bounds(pub(super) [Option<(EventTime, f64)>; 7]);
 
 /// The place of a limit that was worked out from a share of it: used where no other is told.
 const WORKED_OUT: usize = 6;

@@ -53,10 +53,16 @@ impl<'t> Arguments<'t> {
     pub(super) fn remote(&self) -> Option<(&'t str, &'t str)> {
         let part = |of: Value<'t>, key: &str| of.get(key).and_then(Value::scalar).unwrap_or_default();
         if let Some(address) = self.address() {
-            return [("sin_addr", "sin_port"), ("sin6_addr", "sin6_port")]
-                .into_iter()
-                .map(|(host, port)| (part(address, host), part(address, port)))
-                .find(|(host, _)| !host.is_empty());
+            // The third and fourth as the documentation draws them.
+            return [
+                ("sin_addr", "sin_port"),
+                ("sin6_addr", "sin6_port"),
+                ("sinAddr", "sinPort"),
+                ("sin6Addr", "sin6Port"),
+            ]
+            .into_iter()
+            .map(|(host, port)| (part(address, host), part(address, port)))
+            .find(|(host, _)| !host.is_empty());
         }
         let port = self.get("dst_port").and_then(Value::scalar).unwrap_or_default();
         Some((self.text(&["dst"]), port)).filter(|(host, _)| !host.is_empty())
@@ -64,7 +70,8 @@ impl<'t> Arguments<'t> {
 
     /// The file that stands for a socket of this machine.
     pub(super) fn socket(&self) -> &'t str {
-        self.address().and_then(|address| address.get("sun_path")?.text()).unwrap_or_default()
+        let path = |address: Value<'t>| address.get("sun_path").or_else(|| address.get("sunPath"))?.text();
+        self.address().and_then(path).unwrap_or_default()
     }
 
     fn address(&self) -> Option<Value<'t>> {
