@@ -11,10 +11,12 @@
 //!
 //! To begin with, read `run.rs` (what a fact is, and why it may be stated early), then `cell.rs` (one key), `family.rs`
 //! (all that is kept of a client), `shard.rs` (all keys) and `tides.rs` (when buckets close). `sieve.rs` has which rules
-//! want a request, `lane.rs` what is counted for several of them at once.
+//! want a request, `lane.rs` what is counted for several of them at once. [`baseline`] stands by itself: what a series
+//! of samples usually does.
 
 mod ahead;
 mod ask;
+pub mod baseline;
 mod cell;
 mod combiner;
 mod counts;
