@@ -5,6 +5,9 @@
 //! views; the local one whether it is far from the last 300. Both have a fixed size, know no randomness and no clock,
 //! and look at a sample before they learn it.
 //!
+//! [`Slices`] make those values of samples in any order, and [`Baselines`] hold all series within a bound in bytes, each
+//! with how far it has come: a slice that is fed again after a restart changes nothing.
+//!
 //! To begin with, read `series.rs`, then `quiet.rs` (the six views) and `hold.rs` (when they become an alert). All
 //! numbers, and why they are what they are, stand in `parameters.rs`.
 
@@ -14,14 +17,20 @@ mod day;
 mod hold;
 mod local;
 mod math;
+mod metric;
 mod parameters;
 mod quiet;
 mod series;
+mod slices;
 mod snapshot;
 mod spread;
+mod table;
 mod tail;
 mod verdict;
 
+pub use metric::{Gather, Metric};
 pub use series::Series;
+pub use slices::{Amount, Left, Slices, SlicesCensus};
 pub use snapshot::SnapshotError;
+pub use table::{Baselines, BaselinesCensus, Fed, SeriesKey};
 pub use verdict::{BadSample, Finding, Judgement, Side, Verdict, View};
