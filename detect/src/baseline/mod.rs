@@ -29,6 +29,7 @@ mod tail;
 mod verdict;
 
 pub use metric::{Gather, Metric};
+pub use parameters::{FIRST_DAY, SLICE};
 pub use series::Series;
 pub use slices::{Amount, Left, Slices, SlicesCensus};
 pub use snapshot::SnapshotError;

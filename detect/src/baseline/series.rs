@@ -25,6 +25,7 @@ pub struct Series {
     /// Samples for which nothing is told after the level was accepted.
     pub(crate) silence: u32,
     pub(crate) frozen: bool,
+    pub(crate) first: Option<EventTime>,
     pub(crate) closed_through: Option<EventTime>,
 }
 
@@ -33,6 +34,11 @@ impl Series {
     /// before it; the series itself takes whatever comes.
     pub fn closed_through(&self) -> Option<EventTime> {
         self.closed_through
+    }
+
+    /// The slice of its first good sample.
+    pub fn first(&self) -> Option<EventTime> {
+        self.first
     }
 
     /// Samples until this series says something; 0 where the next one does, too.
@@ -48,6 +54,7 @@ impl Series {
         if let Some(bad) = BadSample::of(value) {
             return Verdict::Refused(bad);
         }
+        self.first = self.first.or(Some(at));
         // A series that is watched with suspicion from its first sample on has to learn something to compare with.
         let learning = !self.frozen || self.seen <= LEARNING;
         self.seen = self.seen.saturating_add(1);

@@ -147,7 +147,8 @@ impl End for In<'_> {
 }
 
 fn series(value: &mut Series, end: &mut impl End) {
-    let Series { quiet: q, local: l, seen, count, silence, frozen, closed_through } = value;
+    let Series { quiet: q, local: l, seen, count, silence, frozen, first, closed_through } = value;
+    end.time(first);
     end.time(closed_through);
     end.u32(seen);
     end.u32(count);

@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use beaconfire_model::{EventTime, Subject};
 
 use super::metric::Metric;
+use super::parameters::{FIRST_DAY, SLICE};
 use super::series::Series;
 use super::snapshot::SnapshotError;
 use super::verdict::{BadSample, Verdict};
@@ -111,7 +112,14 @@ impl Baselines {
                 held.series.push(at, None, key.metric.grain());
                 Verdict::Refused(BadSample::Negative)
             }
-            None => held.series.push(at, value, key.metric.grain()),
+            None => {
+                let verdict = held.series.push(at, value, key.metric.grain());
+                match (verdict, first_day_left(&held.series, at)) {
+                    (Verdict::Learning { left }, day) => Verdict::Learning { left: left.max(day) },
+                    (Verdict::Judged { .. }, left @ 1..) => Verdict::Learning { left },
+                    (verdict, _) => verdict,
+                }
+            }
         };
         if let Verdict::Refused(bad) = verdict {
             let place = BadSample::ALL.iter().position(|each| *each == bad).unwrap_or_default();
@@ -215,6 +223,12 @@ impl Baselines {
     }
 }
 
+/// Slices of the first day that are still to come, of the length that the heads are for.
+fn first_day_left(series: &Series, at: EventTime) -> u32 {
+    let end = series.first().map_or(at, |first| first.plus(FIRST_DAY));
+    u32::try_from(end.since(at).as_millis().div_ceil(SLICE.as_millis())).unwrap_or(u32::MAX)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -267,6 +281,23 @@ mod tests {
         assert_eq!(left, (evicted as usize..100).collect::<Vec<_>>());
         assert!((6..=8).contains(&evicted), "a sixteenth: {evicted}");
         assert_eq!(run(&mut (0..100).rev()), (evicted, left), "in whatever order they came");
+    }
+
+    #[test]
+    fn the_first_day_is_silent() {
+        let mut table = table(10);
+        let five = |n: i64| EventTime::from_millis(n * 300_000);
+        let learning = |fed: Fed| match fed {
+            Fed::Taken(Verdict::Learning { left }) => Some(left),
+            Fed::Taken(Verdict::Judged { .. }) => None,
+            other => panic!("{other:?}"),
+        };
+        for n in 0..288 {
+            // A peak behind the first hundred samples is one of them.
+            let left = learning(table.feed(&key(1), five(n), Some(if n == 150 { 90.0 } else { 1.0 })));
+            assert_eq!(left, Some(288 - n as u32), "{n}");
+        }
+        assert_eq!(learning(table.feed(&key(1), five(288), Some(1.0))), None);
     }
 
     #[test]

@@ -216,3 +216,28 @@ fn missing_slices_change_nothing_but_how_far_it_has_come() {
     assert_ne!(series.closed_through(), before.closed_through());
     assert_eq!(series.left(), 0);
 }
+
+#[test]
+fn ordinary_months_with_weekends_raise_next_to_nothing() {
+    const SERIES: u32 = 20;
+    let (mut later, mut alerts) = (0, 0);
+    for seed in 0..SERIES {
+        let mut noise = crate::series::Noise(u64::from(seed) * 7_919 + 1);
+        let mut near = 0.0;
+        let mut series = Series::default();
+        for n in 0..30 * 288 {
+            let week = if n / 288 % 7 >= 5 { 0.7 } else { 1.0 };
+            let hump = 0.02 * f64::from(seed) * (n as f64 / 288.0 * std::f64::consts::TAU).sin();
+            near = 0.9 * near + 0.1 * noise.next();
+            let value = week * (1.0 + hump) + 0.1 * near + 0.03 * noise.next();
+            let verdict = series.push(at(n), Some(value), 0.002);
+            if n >= 8 * 288 {
+                later += 1;
+                alerts += usize::from(judged(&verdict).0.alerts());
+            }
+        }
+    }
+    // One series has an alert in five days at most.
+    let a_day = alerts as f64 / (f64::from(later) / 288.0);
+    assert!(a_day <= 0.2, "{a_day:.3} alerts a series and day");
+}
