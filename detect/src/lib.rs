@@ -11,11 +11,14 @@
 //!
 //! To begin with, read `run.rs` (what a fact is, and why it may be stated early), then `cell.rs` (one key), `family.rs`
 //! (all that is kept of a client), `shard.rs` (all keys) and `tides.rs` (when buckets close). `sieve.rs` has which rules
-//! want a request, `lane.rs` what is counted for several of them at once. `resource/` is apart: from resource samples to what
-//! each workload used, slice by slice.
+//! want a request, `lane.rs` what is counted for several of them at once.
+//!
+//! Of workloads, `workloads/` has the way from record to signal, `resource/` what they used slice by slice, `engine/` who
+//! judges it, and [`baseline`] what a series of samples usually does.
 
 mod ahead;
 mod ask;
+pub mod baseline;
 mod cell;
 mod combiner;
 mod copies;
