@@ -12,7 +12,7 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 use beaconfire_api::{Desk, Server};
 use beaconfire_config::Config;
-use beaconfire_detect::{Census, Plan, PlanSpec, Shard, ShardKnobs, Watch};
+use beaconfire_detect::{Census, Learned, Plan, PlanSpec, Shard, ShardKnobs, Watch};
 use beaconfire_ingest::{DeadLetters, KafkaKnobs, KafkaLog};
 use beaconfire_model::{Names, Wall};
 use beaconfire_notify::Channel;
@@ -20,7 +20,7 @@ use beaconfire_outbox::orphaned;
 use beaconfire_pipeline::{
     Keeper, Policy, Registry as Spans, Tides, Worker, WorkerFault, WorkerId, WorkerKnobs,
 };
-use beaconfire_store::{SaveError, Store, Write};
+use beaconfire_store::{Baseline, SaveError, Store, Write};
 use beaconfire_throttle::Throttle;
 use beaconfire_view::Privacy;
 use prometheus::Registry;
@@ -156,6 +156,7 @@ impl App {
             shards,
             knobs: WorkerKnobs { event_skew: config.limits.event_skew, ..extras.worker },
             health: health.clone(),
+            learned: learned(&store).await?,
         };
         let census = Arc::<Mutex<BTreeMap<usize, Census>>>::default();
         let news = listener(metrics.clone(), seen, names.clone(), census.clone(), failed);
@@ -304,6 +305,13 @@ async fn ended(senders: &mut JoinSet<()>, watchers: &mut JoinSet<()>) -> anyhow:
     }
 }
 
+/// What the store has of series.
+async fn learned(store: &Store) -> anyhow::Result<Vec<Learned>> {
+    let read = store.baselines().await.context("reading what was learned")?;
+    let of = |Baseline { series, closed_through, state }| Learned { series, closed_through, state };
+    Ok(read.into_iter().map(of).collect())
+}
+
 /// Brings the store in line with the configuration: entries and receivers that are gone.
 async fn prepare(
     store: &Store,
@@ -367,6 +375,8 @@ struct Machine<'a> {
     shards: usize,
     knobs: WorkerKnobs,
     health: Health,
+    /// What the store has of series.
+    learned: Vec<Learned>,
 }
 
 impl Machine<'_> {
@@ -385,7 +395,14 @@ impl Machine<'_> {
             };
             Shard::new(self.plan.clone(), thread, self.shards, knobs, heavy.clone())
         });
-        let shards = shards.collect();
+        let mut shards: Vec<Shard> = shards.collect();
+        let lost = shards.first_mut().map_or(0, |first| first.remember(&self.learned));
+        if lost > 0 {
+            tracing::warn!(
+                series = lost,
+                "what was learned of these series is of another version, or found no room: they learn anew"
+            );
+        }
         let spans = Arc::<Spans>::default();
         let letters =
             Letters::new(self.letters.clone(), self.names.clone(), self.privacy, &self.config.decode);

@@ -2,10 +2,11 @@
 //! transaction. The service's task ([`crate::keep`]) decides when, and tells the rest of the process; the tests'
 //! simulation takes the same steps one by one, so that it can come between any two of them.
 
+use beaconfire_detect::Learned;
 use beaconfire_incident::{Incident, IncidentId};
 use beaconfire_model::{EntryId, Names, Wall};
 use beaconfire_pipeline::{Barrier, Changes, Durable, Keeper, Mark, Shelf};
-use beaconfire_store::{Progress, SaveError, Store, StoreError, Write};
+use beaconfire_store::{Baseline, Progress, SaveError, Store, StoreError, Write};
 use beaconfire_throttle::Decision;
 
 /// The keeper and its store.
@@ -90,16 +91,19 @@ impl Round {
     /// Writes changes in one transaction; none where there is nothing to write.
     pub async fn write(&self, changes: &Changes, now: Wall) -> Result<Option<Written>, Unsaved> {
         let progress = self.progress(&changes.progress, now);
+        let learned = changes.learned.iter().map(baseline).collect::<Vec<_>>();
         let write = Write {
             folded: &changes.folded,
             rows: &changes.rows,
             decisions: &changes.decisions,
             progress: &progress,
+            learned: &learned,
         };
         if write.folded.is_empty()
             && write.rows.is_empty()
             && write.decisions.is_empty()
             && write.progress.is_empty()
+            && write.learned.is_empty()
         {
             return Ok(None);
         }
@@ -128,4 +132,9 @@ impl Round {
     fn entry(&self, entry: EntryId) -> &str {
         self.entries.get(usize::from(entry.0)).map_or("unknown", String::as_str)
     }
+}
+
+fn baseline(learned: &Learned) -> Baseline {
+    let Learned { series, closed_through, state } = learned;
+    Baseline { series: series.clone(), closed_through: *closed_through, state: state.clone() }
 }

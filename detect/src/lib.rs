@@ -64,4 +64,4 @@ pub use services::ServiceId;
 pub use shard::{Census, Shard, ShardKnobs, TableCensus};
 pub use survey::Closest;
 pub use watch::Watch;
-pub use workloads::{Flow, Gathered, Reading, Sighting};
+pub use workloads::{Flow, Gathered, Learned, Reading, Sighting};

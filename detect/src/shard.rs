@@ -22,7 +22,7 @@ use crate::survey::{Closest, Survey};
 use crate::table::Table;
 use crate::tides::Common;
 use crate::visits::Lump;
-use crate::workloads::Desk;
+use crate::workloads::{Desk, Learned};
 use crate::{Key, Parcel, Partial, VIRTUAL_SHARDS, Watch};
 
 /// How a shard thread works.
@@ -404,19 +404,32 @@ impl Shard {
     /// By entry, the earliest event time from which records must be read again, so that every run that may still go on
     /// is found again after a restart: the start of its last violating window. Entries where nothing holds have none.
     pub fn hold_floors(&self) -> BTreeMap<EntryId, EventTime> {
-        let mut floors = BTreeMap::new();
+        let mut floors: BTreeMap<EntryId, EventTime> = BTreeMap::new();
+        let mut lower = |entry: EntryId, floor: EventTime| {
+            floors.entry(entry).and_modify(|held| *held = floor.min(*held)).or_insert(floor);
+        };
         for part in self.parts.iter().flatten() {
             for key in &part.hot {
                 let Some(floor) = part.cell(key).and_then(|cell| cell.hold_floor(&self.ask(key))) else {
                     continue;
                 };
-                floors
-                    .entry(key.entry)
-                    .and_modify(|held: &mut EventTime| *held = floor.min(*held))
-                    .or_insert(floor);
+                lower(key.entry, floor);
             }
         }
+        for (entry, floor) in self.desk.iter().flat_map(Desk::floors) {
+            lower(entry, floor);
+        }
         floors
+    }
+
+    /// What was learned of series since this was last asked, to be stored no later than the barrier that passes now.
+    pub fn learned(&mut self) -> Vec<Learned> {
+        self.desk.as_mut().map(Desk::learned).unwrap_or_default()
+    }
+
+    /// Goes on from what the store has of series; how many could not be read, or found no room.
+    pub fn remember(&mut self, learned: &[Learned]) -> usize {
+        self.desk.as_mut().map_or(0, |desk| desk.remember(learned))
     }
 
     /// What the tables hold.

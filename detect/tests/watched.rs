@@ -6,7 +6,7 @@ mod support;
 use std::sync::Arc;
 use std::time::Duration;
 
-use beaconfire_detect::{MiningKnobs, Plan, PlanSpec, ServiceSpec};
+use beaconfire_detect::{Learned, MiningKnobs, Plan, PlanSpec, ServiceSpec};
 use beaconfire_model::{
     EntryId, Event, EventTime, Kind, Measured, Metric, ResourceSample, RuntimeDetails, RuntimeEvent,
     RuntimeKind, Severity, Signal, Source, TopicId,
@@ -160,4 +160,80 @@ fn the_same_is_stated_for_any_threads_and_any_order_within_the_lateness() {
     }
     assert_eq!(plain, told(3, |_| {}));
     assert_eq!(plain, told(2, |steps| steps.reverse()));
+}
+
+/// A plan that holds against what is usual, and does not look for miners.
+fn usual() -> Arc<Plan> {
+    Arc::new(Plan::compile(PlanSpec { baselines: Some(64 << 20), ..spec(Vec::new()) }).unwrap())
+}
+
+/// Samples of these minutes: memory goes up and down with the day, and is eight times as much from minute 6,000 on.
+fn week(rig: &mut Rig, minutes: std::ops::Range<i64>) {
+    for minute in minutes {
+        let day = (minute as f64 / 1_440.0 * std::f64::consts::TAU).sin();
+        let noise = (minute * 7_919 % 101) as f64 / 101.0;
+        let memory = 4e8 + 1e8 * day + 2e7 * noise;
+        sample(
+            rig,
+            minute,
+            0.5 + 0.2 * day + 0.05 * noise,
+            if minute >= 6_000 { memory * 8.0 } else { memory },
+        );
+        rig.merge();
+    }
+}
+
+fn texts(signals: &[Signal]) -> Vec<String> {
+    let text = |signal: &Signal| {
+        format!(
+            "{} {:?} {}: {}",
+            signal.rule,
+            signal.severity,
+            signal.target.value,
+            signal.samples[0].text.clean()
+        )
+    };
+    signals.iter().map(text).collect()
+}
+
+#[test]
+fn what_is_beyond_all_that_was_seen_is_told_in_words() {
+    let mut rig = rig(&usual(), 2);
+    week(&mut rig, 0..6_000);
+    let before = texts(&rig.signals);
+    assert!(before.iter().all(|text| text.contains(" Info ")), "an ordinary week: {before:?}");
+    rig.signals.clear();
+    week(&mut rig, 6_000..6_060);
+    let told = texts(&rig.signals);
+    let memory =
+        told.iter().find(|text| text.starts_with("unusual-memory ")).expect("eight times the memory");
+    assert!(!memory.contains(" Info ") && memory.contains("shop/web: memory: "), "{memory}");
+    assert!(memory.contains("% beyond anything in the last 1,200 samples (observed 1.11 GiB"), "{memory}");
+}
+
+#[test]
+fn a_restart_in_mid_series_changes_no_score() {
+    let plan = usual();
+    let (cut, end) = (5_987, 6_100);
+    let mut whole = rig(&plan, 1);
+    week(&mut whole, 0..cut);
+    whole.signals.clear();
+    week(&mut whole, cut..end);
+    assert!(!whole.signals.is_empty());
+
+    let mut first = rig(&plan, 1);
+    week(&mut first, 0..cut);
+    let learned: Vec<Learned> = first.shards[0].learned();
+    assert!(learned.len() >= 2, "CPU and memory");
+    let floors = first.shards[0].hold_floors();
+    let floor = (floors[&EntryId(1)].millis() - T0) / MINUTE;
+    assert!((cut - 10..cut).contains(&floor), "{floor}");
+    let mut second = rig(&plan, 2);
+    assert_eq!(second.shards[0].remember(&learned), 0);
+    week(&mut second, floor..end);
+    assert_eq!(second.signals, whole.signals);
+
+    let broken = Learned { state: vec![0xff; 40], ..learned[0].clone() };
+    let other = Learned { series: "workload/shop".into(), ..learned[0].clone() };
+    assert_eq!(second.shards[0].remember(&[broken, other]), 2, "they learn anew");
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use beaconfire_detect::Parcel;
+use beaconfire_detect::{Learned, Parcel};
 use beaconfire_model::{EntryId, EventTime, Offset, Signal, Source};
 
 /// A worker, by its place in the process.
@@ -100,6 +100,8 @@ pub struct Report {
     pub thread: usize,
     /// What it found.
     pub signals: Vec<Signal>,
+    /// What it learned of series.
+    pub learned: Vec<Learned>,
     /// A barrier that it passes on, behind those signals.
     pub barrier: Option<Barrier>,
 }

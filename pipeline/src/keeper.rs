@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use beaconfire_detect::Learned;
 use beaconfire_incident::{
     Actor, Command, Context, Fingerprint, Folded, Incident, IncidentId, Knobs, Refused, Transition,
     fold_command, fold_signals, fold_time,
@@ -64,6 +65,8 @@ pub struct Changes {
     pub decisions: Vec<Decision>,
     /// Subjects that were left alone, and why: counted, and told in the log.
     pub refused: Vec<Refusal>,
+    /// What was learned of series.
+    pub learned: Vec<Learned>,
     /// How far each source has come, for resolving; from the barriers below.
     pub progress: Vec<Mark>,
     /// Barriers that become durable with this transaction.
@@ -79,6 +82,7 @@ impl Changes {
         self.folded.is_empty()
             && self.rows.is_empty()
             && self.decisions.is_empty()
+            && self.learned.is_empty()
             && self.barriers.is_empty()
     }
 }
@@ -108,6 +112,8 @@ pub struct Keeper {
     policy: Arc<Policy>,
     throttle: Throttle,
     facts: Vec<Held>,
+    /// What was learned of series and is not written yet, the latest of each.
+    learned: BTreeMap<String, Learned>,
     passing: BTreeMap<(WorkerId, u64), Passing>,
     order: u64,
 }
@@ -115,7 +121,8 @@ pub struct Keeper {
 impl Keeper {
     /// A keeper behind so many shard threads.
     pub fn new(threads: usize, policy: Arc<Policy>, throttle: Throttle) -> Self {
-        Self { threads, policy, throttle, facts: Vec::new(), passing: BTreeMap::new(), order: 0 }
+        let learned = BTreeMap::new();
+        Self { threads, policy, throttle, facts: Vec::new(), learned, passing: BTreeMap::new(), order: 0 }
     }
 
     /// Takes what a shard reports.
@@ -124,6 +131,9 @@ impl Keeper {
             self.order += 1;
             let fingerprint = Fingerprint::of(signal.kind, &signal.target);
             self.facts.push(Held { order: self.order, since: now, fingerprint, signal });
+        }
+        for learned in report.learned {
+            self.learned.insert(learned.series.clone(), learned);
         }
         if let Some(barrier) = report.barrier {
             let key = (barrier.worker, barrier.number);
@@ -197,6 +207,7 @@ impl Keeper {
                 self.consequences(folded, shelf, now, &mut changes);
             }
         }
+        changes.learned = std::mem::take(&mut self.learned).into_values().collect();
         let oldest_waiting = self.facts.iter().map(|held| held.order).min().unwrap_or(u64::MAX);
         for passing in self.passing.values() {
             if passing.behind.is_some_and(|behind| behind < oldest_waiting) {
@@ -272,6 +283,10 @@ impl Keeper {
 
     /// The changes could not be written: their facts wait again, in their old order.
     pub fn undo(&mut self, changes: Changes) {
+        for learned in changes.learned {
+            // What came meanwhile is newer.
+            self.learned.entry(learned.series.clone()).or_insert(learned);
+        }
         self.facts.extend(changes.taken);
         self.facts.sort_by_key(|held| held.order);
     }

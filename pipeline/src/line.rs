@@ -231,7 +231,7 @@ impl Ending {
             }
             let at = fact.first.0;
             resolve_until(keeper, &mut shelf, &entries, at, &mut each);
-            let report = crate::Report { thread: 0, signals: together, barrier: None };
+            let report = crate::Report { thread: 0, signals: together, learned: Vec::new(), barrier: None };
             keeper.receive(report, wall(at));
             let changes = keeper.fold(&shelf, wall(at));
             put(&mut shelf, &changes);

@@ -57,7 +57,7 @@ fn incident(entries: &[&str]) -> Incident {
         entry: EntryId(entry),
     };
     let signals = (0..entries.len()).map(|entry| fact(entry as u16)).collect();
-    keeper.receive(Report { thread: 0, signals, barrier: None }, wall(60));
+    keeper.receive(Report { thread: 0, signals, learned: Vec::new(), barrier: None }, wall(60));
     keeper.fold(&Shelf::default(), wall(60)).folded.remove(0).incident
 }
 
@@ -79,4 +79,28 @@ fn an_incident_waits_for_every_entry_that_fed_it_and_is_still_configured() {
     check(&["edge", "cdn"], &["edge"], &[("edge", 9_000)], true);
     check(&["edge", "cdn"], &["edge"], &[("edge", 100)], false);
     check(&["cdn"], &["edge"], &[], true);
+}
+
+/// What was learned goes into the next transaction, waits again where that fails, and never takes the place of what came
+/// meanwhile.
+#[test]
+fn what_was_learned_is_written_once_the_latest_of_each_series() {
+    let learned = |series: &str, state: u8| Learned {
+        series: series.to_owned(),
+        closed_through: event(i64::from(state)),
+        state: vec![state],
+    };
+    let report = |learned: Vec<Learned>| Report { thread: 0, signals: Vec::new(), learned, barrier: None };
+    let mut keeper = keeper(&["edge"]);
+    keeper.receive(report(vec![learned("cpu", 1), learned("memory", 1)]), wall(0));
+    keeper.receive(report(vec![learned("cpu", 2)]), wall(0));
+    let changes = keeper.fold(&Shelf::default(), wall(0));
+    assert_eq!(changes.learned, [learned("cpu", 2), learned("memory", 1)]);
+    assert!(!changes.is_empty());
+    keeper.receive(report(vec![learned("memory", 3)]), wall(0));
+    keeper.undo(changes);
+    let changes = keeper.fold(&Shelf::default(), wall(0));
+    assert_eq!(changes.learned, [learned("cpu", 2), learned("memory", 3)]);
+    keeper.saved(changes);
+    assert!(keeper.fold(&Shelf::default(), wall(0)).is_empty());
 }

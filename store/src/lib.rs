@@ -9,6 +9,7 @@
 //! The SQL is portable (no dialect of one database); in this version the only database is SQLite.
 
 mod allowed;
+mod baselines;
 mod claim;
 mod decisions;
 mod deliveries;
@@ -28,6 +29,7 @@ mod sqlite;
 mod store;
 mod sweep;
 
+pub use baselines::Baseline;
 pub use decisions::Pick;
 pub use deliveries::DeliveryLog;
 pub use error::{SaveError, StoreError};

@@ -12,7 +12,7 @@ use sqlx::{Any, Transaction};
 
 use crate::doc::Doc;
 use crate::sql::{rank, whole};
-use crate::{Progress, SaveError, Store, allowed, decisions, outbox, progress};
+use crate::{Baseline, Progress, SaveError, Store, allowed, baselines, decisions, outbox, progress};
 
 /// One transaction's worth.
 #[derive(Debug, Clone, Copy, Default)]
@@ -26,6 +26,8 @@ pub struct Write<'a> {
     pub decisions: &'a [Decision],
     /// How far sources have come.
     pub progress: &'a [Progress],
+    /// What was learned of series.
+    pub learned: &'a [Baseline],
 }
 
 impl Store {
@@ -53,6 +55,7 @@ impl Store {
             decided.push(decisions::put(&mut tx, decision).await?);
         }
         progress::save(&mut tx, write.progress).await?;
+        baselines::save(&mut tx, write.learned).await?;
         tx.commit().await?;
         Ok(decided)
     }

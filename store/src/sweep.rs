@@ -65,6 +65,7 @@ impl Store {
             .bind(now.millis())
             .execute(&self.writer)
             .await?;
+        self.sweep_baselines(now).await?;
         loop {
             let done = sqlx::query(
                 "DELETE FROM decision WHERE id IN (SELECT id FROM decision WHERE changed < $1 \

@@ -65,6 +65,11 @@ impl Metric {
         }
     }
 
+    /// The metric with this [`name`](Self::name).
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|metric| metric.name() == name)
+    }
+
     /// What a slice makes of its samples.
     pub fn gather(self) -> Gather {
         if self == Self::Requests { Gather::PerSecond } else { Gather::Mean }

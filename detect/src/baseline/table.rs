@@ -192,18 +192,26 @@ impl Baselines {
         false
     }
 
-    /// Series that have changed since this was last asked, in the order of their keys: how far each has come, and its
-    /// bytes, for the store.
-    pub fn changes(&mut self) -> Vec<(SeriesKey, Option<EventTime>, Vec<u8>)> {
-        let mut changed = Vec::new();
-        #[allow(clippy::iter_over_hash_type, reason = "sorted before it is handed out")]
-        for (key, held) in &mut self.held {
-            if std::mem::take(&mut held.changed) {
-                changed.push((key.clone(), held.series.closed_through(), held.series.snapshot()));
+    /// Series that have changed since they were last asked for, in the order of their keys and at most so many: how far
+    /// each has come, and its bytes, for the store.
+    pub fn changes(&mut self, most: usize) -> Vec<(SeriesKey, Option<EventTime>, Vec<u8>)> {
+        let changed = self.held.iter().filter(|(_, held)| held.changed);
+        let mut keys: Vec<SeriesKey> = changed.map(|(key, _)| key.clone()).collect();
+        keys.sort_unstable();
+        keys.truncate(most);
+        let mut changes = Vec::with_capacity(keys.len());
+        for key in keys {
+            if let Some(held) = self.held.get_mut(&key) {
+                held.changed = false;
+                changes.push((key, held.series.closed_through(), held.series.snapshot()));
             }
         }
-        changed.sort_unstable_by(|(a, ..), (b, ..)| a.cmp(b));
-        changed
+        changes
+    }
+
+    /// Whether any series has changed since it was last asked for.
+    pub fn has_changes(&self) -> bool {
+        self.held.values().any(|held| held.changed)
     }
 
     /// Takes a stored series in; whether there was room for it.
@@ -341,13 +349,13 @@ mod tests {
         let (mut undisturbed, mut first) = (table(10), table(10));
         feed(&mut undisturbed, 0..300);
         feed(&mut first, 0..250);
-        assert_eq!(first.changes().len(), 5);
-        assert_eq!(first.changes(), [], "all of it is stored");
+        assert_eq!(first.changes(usize::MAX).len(), 5);
+        assert_eq!(first.changes(usize::MAX), [], "all of it is stored");
         feed(&mut first, 250..300);
         first.freeze(&key(3), true);
         undisturbed.freeze(&key(3), true);
         let mut second = table(10);
-        for (key, through, bytes) in first.changes() {
+        for (key, through, bytes) in first.changes(usize::MAX) {
             assert_eq!(through, Some(at(299)));
             assert_eq!(second.restore(&key, &bytes), Ok(true));
         }

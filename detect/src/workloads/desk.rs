@@ -9,7 +9,7 @@ use super::facts;
 use super::gather::{SLICE, SLICE_MILLIS, slice_of};
 use super::owned::{Gathered, Sighting};
 use super::rollouts::Rollouts;
-use super::usual::Usual;
+use super::usual::{Learned, Usual};
 use crate::baseline::Metric;
 use crate::engine::mining::{Finding, Mining, Slice};
 use crate::resource::{Figures, RateKnobs, Rates};
@@ -311,6 +311,27 @@ impl Desk {
         for finding in &findings {
             facts::state(finding, sighting.entry, signals);
         }
+    }
+
+    /// What was learned since it was last asked for, for the store.
+    pub(crate) fn learned(&mut self) -> Vec<Learned> {
+        self.usual.as_mut().map(Usual::learned).unwrap_or_default()
+    }
+
+    /// Goes on from what the store has; how many series could not be read, or found no room.
+    pub(crate) fn remember(&mut self, learned: &[Learned]) -> usize {
+        let Some(usual) = &mut self.usual else { return 0 };
+        learned.iter().filter(|learned| !usual.remember(learned)).count()
+    }
+
+    /// From when on records must be read again after a restart, of every entry that feeds it: what is open, and what the
+    /// store may not have.
+    pub(crate) fn floors(&self) -> impl Iterator<Item = (EntryId, EventTime)> {
+        let open = EventTime::from_millis(self.open.saturating_mul(SLICE_MILLIS));
+        let floor = self.usual.as_ref().map_or(open, |usual| usual.floor(open));
+        // Before the first slice nothing is open.
+        let entries = self.entries.iter().filter(|_| self.open > i64::MIN);
+        entries.map(move |entry| (*entry, floor))
     }
 
     /// What it holds.

@@ -15,3 +15,4 @@ mod usual;
 
 pub(crate) use desk::Desk;
 pub use owned::{Flow, Gathered, Reading, Sighting};
+pub use usual::Learned;

@@ -22,16 +22,44 @@ const SMALL: f64 = 1.0;
 /// A fact holds for so many slices beyond the one that told it: heads tell a thing once and hold it then.
 const HOLDS: u32 = 3;
 
+/// Series that are handed out for the store at once: some 4 KiB each, in one transaction.
+const LEARNED_MAX: usize = 2_000;
+
+/// What was learned of one series, for the store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Learned {
+    /// Which series: its subject's kind, its subject and its metric.
+    pub series: String,
+    /// The last slice in it: what is read again of that and before changes nothing.
+    pub closed_through: EventTime,
+    /// Its state.
+    pub state: Vec<u8>,
+}
+
 /// All series.
 #[derive(Debug)]
 pub(super) struct Usual {
     slices: Slices<SeriesKey>,
     baselines: Baselines,
+    /// The first slice that was judged and may not have been handed out for the store.
+    unsaved_from: Option<EventTime>,
+}
+
+fn name_of(key: &SeriesKey) -> String {
+    format!("{}/{}/{}", key.subject.kind.name(), key.subject.value, key.metric)
+}
+
+fn key_of(name: &str) -> Option<SeriesKey> {
+    let (kind, rest) = name.split_once('/')?;
+    let (value, metric) = rest.rsplit_once('/')?;
+    let subject = Subject::new(SubjectKind::parse(kind)?, value);
+    Some(SeriesKey { subject, metric: Metric::parse(metric)? })
 }
 
 impl Usual {
     pub(super) fn new(memory: usize, seed: u64) -> Self {
-        Self { slices: Slices::new(SLICE, KEYS_MAX, FORGET_AFTER), baselines: Baselines::new(memory, seed) }
+        let slices = Slices::new(SLICE, KEYS_MAX, FORGET_AFTER);
+        Self { slices, baselines: Baselines::new(memory, seed), unsaved_from: None }
     }
 
     /// Takes a value of a minute.
@@ -61,8 +89,9 @@ impl Usual {
 
     /// Judges the slices that are over.
     pub(super) fn close(&mut self, cleared: EventTime, entry: EntryId, signals: &mut Vec<Signal>) {
-        let Self { slices, baselines } = self;
+        let Self { slices, baselines, unsaved_from } = self;
         slices.close(cleared, |key, at, value| {
+            unsaved_from.get_or_insert(at);
             let Fed::Taken(Verdict::Judged { quiet, local }) = baselines.feed(key, at, value) else { return };
             let (severity, found) = match (quiet.finding, local.finding) {
                 (None, None) => return,
@@ -76,6 +105,36 @@ impl Usual {
             let severity = if is_small(key.metric, &found) { Severity::Info } else { severity };
             signals.push(signal(key, severity, &found, at, entry));
         });
+    }
+
+    /// What was learned since it was last asked for.
+    pub(super) fn learned(&mut self) -> Vec<Learned> {
+        let changes = self.baselines.changes(LEARNED_MAX);
+        if changes.len() < LEARNED_MAX {
+            self.unsaved_from = None;
+        }
+        let learned = changes.into_iter().filter_map(|(key, through, state)| {
+            Some(Learned { series: name_of(&key), closed_through: through?, state })
+        });
+        learned.collect()
+    }
+
+    /// Goes on from what the store has; whether it could be read, and found room.
+    pub(super) fn remember(&mut self, learned: &Learned) -> bool {
+        let Some(key) = key_of(&learned.series) else { return false };
+        if !matches!(self.baselines.restore(&key, &learned.state), Ok(true)) {
+            return false;
+        }
+        let gather = key.metric.gather();
+        self.slices.resume(key, gather, learned.closed_through);
+        true
+    }
+
+    /// What is older has been judged and handed out.
+    pub(super) fn floor(&self, open: EventTime) -> EventTime {
+        let slice = i64::try_from(SLICE.as_millis()).unwrap_or(i64::MAX);
+        let begun = EventTime::from_millis(open.millis().saturating_sub(open.millis().rem_euclid(slice)));
+        self.unsaved_from.map_or(begun, |from| from.min(begun))
     }
 
     pub(super) fn census(&self) -> TableCensus {
@@ -112,9 +171,9 @@ fn signal(key: &SeriesKey, severity: Severity, found: &Finding, at: EventTime, e
         "{}: {} (observed {}, expected {} to {}, since {})",
         key.metric,
         found.view,
-        shown(found.observed),
-        shown(low),
-        shown(high),
+        shown(key.metric, found.observed),
+        shown(key.metric, low),
+        shown(key.metric, high),
         found.since,
     );
     Signal {
@@ -156,9 +215,14 @@ fn view_name(view: View) -> &'static str {
     }
 }
 
-/// Numbers for people: four digits that count.
-fn shown(value: f64) -> String {
+/// Numbers for people: four digits that count, and bytes in their units.
+fn shown(metric: Metric, value: f64) -> String {
     let size = value.abs();
+    if matches!(metric, Metric::Memory | Metric::Received | Metric::Sent) && size >= 1_024.0 {
+        let units = ["KiB", "MiB", "GiB", "TiB"];
+        let power = (size.log2() / 10.0).floor().clamp(1.0, 4.0);
+        return format!("{:.2} {}", value / 1_024f64.powf(power), units[power as usize - 1]);
+    }
     if size == 0.0 || !size.is_finite() {
         return format!("{value:.0}");
     }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use beaconfire_incident::{Acknowledgement, Fingerprint, Incident, RatePoint, Status};
 use beaconfire_model::{EventTime, Kind, Severity, Subject, Untrusted};
-use beaconfire_store::{Progress, Query, SaveError, Store, Write};
+use beaconfire_store::{Baseline, Progress, Query, SaveError, Store, Write};
 
 use crate::support::*;
 
@@ -301,4 +301,24 @@ async fn the_ends_of_time_can_be_kept() {
     save(&store, &[folded(extreme.clone())], &[]).await.unwrap();
     extreme.version = 1;
     assert_eq!(stored(&store, &extreme.id).await, extreme);
+}
+
+/// What was learned of a series is kept with how far it came, and an older state never takes the place of a newer one.
+#[tokio::test]
+async fn what_was_learned_of_series_is_kept() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path()).await;
+    let learned = |series: &str, through: i64, state: &[u8]| Baseline {
+        series: series.to_owned(),
+        closed_through: EventTime::from_millis(through),
+        state: state.to_vec(),
+    };
+    let (cpu, memory) =
+        (learned("workload/shop/web/cpu", 600, &[0, 255, 7]), learned("service/shop/errors", 300, b"x"));
+    let save = async |learned: &[Baseline]| store.save(Write { learned, ..Write::default() }).await.unwrap();
+    save(&[cpu.clone(), memory.clone()]).await;
+    assert_eq!(store.baselines().await.unwrap(), [memory.clone(), cpu.clone()]);
+    let newer = learned("service/shop/errors", 600, b"y");
+    save(&[learned("workload/shop/web/cpu", 300, b"old"), newer.clone()]).await;
+    assert_eq!(store.baselines().await.unwrap(), [newer, cpu]);
 }
