@@ -3,6 +3,7 @@
 #[path = "../api/tests/fake.rs"]
 mod fake;
 mod instance;
+mod score;
 mod surface;
 mod tell;
 
@@ -187,7 +188,6 @@ fn explain_names_fields_and_refuses_unknown_formats() {
 fn what_is_promised_for_later_is_refused_by_name() {
     let dir = tempfile::tempdir().unwrap();
     for line in [
-        "score a.csv",
         "render mail --example flood",
         "silences",
         "outbox list",

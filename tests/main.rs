@@ -5,6 +5,7 @@ mod docs;
 #[allow(dead_code, unreachable_pub, reason = "parts of scenarios; each uses some")]
 mod harness;
 mod interleavings;
+mod nab;
 mod rules;
 mod saas_day;
 #[allow(dead_code, unreachable_pub, reason = "parts of scenarios; each uses some")]

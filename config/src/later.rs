@@ -20,7 +20,6 @@ const LATER: &[(&str, &str)] = &[
     ),
     ("templates", "templates are not in this version: messages have their built-in form"),
     ("findings", "overrides and suppressions of findings are not in this version"),
-    ("baselines", "baselines are not in this version: thresholds are those of `rules`"),
     ("images", "image policies are not in this version"),
     ("kafka.ingest_topic", "HTTP inputs are not in this version"),
     (
@@ -85,7 +84,6 @@ const LATER: &[(&str, &str)] = &[
     ("http.tls_server_config.cipher_suites", SUITES),
     ("http.tls_server_config.curve_preferences", SUITES),
     ("http.tls_server_config.prefer_server_cipher_suites", SUITES),
-    ("limits.baseline_memory", "baselines are not in this version, so nothing would use this memory"),
     ("global.resolve_timeout", "`resolve_timeout` is not in this version: see `incidents.resolve_after`"),
     ("global.http_config", HTTP_CONFIG),
     ("receivers.*.*.*.http_config", HTTP_CONFIG),

@@ -125,7 +125,7 @@ impl Combiner {
                 }
             }
             // What is read again was handed on before.
-            Event::Resource(sample) if self.plan.mining.is_some() => {
+            Event::Resource(sample) if self.plan.watches_workloads() => {
                 if !again {
                     self.gathered.sample(source.entry, sample);
                 }
@@ -238,7 +238,7 @@ impl Combiner {
         let Self { plan, known, judge, near, near_lane, pile, samples, text, gathered, .. } = self;
         let service = known.service(plan, from.source.entry, request.service);
         let name = known.name(plan, service);
-        if plan.mining.is_some() && !from.again {
+        if plan.watches_workloads() && !from.again {
             gathered.request(from.source.entry, name, request);
         }
         judge.judge(plan, service, name, request);

@@ -57,6 +57,8 @@ pub struct PlanSpec {
     pub finding_window: Duration,
     /// How workloads are watched for cryptomining; `None` where they are not.
     pub mining: Option<mining::Knobs>,
+    /// The bytes for what is usual of workloads and services; `None` where nothing is held against it.
+    pub baselines: Option<usize>,
     /// The seed of the tables' hashes: the store's, or 0 in a replay.
     pub seed: u64,
 }
@@ -168,6 +170,7 @@ pub struct Plan {
     pub(crate) finding_window: Duration,
     pub(crate) finding_cut: Cut,
     pub(crate) mining: Option<mining::Knobs>,
+    pub(crate) baselines: Option<usize>,
     /// Services with the patterns of their workloads.
     ties: Vec<(String, Vec<String>)>,
     entries: Vec<EntrySpec>,
@@ -233,6 +236,7 @@ impl Plan {
             finding_window: spec.finding_window,
             finding_cut: Cut::new(spec.finding_window),
             mining: spec.mining,
+            baselines: spec.baselines,
             ties,
             entry_services: spec
                 .entries
@@ -260,6 +264,11 @@ impl Plan {
     /// How many entries there are.
     pub fn entries(&self) -> usize {
         self.entries.len()
+    }
+
+    /// Whether samples, and requests by service and minute, are asked for.
+    pub(crate) fn watches_workloads(&self) -> bool {
+        self.mining.is_some() || self.baselines.is_some()
     }
 
     /// Whether a service's requests explain the CPU of a workload: the configuration says so, or, where it ties nothing to

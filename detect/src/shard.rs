@@ -52,7 +52,7 @@ pub struct Census {
 /// What one table holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TableCensus {
-    /// Its name: clients, prefixes, texts, services, findings, request_ids or workloads.
+    /// Its name: clients, prefixes, texts, services, findings, request_ids, workloads or baselines.
     pub name: &'static str,
     /// Keys held.
     pub keys: u64,
@@ -440,7 +440,7 @@ impl Shard {
         });
         let copies = (self.first && self.plan.knows_copies()).then(|| self.plan.copies.census());
         Census {
-            tables: tables.chain(copies).chain(self.desk.as_ref().map(Desk::census)).collect(),
+            tables: tables.chain(copies).chain(self.desk.iter().flat_map(Desk::census)).collect(),
             stale: self.stale,
             ahead: self.ahead.len() as u64,
             services_beyond: if self.first { self.plan.services_beyond() } else { 0 },

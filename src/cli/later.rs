@@ -10,11 +10,6 @@ use super::Arguments;
 
 /// Below which command, the word, and what serves in its stead.
 const LATER: &[(&str, &str, &str)] = &[
-    (
-        "beaconfire",
-        "score",
-        "there are no baselines yet; `beaconfire replay` tries the configured rules on a log",
-    ),
     ("beaconfire", "render", "`beaconfire test-notify RECEIVER` shows a marked test as it is sent"),
     (
         "beaconfire",
@@ -92,7 +87,7 @@ mod tests {
         for line in [
             "beaconfire icnidents",
             "beaconfire assign",
-            "beaconfire incidents score",
+            "beaconfire incidents render",
             "beaconfire run --kafka",
         ] {
             assert_eq!(said(line), None, "{line}");

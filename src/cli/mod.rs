@@ -19,6 +19,7 @@ mod replay;
 mod report;
 mod routes;
 mod run;
+mod score;
 mod test_notify;
 mod version;
 
@@ -48,6 +49,8 @@ enum Command {
     Demo(demo::Arguments),
     /// Back-test: files or stdin through the configured detectors in event time; nothing sent, nothing stored.
     Replay(replay::Arguments),
+    /// A baseline over one series: CSV in, CSV with a score for each row out; 0.5 and above is an alert.
+    Score(score::Arguments),
     /// How a record is understood, field by field.
     Explain(explain::Arguments),
     /// Read configuration and rules, and print what is wrong with them.
@@ -170,6 +173,7 @@ fn run(arguments: Arguments) -> Result<(), Fault> {
     match command {
         Command::Run | Command::Demo(_) => Ok(()),
         Command::Replay(replay) => replay::run(replay, load(&sources(config))?, &mut out),
+        Command::Score(series) => score::run(&series, &mut out),
         Command::Explain(record) => explain::run(record, load(&sources(config))?, &mut out),
         Command::Check { print } => check::run(print, config, &mut out),
         Command::Routes { what } => routes::run(what, &load(&sources(config))?, &mut out),

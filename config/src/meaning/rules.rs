@@ -32,6 +32,7 @@ pub(crate) fn plan(judge: &mut Judge<'_>, raw: &Raw, entries: Vec<EntrySpec>) ->
         entries: Vec::new(),
         finding_window: Duration::from_secs(60),
         mining: None,
+        baselines: None,
         seed: 0,
     };
     let mut rules = Vec::new();
@@ -52,6 +53,7 @@ pub(crate) fn plan(judge: &mut Judge<'_>, raw: &Raw, entries: Vec<EntrySpec>) ->
     }
     spec.rules = rules;
     spec.mining = Some(super::workloads::mining(judge, raw));
+    spec.baselines = super::workloads::baselines(judge, raw);
     spec.entries = entries;
     spec
 }

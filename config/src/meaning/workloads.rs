@@ -1,7 +1,6 @@
-//! `mining`, and the workloads that `services` tie to themselves.
+//! `baselines`, `mining`, and the workloads that `services` tie to themselves.
 
-use beaconfire_detect::MiningKnobs;
-use beaconfire_detect::MiningLists;
+use beaconfire_detect::{MiningKnobs, MiningLists};
 
 use crate::de::At;
 use crate::judge::Judge;
@@ -11,6 +10,19 @@ use crate::raw::Raw;
 const INDICATORS_MAX: u64 = 16 << 20;
 /// Patterns in one list of workloads.
 const PATTERNS_MAX: usize = 1_000;
+
+/// The bytes for what is usual, where anything is held against it.
+pub(crate) fn baselines(judge: &mut Judge<'_>, raw: &Raw) -> Option<usize> {
+    let memory = &raw.limits.baseline_memory;
+    if !((1 << 20)..=(1 << 40)).contains(&memory.bytes) {
+        judge.error(
+            memory.place,
+            "`limits.baseline_memory` is out of range",
+            "write something from 1MiB to 1024GiB",
+        );
+    }
+    raw.baselines.enabled.then(|| usize::try_from(memory.bytes).unwrap_or(usize::MAX))
+}
 
 /// What the mining engine is told.
 pub(crate) fn mining(judge: &mut Judge<'_>, raw: &Raw) -> MiningKnobs {

@@ -9,6 +9,7 @@ use crate::units::{Size, Span};
 #[serde(deny_unknown_fields)]
 pub(crate) struct Limits {
     pub(crate) detect_memory: At<Size>,
+    pub(crate) baseline_memory: At<Size>,
     pub(crate) event_skew: At<Span>,
     pub(crate) lateness: At<Span>,
 }

@@ -4,6 +4,7 @@
 //! Every twin denies unknown keys, and every one can be written back: that is `check --print`, where a [`Sealed`]
 //! shows nothing of itself.
 
+mod baselines;
 mod clients;
 mod global;
 mod http;
@@ -25,6 +26,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+pub(crate) use baselines::Baselines;
 pub(crate) use clients::Clients;
 pub(crate) use global::Global;
 pub(crate) use http::{Http, Token};
@@ -56,6 +58,7 @@ pub(crate) struct Raw {
     pub(crate) external_labels: BTreeMap<String, String>,
     pub(crate) rules: Vec<At<Rule>>,
     pub(crate) lists: BTreeMap<String, At<List>>,
+    pub(crate) baselines: Baselines,
     pub(crate) mining: Mining,
     pub(crate) incidents: Incidents,
     pub(crate) global: Global,
@@ -70,13 +73,14 @@ pub(crate) struct Raw {
 }
 
 /// The sections, in the order in which they are documented.
-const SECTIONS: [&str; 17] = [
+const SECTIONS: [&str; 18] = [
     "kafka",
     "clients",
     "services",
     "external_labels",
     "rules",
     "lists",
+    "baselines",
     "mining",
     "incidents",
     "global",
@@ -110,6 +114,7 @@ pub(crate) fn read(mut tree: Node, origins: &Origins, out: &mut Vec<Complaint>) 
     let external_labels = reader.section("external_labels");
     let rules = reader.section("rules");
     let lists = reader.section("lists");
+    let baselines = reader.section("baselines");
     let mining = reader.section("mining");
     let incidents = reader.section("incidents");
     let global = reader.section("global");
@@ -128,6 +133,7 @@ pub(crate) fn read(mut tree: Node, origins: &Origins, out: &mut Vec<Complaint>) 
         external_labels: external_labels?,
         rules: rules?,
         lists: lists?,
+        baselines: baselines?,
         mining: mining?,
         incidents: incidents?,
         global: global?,

@@ -25,7 +25,6 @@ fn sections() {
         ("interactions", "{slack_signing_secret_file: x}"),
         ("templates", "{}"),
         ("findings", "{overrides: [], suppressions: []}"),
-        ("baselines", "{enabled: true}"),
         ("images", "{registries: [\"registry.example.com/curated/\"], require_digest: false}"),
     ] {
         check(&format!("{name}: {value}\n"), name);
@@ -37,7 +36,6 @@ fn keys_of_sections() {
     for (section, key, value) in [
         ("throttle", "approval", "false"),
         ("throttle", "outputs", "[]"),
-        ("limits", "baseline_memory", "512MiB"),
         ("global", "resolve_timeout", "5m"),
         ("global", "http_config", "{}"),
         ("global", "opsgenie_api_key", "x"),

@@ -3,12 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use beaconfire_model::{EntryId, EventTime, Signal};
+use beaconfire_model::{EntryId, EventTime, Signal, Subject, SubjectKind};
 
 use super::facts;
 use super::gather::{SLICE, SLICE_MILLIS, slice_of};
 use super::owned::{Gathered, Sighting};
 use super::rollouts::Rollouts;
+use super::usual::Usual;
+use crate::baseline::Metric;
 use crate::engine::mining::{Finding, Mining, Slice};
 use crate::resource::{Figures, RateKnobs, Rates};
 use crate::{Plan, TableCensus};
@@ -30,7 +32,9 @@ struct Used {
     cpu_cores: Option<f64>,
     cpu_limit_cores: Option<f64>,
     memory_bytes: Option<f64>,
-    network_bytes_per_second: Option<f64>,
+    received: Option<f64>,
+    sent: Option<f64>,
+    gpu_share: Option<f64>,
     restarts: u32,
 }
 
@@ -43,7 +47,9 @@ impl Used {
             cpu_cores: None,
             cpu_limit_cores: None,
             memory_bytes: None,
-            network_bytes_per_second: None,
+            received: None,
+            sent: None,
+            gpu_share: None,
             restarts: 0,
         };
         let mut used = none;
@@ -54,10 +60,6 @@ impl Used {
     /// Adds a container's figures. Limits are by copy there, and here of all copies; where a container has none, there is
     /// none for the whole.
     fn add(&mut self, figures: &Figures) {
-        let sum = |a: Option<f64>, b: Option<f64>| match (a, b) {
-            (Some(a), Some(b)) => Some(a + b),
-            (a, b) => a.or(b),
-        };
         let limit = figures.cpu_limit_cores.map(|limit| limit * f64::from(figures.copies.max(1)));
         self.cpu_limit_cores = match (self.cpu_cores.is_some(), figures.cpu_cores.is_some()) {
             (true, true) => self.cpu_limit_cores.zip(limit).map(|(a, b)| a + b),
@@ -66,22 +68,39 @@ impl Used {
         };
         self.cpu_cores = sum(self.cpu_cores, figures.cpu_cores);
         self.memory_bytes = sum(self.memory_bytes, figures.memory_bytes);
-        let network = sum(figures.net_rx_bytes_per_second, figures.net_tx_bytes_per_second);
-        self.network_bytes_per_second = sum(self.network_bytes_per_second, network);
+        self.received = sum(self.received, figures.net_rx_bytes_per_second);
+        self.sent = sum(self.sent, figures.net_tx_bytes_per_second);
+        self.gpu_share = self.gpu_share.or(figures.gpu_share);
         self.copies = self.copies.max(figures.copies);
         // Restarts are whole and few.
         self.restarts = self.restarts.saturating_add(figures.restarts as u32);
     }
 }
 
+/// The sum of what is known.
+fn sum(a: Option<f64>, b: Option<f64>) -> Option<f64> {
+    match (a, b) {
+        (Some(a), Some(b)) => Some(a + b),
+        (a, b) => a.or(b),
+    }
+}
+
+/// Requests of one service in one slice, and how many of them it failed.
+#[derive(Debug, Clone, Copy, Default)]
+struct Asked {
+    requests: u64,
+    errors: u64,
+}
+
 /// Requests of the services in one slice.
-type Flows = BTreeMap<Arc<str>, u64>;
+type Flows = BTreeMap<Arc<str>, Asked>;
 
 /// Owns all workloads. Time is the clearance of the entries that feed it.
 #[derive(Debug)]
 pub(crate) struct Desk {
     plan: Arc<Plan>,
-    mining: Mining,
+    mining: Option<Mining>,
+    usual: Option<Usual>,
     rates: Rates,
     rollouts: Rollouts,
     /// By slice.
@@ -106,10 +125,13 @@ pub(crate) struct Desk {
 impl Desk {
     /// Nothing is known yet; `None` where the configuration asks for none of it.
     pub(crate) fn new(plan: &Arc<Plan>) -> Option<Self> {
-        let knobs = plan.mining.clone()?;
+        if !plan.watches_workloads() {
+            return None;
+        }
         Some(Self {
             plan: plan.clone(),
-            mining: Mining::new(knobs),
+            mining: plan.mining.clone().map(Mining::new),
+            usual: plan.baselines.map(|memory| Usual::new(memory, plan.seed)),
             rollouts: Rollouts::new(plan.seeded),
             rates: Rates::new(RateKnobs { slice: SLICE, ..RateKnobs::default() }),
             flows: BTreeMap::new(),
@@ -156,7 +178,9 @@ impl Desk {
                 self.services.insert(flow.service.clone());
                 self.tied.clear();
             }
-            *self.flows.entry(flow.slice).or_default().entry(flow.service).or_default() += flow.requests;
+            let asked = self.flows.entry(flow.slice).or_default().entry(flow.service).or_default();
+            asked.requests += flow.requests;
+            asked.errors += flow.errors;
             self.flows_from = Some(self.flows_from.map_or(flow.slice, |from| from.min(flow.slice)));
         }
         while self.flows.len() > SLICES_MAX {
@@ -191,6 +215,7 @@ impl Desk {
             self.judge_usage(used, signals);
         }
         self.judge_sightings(end, signals);
+        self.compare(end, signals);
         self.flows = self.flows.split_off(&end);
         self.rollouts.forget_before(end);
     }
@@ -207,26 +232,57 @@ impl Desk {
     }
 
     fn judge_usage(&mut self, used: &Used, signals: &mut Vec<Signal>) {
-        let Some(cpu_cores) = used.cpu_cores else { return };
         let slice = Slice {
             workload: &used.workload,
             at: EventTime::from_millis(used.slice.saturating_mul(SLICE_MILLIS)),
             span: SLICE,
-            cpu_cores,
+            cpu_cores: used.cpu_cores.unwrap_or(0.0),
             cpu_limit_cores: used.cpu_limit_cores,
             requests_per_second: self.requests(used.slice, &used.workload),
             memory_bytes: used.memory_bytes,
-            network_bytes_per_second: used.network_bytes_per_second,
+            network_bytes_per_second: sum(used.received, used.sent),
             replicas: used.copies,
             restarts: used.restarts,
             image_changed: self.rollouts.began_in(used.slice, &used.workload),
         };
         let mut findings = Vec::new();
-        // The engine counts bad slices, and those without room.
-        let _counted = self.mining.slice(&slice, &mut findings);
+        if let Some(mining) = self.mining.as_mut().filter(|_| used.cpu_cores.is_some()) {
+            // The engine counts bad slices, and those without room.
+            let _counted = mining.slice(&slice, &mut findings);
+            if let Some(usual) = &mut self.usual {
+                usual.freeze(&used.workload, mining.suspects(&used.workload));
+            }
+        }
         for finding in &findings {
             facts::state(finding, self.last_entry, signals);
         }
+        if let Some(usual) = &mut self.usual {
+            let subject = Subject::new(SubjectKind::Workload, &*used.workload);
+            usual.value(&subject, Metric::Cpu, slice.at, used.cpu_cores);
+            usual.value(&subject, Metric::Memory, slice.at, used.memory_bytes);
+            usual.value(&subject, Metric::Received, slice.at, used.received);
+            usual.value(&subject, Metric::Sent, slice.at, used.sent);
+            usual.value(&subject, Metric::Gpu, slice.at, used.gpu_share);
+        }
+    }
+
+    /// Holds what was over before this slice against what is usual.
+    fn compare(&mut self, end: i64, signals: &mut Vec<Signal>) {
+        let Some(usual) = &mut self.usual else { return };
+        for (slice, flows) in self.flows.range(..end) {
+            let at = EventTime::from_millis(slice.saturating_mul(SLICE_MILLIS));
+            for (service, flow) in flows {
+                let subject = Subject::new(SubjectKind::Service, &**service);
+                usual.count(&subject, Metric::Requests, at, flow.requests);
+                usual.value(
+                    &subject,
+                    Metric::Errors,
+                    at,
+                    Some(flow.errors as f64 / flow.requests.max(1) as f64),
+                );
+            }
+        }
+        usual.close(EventTime::from_millis(end.saturating_mul(SLICE_MILLIS)), self.last_entry, signals);
     }
 
     /// Requests a second of the services that a workload serves, where any is known and was read all the slice.
@@ -244,26 +300,28 @@ impl Desk {
             self.tied.insert(workload.into(), tied.cloned().collect());
         }
         let tied = self.tied.get(workload).filter(|tied| !tied.is_empty())?;
-        let sum: u64 = tied.iter().filter_map(|service| flows.get(service)).sum();
+        let sum: u64 = tied.iter().filter_map(|service| flows.get(service)).map(|asked| asked.requests).sum();
         Some(sum as f64 * 1_000.0 / SLICE_MILLIS as f64)
     }
 
     fn judge(&mut self, sighting: &Sighting, signals: &mut Vec<Signal>) {
+        let Some(mining) = &mut self.mining else { return };
         let mut findings: Vec<Finding> = Vec::new();
-        self.mining.deed(sighting.workload(), sighting.time, &sighting.deed(), &mut findings);
+        mining.deed(sighting.workload(), sighting.time, &sighting.deed(), &mut findings);
         for finding in &findings {
             facts::state(finding, sighting.entry, signals);
         }
     }
 
     /// What it holds.
-    pub(crate) fn census(&self) -> TableCensus {
-        let mining = self.mining.census();
-        TableCensus {
+    pub(crate) fn census(&self) -> impl Iterator<Item = TableCensus> {
+        let mining = self.mining.as_ref().map(Mining::census).unwrap_or_default();
+        let workloads = TableCensus {
             name: "workloads",
             keys: mining.workloads as u64,
             bytes: mining.bytes as u64,
             evictions: mining.full + self.hurried,
-        }
+        };
+        [Some(workloads), self.usual.as_ref().map(Usual::census)].into_iter().flatten()
     }
 }

@@ -11,6 +11,7 @@ mod facts;
 mod gather;
 mod owned;
 mod rollouts;
+mod usual;
 
 pub(crate) use desk::Desk;
 pub use owned::{Flow, Gathered, Reading, Sighting};

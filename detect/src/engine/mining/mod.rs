@@ -155,6 +155,11 @@ impl Mining {
         }
     }
 
+    /// Whether a workload is suspected, so that nothing should be learned of what it does.
+    pub fn suspects(&self, name: &str) -> bool {
+        self.workloads.get(name).is_some_and(|workload| workload.now.holds)
+    }
+
     /// Whether a workload's ways are not known yet; `None` where the workload is not known at all.
     pub fn is_learning(&self, name: &str) -> Option<bool> {
         self.workloads.get(name).map(|workload| workload.learning())

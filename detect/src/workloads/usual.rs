@@ -1,0 +1,167 @@
+//! What workloads use and services are asked for, held against what is usual for them.
+//!
+//! Each slice of five minutes goes to the series' two heads ([`crate::baseline`]). The quiet head alone is a warning, the
+//! local head alone is shown, both together are an error. A series says nothing on its first day.
+
+use std::sync::Arc;
+
+use beaconfire_model::{
+    Earliest, EntryId, EventTime, Evidence, Kind, Latest, Peak, Severity, Signal, Specimen, Subject,
+    SubjectKind, Untrusted,
+};
+
+use crate::TableCensus;
+use crate::baseline::{Amount, Baselines, Fed, Finding, Metric, SLICE, SeriesKey, Slices, Verdict, View};
+
+/// Series that may have open slices: each takes some hundred bytes.
+const KEYS_MAX: usize = 200_000;
+/// A service that is not asked for so long has no rate of 0 any more: it is gone.
+const FORGET_AFTER: std::time::Duration = std::time::Duration::from_hours(24);
+/// Requests a second.
+const SMALL: f64 = 1.0;
+/// A fact holds for so many slices beyond the one that told it: heads tell a thing once and hold it then.
+const HOLDS: u32 = 3;
+
+/// All series.
+#[derive(Debug)]
+pub(super) struct Usual {
+    slices: Slices<SeriesKey>,
+    baselines: Baselines,
+}
+
+impl Usual {
+    pub(super) fn new(memory: usize, seed: u64) -> Self {
+        Self { slices: Slices::new(SLICE, KEYS_MAX, FORGET_AFTER), baselines: Baselines::new(memory, seed) }
+    }
+
+    /// Takes a value of a minute.
+    pub(super) fn value(&mut self, subject: &Subject, metric: Metric, at: EventTime, value: Option<f64>) {
+        if let Some(value) = value {
+            self.add(subject, metric, at, Amount::Value(value));
+        }
+    }
+
+    /// Takes a count of a minute.
+    pub(super) fn count(&mut self, subject: &Subject, metric: Metric, at: EventTime, count: u64) {
+        self.add(subject, metric, at, Amount::Count(count));
+    }
+
+    fn add(&mut self, subject: &Subject, metric: Metric, at: EventTime, amount: Amount) {
+        let key = SeriesKey { subject: subject.clone(), metric };
+        // What is left out (bad, late, beyond the bound) is counted by the slices.
+        let _counted = self.slices.add(&key, metric.gather(), at, amount);
+    }
+
+    /// While a workload is suspected, what it uses is not learned.
+    pub(super) fn freeze(&mut self, workload: &str, frozen: bool) {
+        let subject = Subject::new(SubjectKind::Workload, workload);
+        // A series that is not there has nothing to learn.
+        self.baselines.freeze(&SeriesKey { subject, metric: Metric::Cpu }, frozen);
+    }
+
+    /// Judges the slices that are over.
+    pub(super) fn close(&mut self, cleared: EventTime, entry: EntryId, signals: &mut Vec<Signal>) {
+        let Self { slices, baselines } = self;
+        slices.close(cleared, |key, at, value| {
+            let Fed::Taken(Verdict::Judged { quiet, local }) = baselines.feed(key, at, value) else { return };
+            let (severity, found) = match (quiet.finding, local.finding) {
+                (None, None) => return,
+                (Some(found), None) => {
+                    let both = local.off_since.is_some();
+                    (if both { Severity::Error } else { Severity::Warning }, found)
+                }
+                (None, Some(found)) => (Severity::Info, found),
+                (Some(found), Some(_)) => (Severity::Error, found),
+            };
+            let severity = if is_small(key.metric, &found) { Severity::Info } else { severity };
+            signals.push(signal(key, severity, &found, at, entry));
+        });
+    }
+
+    pub(super) fn census(&self) -> TableCensus {
+        let held = self.baselines.census();
+        TableCensus {
+            name: "baselines",
+            keys: held.series as u64,
+            bytes: held.bytes as u64,
+            evictions: held.evicted + held.refused,
+        }
+    }
+}
+
+/// Whether so little is asked of a service that being unusual is worth showing and no more: what a few visitors do is
+/// unusual every day.
+fn is_small(metric: Metric, found: &Finding) -> bool {
+    metric == Metric::Requests && found.observed.max(found.expected.1) < SMALL
+}
+
+fn kind_of(metric: Metric) -> Kind {
+    match metric {
+        Metric::Cpu | Metric::Memory | Metric::Received | Metric::Sent | Metric::Gpu => Kind::Resource,
+        Metric::Requests | Metric::Clients => Kind::Surge,
+        Metric::Errors | Metric::Latency => Kind::Errors,
+    }
+}
+
+fn signal(key: &SeriesKey, severity: Severity, found: &Finding, at: EventTime, entry: EntryId) -> Signal {
+    let end = at.plus(SLICE);
+    let (low, high) = found.expected;
+    let beyond = if found.observed < low { low } else { high };
+    let rule: Arc<str> = format!("unusual-{}", key.metric).into();
+    let words = format!(
+        "{}: {} (observed {}, expected {} to {}, since {})",
+        key.metric,
+        found.view,
+        shown(found.observed),
+        shown(low),
+        shown(high),
+        found.since,
+    );
+    Signal {
+        rule,
+        kind: kind_of(key.metric),
+        severity,
+        target: key.subject.clone(),
+        subject: key.subject.clone(),
+        first: Earliest(end),
+        began: Earliest(found.since.min(at)),
+        holds_until: Latest(end.plus(SLICE * HOLDS)),
+        evidence: Evidence {
+            observed: Peak(found.observed),
+            threshold: beyond,
+            window: SLICE,
+            crowd: None,
+            series: Vec::new(),
+        },
+        participants: Vec::new(),
+        samples: vec![Specimen {
+            time: at,
+            client: None,
+            text: Untrusted::new(&words, 512),
+            by: Untrusted::new(view_name(found.view), 256),
+        }],
+        entry,
+    }
+}
+
+fn view_name(view: View) -> &'static str {
+    match view {
+        View::Value { .. } => "value",
+        View::MeanAtNew(_) => "mean",
+        View::VolatilityAtNew(_) => "volatility",
+        View::Shape => "shape",
+        View::MeanFarOff(_) => "level",
+        View::UnusualFor { .. } => "time of day",
+        View::Deviations(_) => "deviations",
+    }
+}
+
+/// Numbers for people: four digits that count.
+fn shown(value: f64) -> String {
+    let size = value.abs();
+    if size == 0.0 || !size.is_finite() {
+        return format!("{value:.0}");
+    }
+    let digits = (3 - size.log10().floor() as i32).clamp(0, 6);
+    format!("{value:.*}", digits as usize)
+}
