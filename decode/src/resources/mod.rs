@@ -80,10 +80,13 @@ impl<'t> Found<'t> {
     }
 }
 
-/// An image's name without its runtime's prefix, tag and digest: a rollout changes those.
+/// An image's name without its runtime's prefix, tag and digest, which a rollout changes, and without the registry and
+/// namespace that one runtime spells out and the other leaves away: whatever sees a container names it alike.
 pub(crate) fn repository(image: &str) -> &str {
     let image = image.strip_prefix("docker-pullable://").or(image.strip_prefix("docker://")).unwrap_or(image);
     let name = image.split('@').next().unwrap_or_default();
+    let name = name.strip_prefix("index.docker.io/").or(name.strip_prefix("docker.io/")).unwrap_or(name);
+    let name = name.strip_prefix("library/").unwrap_or(name);
     // A colon before a slash parts a registry from its port.
     match name.rsplit_once(':') {
         Some((name, tag)) if !tag.contains('/') => name,
@@ -118,6 +121,9 @@ mod tests {
             ("registry.example.com:5000/shop/cart", "registry.example.com:5000/shop/cart"),
             ("docker-pullable://nginx@sha256:ab", "nginx"),
             ("nginx:latest", "nginx"),
+            ("docker.io/library/nginx:1.27", "nginx"),
+            ("index.docker.io/grafana/loki", "grafana/loki"),
+            ("quay.io/library/nginx", "quay.io/library/nginx"),
             ("", ""),
         ] {
             assert_eq!(repository(image), meant, "{image}");

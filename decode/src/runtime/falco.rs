@@ -11,6 +11,7 @@ use crate::json::Value;
 use crate::kubernetes;
 use crate::notes::Notes;
 use crate::pick::{Pick, Picked};
+use crate::resources::repository;
 
 const TIME: usize = 0;
 const RULE: usize = 1;
@@ -194,7 +195,7 @@ fn workload(fields: &Picked<'_, COUNT>, node: &str) -> String {
     } else if !namespace.is_empty() && !target.is_empty() {
         kubernetes::join(&mut into, namespace, kubernetes::owner(target));
     } else {
-        let image = match (fields.text(REPOSITORY), fields.text(SOURCE)) {
+        let image = match (repository(fields.text(REPOSITORY)), fields.text(SOURCE)) {
             ("", "" | "syscall" | "syscalls" | "internal") => "host",
             ("", source) => source,
             (image, _) => image,

@@ -162,7 +162,26 @@ fn act<'t>(told: &mut Told<'t>, arguments: &Arguments<'t>) {
         told.environment.extend(names.take(super::ITEMS_MAX));
     }
     told.parent = arguments.text(&["prev_comm"]);
-    told.flags = arguments.flags();
+    told.flags = match told.event {
+        // These say by their name what others say by their flags.
+        "magic_write"
+        | "vfs_write"
+        | "vfs_writev"
+        | "creat"
+        | "file_modification"
+        | "security_inode_rename"
+        | "security_inode_unlink" => "O_WRONLY".into(),
+        "vfs_read" | "vfs_readv" => "O_RDONLY".into(),
+        _ => arguments.flags(),
+    };
+    if told.kind == RuntimeKind::Exec && !told.path.is_empty() {
+        // While the call runs, the process still is the one that makes it.
+        if told.event != "sched_process_exec" {
+            told.parent = told.process;
+            told.process = told.path.rsplit('/').next().unwrap_or(told.path);
+        }
+        told.exe = told.path;
+    }
     if told.kind == RuntimeKind::Connect {
         if let Some((address, port)) = arguments.remote() {
             told.remote = endpoint(address, port).into();

@@ -139,6 +139,32 @@ fn mixed_topics() {
     assert_eq!(read(Format::Auto, text.as_bytes()).0.len(), 2);
 }
 
+/// Whatever sees a container names it alike: what is learnt of its CPU and what it does belong together.
+#[test]
+fn a_workload_has_one_name() {
+    let pod = [
+        resources::CADVISOR,
+        resources::METRICBEAT,
+        resources::PROMETHEUS,
+        tracee::LEGACY,
+        tracee::BETA,
+        vendors::GUARDDUTY,
+        r#"{"priority":"Notice","rule":"r","time":"2026-01-02T03:04:05Z","output_fields":{"k8s.ns.name":"shop","k8s.pod.name":"cart-5456b4b8cd-99vxc"}}"#,
+    ];
+    let docker = [
+        resources::LINE,
+        r#"{"hostname":"edge-1","priority":"Notice","rule":"r","time":"2026-01-02T03:04:05Z","output_fields":{"container.id":"ab","container.image.repository":"docker.io/shop/cart","container.image.tag":"1"}}"#,
+        r#"{"@timestamp":"2026-01-02T03:04:05Z","metricset":{"name":"cpu"},"host":{"name":"edge-1"},"container":{"id":"ab","name":"cart_1","image":{"name":"shop/cart:1"}},"docker":{"cpu":{"total":{"pct":1}}}}"#,
+    ];
+    for (texts, name) in [(&pod[..], "shop/cart"), (&docker[..], "shop/cart@edge-1")] {
+        for text in texts {
+            let (events, _) = read(Format::Auto, text.as_bytes());
+            let words: Vec<&str> = events[0].split([' ', ':']).collect();
+            assert!(words.contains(&name), "{name} of {events:?}");
+        }
+    }
+}
+
 /// `explain` says what was found and where.
 #[test]
 fn explanations_name_fields_and_where_they_were() {

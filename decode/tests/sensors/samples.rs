@@ -123,9 +123,11 @@ fn tracee_events() {
             &[
                 "2022-07-08T22:59:27.356Z File host@fujitsu: event=openat process=bash pid=2578238 path=/tmp/testing.txt flags=O_WRONLY|O_CREAT|O_TRUNC",
             ],
-            &["2023-05-28T14:46:21.028Z File host@Alon-Zivony: event=vfs_read process=cat pid=184128"],
             &[
-                "2023-05-21T16:57:30.477Z Exec host@minikube: event=execve process=cri-dockerd cmdline=/opt/cni/bin/bridge pid=3242201 path=/opt/cni/bin/bridge",
+                "2023-05-28T14:46:21.028Z File host@Alon-Zivony: event=vfs_read process=cat pid=184128 flags=O_RDONLY",
+            ],
+            &[
+                "2023-05-21T16:57:30.477Z Exec host@minikube: event=execve process=bridge cmdline=/opt/cni/bin/bridge exe=/opt/cni/bin/bridge parent=cri-dockerd pid=3242201 path=/opt/cni/bin/bridge",
             ],
             &[
                 "2023-03-30T13:29:36.364Z File host@josedonizetti-x: event=security_file_open process=systemd-oomd pid=676 path=/proc/meminfo flags=O_RDONLY|O_LARGEFILE",
@@ -165,9 +167,11 @@ fn tracee_after_its_releases() {
         Format::Tracee,
         &[
             &[
-                "2026-01-02T03:05:00Z File test-contain@unknown: event=magic_write container=test-container path=/tmp/malware",
+                "2026-01-02T03:05:00Z File test-contain@unknown: event=magic_write container=test-container path=/tmp/malware flags=O_WRONLY",
             ],
-            &["2026-01-02T03:05:00Z Exec host@unknown: event=sched_process_exec path=memfd:malicious"],
+            &[
+                "2026-01-02T03:05:00Z Exec host@unknown: event=sched_process_exec exe=memfd:malicious path=memfd:malicious",
+            ],
             &[
                 "2026-01-02T03:05:00Z File test-contain@unknown: event=security_file_open exe=/usr/bin/malicious container=test-container path=/var/run/secrets/kubernetes.io/serviceaccount/token flags=O_RDONLY",
             ],
@@ -181,7 +185,7 @@ fn tracee_after_its_releases() {
         "tracee_v1beta1_doc.jsonl",
         Format::Tracee,
         &[&[
-            "2024-11-24T13:20:00Z Exec host@unknown: event=sched_process_exec process=bash cmdline=ls -la /tmp exe=/usr/bin/bash pid=12345 path=/usr/bin/ls",
+            "2024-11-24T13:20:00Z Exec host@unknown: event=sched_process_exec process=bash cmdline=ls -la /tmp exe=/usr/bin/ls pid=12345 path=/usr/bin/ls",
         ]],
     );
 }
@@ -206,12 +210,15 @@ fn tracee_values() {
         " cmdline=1 2 3",
         "",
     ]) {
-        let name = if value.contains("_array") { "argv" } else { "pathname" };
+        let (event, kind, name) = match value.contains("_array") {
+            true => ("execve", "Exec", "argv"),
+            false => ("open", "File", "pathname"),
+        };
         let text = format!(
-            r#"{{"timestamp":"2026-01-02T03:04:05Z","id":1,"name":"execve","data":[{}]}}"#,
+            r#"{{"timestamp":"2026-01-02T03:04:05Z","id":1,"name":"{event}","data":[{}]}}"#,
             value.replace(r#""name":"test""#, &format!(r#""name":"{name}""#))
         );
-        let said = format!("2026-01-02T03:04:05Z Exec host@unknown: event=execve{meant} [tracee]");
+        let said = format!("2026-01-02T03:04:05Z {kind} host@unknown: event={event}{meant} [tracee]");
         assert_eq!(read(Format::Auto, text.as_bytes()), (vec![said], Ok(())), "{text}");
     }
 }

@@ -43,6 +43,13 @@ fn programs_that_start() {
     let twice =
         LEGACY.replace(r#""containerId":"ae95""#, r#""containerId":"","podName":"","podNamespace":"""#);
     check(Format::Tracee, &twice, &[meant]);
+    // While the call runs, the process is the one that makes it.
+    both(
+        "execve",
+        r#"{"name":"pathname","type":"const char*","value":"/tmp/xmrig"},{"name":"argv","type":"x","value":["x"]}"#,
+        r#"{"name":"pathname","str":"/tmp/xmrig"},{"name":"argv","str_array":{"value":["x"]}}"#,
+        "2026-01-02T03:04:05Z Exec host@HOST: event=execve process=xmrig cmdline=x exe=/tmp/xmrig parent=sh pid=9 path=/tmp/xmrig",
+    );
     // No arguments.
     both(
         "execve",
@@ -142,12 +149,16 @@ fn files() {
             "security_inode_rename",
             r#"{"name":"old_path","type":"x","value":"/a"},{"name":"new_path","type":"x","value":"/b"}"#,
         ),
-        &["2026-01-02T03:04:05Z File host@edge-1: event=security_inode_rename process=sh pid=9 path=/b"],
+        &[
+            "2026-01-02T03:04:05Z File host@edge-1: event=security_inode_rename process=sh pid=9 path=/b flags=O_WRONLY",
+        ],
     );
     check(
         Format::Tracee,
         &beta("magic_write", r#"{"name":"bytes","bytes":"f0VMRgIBAQA="},{"name":"pathname","str":"/tmp/x"}"#),
-        &["2026-01-02T03:04:05Z File host@unknown: event=magic_write process=sh pid=9 path=/tmp/x"],
+        &[
+            "2026-01-02T03:04:05Z File host@unknown: event=magic_write process=sh pid=9 path=/tmp/x flags=O_WRONLY",
+        ],
     );
 }
 

@@ -305,7 +305,11 @@ fn part<'m>(
             more += name.len() + size + ENTRY_BYTES;
         }
     }
-    if more > 0 && bytes.saturating_add(more) > bytes_max {
+    if more == 0 {
+        // As nearly always: nothing is allocated.
+        return workloads.get_mut(workload)?.get_mut(container)?.copies.get_mut(copy)?.get_mut(part);
+    }
+    if bytes.saturating_add(more) > bytes_max {
         return None;
     }
     *bytes += more;
