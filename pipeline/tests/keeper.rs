@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use beaconfire_detect::Learned;
 use beaconfire_incident::{Context, Incident, Knobs, Status};
 use beaconfire_model::{
     Client, Earliest, EntryId, EventTime, Evidence, Kind, Latest, Peak, Severity, Signal, Subject, Wall,
