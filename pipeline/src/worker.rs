@@ -16,7 +16,7 @@ use std::time::Duration;
 use beaconfire_decode::{DecodeKnobs, Decoder, Reject};
 use beaconfire_detect::{Combiner, Plan, Seen, Watch};
 use beaconfire_model::{
-    Committed, EntryId, EventTime, Log, LogFault, Names, Offset, Record, Signal, Source, Turn, Wall,
+    Committed, EntryId, Event, EventTime, Log, LogFault, Names, Offset, Record, Signal, Source, Turn, Wall,
 };
 
 use crate::offsets::unfinished;
@@ -26,6 +26,9 @@ use crate::{
     Tides, WorkerId,
 };
 use freight::{Owed, Waiting};
+
+/// Resource samples whose clock is off by more, either way, against the log's, are counted and left out.
+const SAMPLES_OFF: Duration = Duration::from_hours(1);
 
 /// Where records go that do not decode.
 pub trait DeadLetterSink {
@@ -371,6 +374,15 @@ impl Worker {
             let decoded = decoder.decode(&record, |decoded| {
                 let mut event = decoded.event;
                 let time = event.time();
+                if let (Event::Resource(_), Some(stamped)) = (&event, record.stamped)
+                    && time.since(stamped).max(stamped.since(time)) > SAMPLES_OFF
+                {
+                    // What a workload used is learned by its time, and that is not known.
+                    tally.count(topic, Counted::Skewed);
+                    combiner.pass(record.source, record.offset);
+                    events += 1;
+                    return;
+                }
                 match record.stamped {
                     Some(stamped) if time > stamped.plus(skew) => {
                         tally.count(topic, Counted::Skewed);

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use beaconfire_decode::Format;
 use beaconfire_model::{EntryId, Turn};
-use beaconfire_pipeline::Worker;
+use beaconfire_pipeline::{Counted, Worker};
 use support::{Clock, NoDead, Process, Queue, Script, given, source};
 
 const SECOND: i64 = 1_000;
@@ -166,4 +166,22 @@ fn records_that_come_late_to_a_live_partition_are_late_by_our_clock() {
         rig.pass(1);
         assert!(rig.behind(0) >= 3_600, "{} s", rig.behind(0));
     }
+}
+
+/// A sample whose clock is off by hours says what was used, but not when: it is counted, and moves no watermark.
+#[test]
+fn samples_of_clocks_that_are_off_are_left_out() {
+    let mut rig = Rig::new(1);
+    let times = [(NOW, NOW), (NOW - 2 * HOUR, NOW), (NOW + 2 * HOUR, NOW)];
+    let records = times.iter().zip(0..).map(|((at, stamped), offset)| {
+        let seconds = at / SECOND;
+        let line = format!(r#"{{"kind":"resource","time":{seconds},"workload":"shop/web","cpu_cores":1}}"#);
+        (source(0), offset, *stamped, line)
+    });
+    rig.log.put(records);
+    rig.pass(1);
+    let tally = rig.worker.take_tally();
+    let skewed = tally.counts().find(|(_, what, _)| *what == Counted::Skewed);
+    assert_eq!(skewed.map(|(_, _, n)| n), Some(2));
+    assert_eq!((tally.records, tally.decoded, tally.late), (3, 3, 0));
 }
