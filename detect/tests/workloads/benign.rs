@@ -179,8 +179,15 @@ impl Workload {
         let load_test = self.kind == Kind::LoadTest;
         if t >= self.next_run && self.kind != Kind::Loops {
             let length = self.rng.whole(20, if load_test { 60 } else { 120 });
-            let level = self.rng.between(if load_test { 3.0 } else { 1.3 }, if load_test { 8.0 } else { 3.0 });
-            self.run = Run { until: t + length, began: t, level, ragged: self.rng.between(0.8, 1.5), ..Run::default() };
+            let level =
+                self.rng.between(if load_test { 3.0 } else { 1.3 }, if load_test { 8.0 } else { 3.0 });
+            self.run = Run {
+                until: t + length,
+                began: t,
+                level,
+                ragged: self.rng.between(0.8, 1.5),
+                ..Run::default()
+            };
             self.next_run = t + self.rng.whole(4000, 14_000);
         }
         if t < self.run.until && self.kind != Kind::Loops {
@@ -286,7 +293,11 @@ impl Workload {
         sample.cores = 0.02 * self.limit;
         if t < self.run.until {
             let tests = t - self.run.began > self.run.epoch;
-            let level = if tests { 0.4 * (1.0 + 0.4 * noise) } else { self.run.level * (1.0 + self.run.ragged * noise) };
+            let level = if tests {
+                0.4 * (1.0 + 0.4 * noise)
+            } else {
+                self.run.level * (1.0 + self.run.ragged * noise)
+            };
             sample.cores += self.limit * level.max(0.0);
             sample.memory_mib += self.run.memory * (0.6 + 0.2 * noise).max(0.1);
             sample.network += if t - self.run.began < 3 { self.run.network } else { 0.0 };
@@ -388,7 +399,13 @@ impl Workload {
                 until: t + self.rng.whole(10, if merging { 150 } else { 90 }),
                 began: t,
                 level: if single { self.limit.min(0.98) } else { self.limit * self.rng.between(0.5, 0.95) },
-                ragged: if single { 0.01 } else if merging { 0.12 } else { 0.03 },
+                ragged: if single {
+                    0.01
+                } else if merging {
+                    0.12
+                } else {
+                    0.03
+                },
                 memory: self.rng.between(30.0, if merging { 300.0 } else { 150.0 }),
                 network: if !merging && self.rng.chance(0.7) { self.rng.between(5e6, 6e7) } else { 0.0 },
                 epoch: 0,

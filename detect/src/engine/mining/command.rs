@@ -9,9 +9,9 @@ use super::lists::Lists;
 
 /// Programs that show, search, edit or send text. Falco's own test of its stratum rule is an `echo`.
 const READERS: [&str; 30] = [
-    "ag", "awk", "bat", "cat", "diff", "echo", "egrep", "emacs", "fgrep", "find", "git", "grep", "head", "jq",
-    "less", "logger", "man", "more", "nano", "printf", "rg", "sed", "strings", "tail", "tee", "vi", "view",
-    "vim", "wc", "yara",
+    "ag", "awk", "bat", "cat", "diff", "echo", "egrep", "emacs", "fgrep", "find", "git", "grep", "head",
+    "jq", "less", "logger", "man", "more", "nano", "printf", "rg", "sed", "strings", "tail", "tee", "vi",
+    "view", "vim", "wc", "yara",
 ];
 
 const COMPILERS: [&str; 12] =
@@ -62,7 +62,8 @@ pub(crate) fn read(cmdline: &str, lists: &Lists, found: &mut Vec<Indicator>) {
 
 fn simple(command: &str, lists: &Lists, found: &mut Vec<Indicator>) {
     let quotes = ['"', '\'', '(', ')', '`', '$', '{', '}'];
-    let mut words = command.split(|c: char| c.is_whitespace() || quotes.contains(&c)).filter(|w| !w.is_empty());
+    let mut words =
+        command.split(|c: char| c.is_whitespace() || quotes.contains(&c)).filter(|w| !w.is_empty());
     let Some(program) = program(&mut words) else {
         return;
     };
@@ -162,9 +163,9 @@ fn encoded(cmdline: &str, found: &mut Vec<Indicator>) {
     // A long run of base64 is rare: most lines end here.
     let bytes = |c: char| c.is_ascii_alphanumeric() || matches!(c, '+' | '/' | '=');
     let Some(run) = cmdline.split(|c| !bytes(c)).filter(|run| run.len() >= 24).find(|run| {
-        ["stratum+tcp://", "stratum+ssl://", "--donate-level"].iter().any(|text| {
-            (0..3).any(|offset| run.contains(&base64_at(text.as_bytes(), offset)))
-        })
+        ["stratum+tcp://", "stratum+ssl://", "--donate-level"]
+            .iter()
+            .any(|text| (0..3).any(|offset| run.contains(&base64_at(text.as_bytes(), offset))))
     }) else {
         return;
     };

@@ -87,8 +87,17 @@ pub enum Deed<'a> {
 
 /// Who looks names up for others, or because its own rules name pools (a rule on `fd.sip.name` makes Falco resolve every
 /// pool it lists): their lookups say nothing of the workload.
-const RESOLVERS: [&str; 9] =
-    ["coredns", "dnsmasq", "falco", "kube-dns", "named", "node-cache", "pihole-ftl", "systemd-resolve", "unbound"];
+const RESOLVERS: [&str; 9] = [
+    "coredns",
+    "dnsmasq",
+    "falco",
+    "kube-dns",
+    "named",
+    "node-cache",
+    "pihole-ftl",
+    "systemd-resolve",
+    "unbound",
+];
 
 /// Who sets huge pages and registers by profession.
 const TUNERS: [&str; 9] =
@@ -134,7 +143,12 @@ pub(crate) fn read(deed: &Deed<'_>, lists: &Lists, answers: &impl Answers, found
         Deed::Flow { remote, minutes, bytes_per_second, first_seen } => {
             let public = remote.parse().is_ok_and(|at: SocketAddr| is_public(at.ip()));
             if public && first_seen && minutes >= 30 && bytes_per_second < 2048.0 {
-                found.push(Indicator::new(Class::QuietFlow, 3.0, "a long and nearly silent connection", remote));
+                found.push(Indicator::new(
+                    Class::QuietFlow,
+                    3.0,
+                    "a long and nearly silent connection",
+                    remote,
+                ));
             }
         }
         Deed::Agent { user_agent, outbound } => agent(user_agent, outbound, found),
@@ -223,7 +237,9 @@ fn lookup(process: &str, name: &str, lists: &Lists, found: &mut Vec<Indicator>) 
 
 fn file(process: &str, path: &str, found: &mut Vec<Indicator>) {
     let process = base(process);
-    if path == "/sys/module/msr/parameters/allow_writes" || path.starts_with("/dev/cpu/") && path.ends_with("/msr") {
+    if path == "/sys/module/msr/parameters/allow_writes"
+        || path.starts_with("/dev/cpu/") && path.ends_with("/msr")
+    {
         if !TUNERS.contains(&process) {
             found.push(Indicator::new(Class::HostTuning, 7.0, "writes processor registers", path));
         }
@@ -234,7 +250,8 @@ fn file(process: &str, path: &str, found: &mut Vec<Indicator>) {
         found.push(Indicator::new(Class::HostTuning, 4.0, "tunes the host", path));
         return;
     }
-    let lasting = ["/etc/cron", "/var/spool/cron", "/etc/systemd/system/", "/etc/rc.local", "/etc/ld.so.preload"];
+    let lasting =
+        ["/etc/cron", "/var/spool/cron", "/etc/systemd/system/", "/etc/rc.local", "/etc/ld.so.preload"];
     let unit = UNITS.iter().any(|unit| base(path).starts_with(unit));
     if unit || (lasting.iter().any(|prefix| path.starts_with(prefix)) && !INSTALLERS.contains(&process)) {
         found.push(Indicator::new(Class::Persistence, 3.0, "makes itself stay", path));
@@ -277,7 +294,9 @@ fn finding(
 }
 
 fn agent(user_agent: &str, outbound: bool, found: &mut Vec<Indicator>) {
-    let miner = user_agent.starts_with("XMRig ") || user_agent.starts_with("XMRig/") || user_agent.starts_with("ccminer");
+    let miner = user_agent.starts_with("XMRig ")
+        || user_agent.starts_with("XMRig/")
+        || user_agent.starts_with("ccminer");
     if outbound && miner {
         found.push(Indicator::new(Class::MinerAgent, 8.0, "a miner's user agent", user_agent));
     } else if !outbound && user_agent == "libredtail-http" {

@@ -51,7 +51,12 @@ pub(super) fn of(
             (Some(shape), None) => words(shape, workload),
             (None, None) => String::new(),
         };
-        contributions.push(Contribution { class: Class::Shape, weight: workload.now.points, evidence, since });
+        contributions.push(Contribution {
+            class: Class::Shape,
+            weight: workload.now.points,
+            evidence,
+            since,
+        });
         contributions.sort_by(|a, b| b.weight.total_cmp(&a.weight).then(a.class.cmp(&b.class)));
     }
     let mut techniques: Vec<&'static str> =

@@ -159,8 +159,7 @@ impl Lists {
                 self.processes.insert(value.to_lowercase().into());
             }
             "address" => {
-                let address =
-                    value.parse::<IpAddr>().map_err(|_| format!("`{value}` is not an address"))?;
+                let address = value.parse::<IpAddr>().map_err(|_| format!("`{value}` is not an address"))?;
                 self.addresses.insert(address.to_canonical());
             }
             _ => return Err(format!("`{kind}` is none of domain, port, process, address")),

@@ -115,8 +115,8 @@ impl Suspicion {
             return None;
         }
         let score = indicators + shape.points;
-        let strong = counted()
-            .any(|entry| entry.indicator.weight >= STRONG && at.since(entry.last) <= STRONG_HOLDS);
+        let strong =
+            counted().any(|entry| entry.indicator.weight >= STRONG && at.since(entry.last) <= STRONG_HOLDS);
         let any = counted().next().is_some();
         let page = strong || (indicators >= PAGE && names) || (shape.holds && any) || (shape.excess && names);
         let severity = if page {
@@ -195,8 +195,7 @@ mod tests {
     use super::*;
 
     const HOUR: i64 = 3_600_000;
-    const SHAPE: ShapeNow =
-        ShapeNow { points: 7.0, excess: true, plateau: true, holds: true, ticket: true };
+    const SHAPE: ShapeNow = ShapeNow { points: 7.0, excess: true, plateau: true, holds: true, ticket: true };
 
     fn at(hours: i64) -> EventTime {
         EventTime::from_millis(hours * HOUR)
@@ -243,7 +242,8 @@ mod tests {
 
     #[test]
     fn the_score_halves_in_six_hours() {
-        let score = |hours| with(&[(Class::PoolLookup, 6.0)]).judge(ShapeNow::NONE, false, at(hours)).unwrap().1;
+        let score =
+            |hours| with(&[(Class::PoolLookup, 6.0)]).judge(ShapeNow::NONE, false, at(hours)).unwrap().1;
         assert!((score(0) - 6.0).abs() < 1e-9 && (score(6) - 3.0).abs() < 1e-9);
     }
 

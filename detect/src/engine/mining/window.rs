@@ -193,6 +193,9 @@ mod tests {
     fn a_slope_comes_with_its_error() {
         let line = Slope::of((0..30).map(|i| (i as f32, 2.0 * i as f32 + (i % 2) as f32 * 0.1)));
         assert!((line.slope - 2.0).abs() < 0.01 && line.error < 0.01, "{line:?}");
-        assert!(Slope::of((0..30).map(|i| (5.0, i as f32))).error.is_infinite(), "no slope where x stands still");
+        assert!(
+            Slope::of((0..30).map(|i| (5.0, i as f32))).error.is_infinite(),
+            "no slope where x stands still"
+        );
     }
 }
