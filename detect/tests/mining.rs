@@ -46,7 +46,8 @@ fn feed(engine: &mut Mining, name: &str, t: i64, sample: &Sample, findings: &mut
 }
 
 fn deed(seen: Seen) -> Deed<'static> {
-    let exec = |process, path, cmdline| Deed::Exec { process, path, cmdline, environment: "", dropped: false };
+    let exec =
+        |process, path, cmdline| Deed::Exec { process, path, cmdline, environment: "", dropped: false };
     match seen {
         Seen::Stratum => exec("kthread", "/usr/bin/kthread", "kthread -o stratum+tcp://a.example:443 -u x"),
         Seen::Name => exec("xmrig", "/opt/xmrig", "xmrig -c c.json"),
@@ -59,12 +60,9 @@ fn deed(seen: Seen) -> Deed<'static> {
         Seen::Dropped => exec("x", "/tmp/x", "/tmp/x"),
         Seen::Cron => Deed::File { process: "sh", path: "/etc/cron.d/x", written: true },
         Seen::Pages => exec("sh", "/bin/sh", "sysctl -w vm.nr_hugepages=512"),
-        Seen::Flow => Deed::Flow {
-            remote: "203.0.113.9:8443",
-            minutes: 31,
-            bytes_per_second: 60.0,
-            first_seen: true,
-        },
+        Seen::Flow => {
+            Deed::Flow { remote: "203.0.113.9:8443", minutes: 31, bytes_per_second: 60.0, first_seen: true }
+        }
     }
 }
 
@@ -141,7 +139,8 @@ fn miners(way: Way, count: usize, seed: u64, indicated: bool) -> Found {
         let name = miner.host.name.clone();
         let mut engine = engine();
         let mut findings = Vec::new();
-        let end = if way == Way::Before { 2 * 1440 } else { BEFORE_DAYS * 1440 + 1440 }.max(miner.start + WATCHED);
+        let end =
+            if way == Way::Before { 2 * 1440 } else { BEFORE_DAYS * 1440 + 1440 }.max(miner.start + WATCHED);
         let both = miner.indicators.first().map(|(at, _)| (*at).max(miner.start));
         let (mut page, mut ticket) = (None, None);
         for t in 0..end {
@@ -170,7 +169,10 @@ fn miners(way: Way, count: usize, seed: u64, indicated: bool) -> Found {
         result.in_time += u32::from(in_time);
         let good = if indicated { in_time } else { ticket.is_some_and(|t| t <= miner.start + 45) };
         if !good && std::env::var_os("SHOW").is_some() {
-            println!("{way:?} {index} seed {seed} on {:?} {}: start {} ind {:?} page {page:?} ticket {ticket:?}", miner.host.kind, miner.dataset, miner.start, miner.indicators);
+            println!(
+                "{way:?} {index} seed {seed} on {:?} {}: start {} ind {:?} page {page:?} ticket {ticket:?}",
+                miner.host.kind, miner.dataset, miner.start, miner.indicators
+            );
         }
     }
     result
@@ -178,7 +180,9 @@ fn miners(way: Way, count: usize, seed: u64, indicated: bool) -> Found {
 
 fn print_ordinary(bothered: &BTreeMap<benign::Kind, Bother>) -> Bother {
     let mut sum = Bother::default();
-    println!("| ordinary workload | workloads | pages | tickets of mining | tickets of a loop | shown only |");
+    println!(
+        "| ordinary workload | workloads | pages | tickets of mining | tickets of a loop | shown only |"
+    );
     println!("|---|---|---|---|---|---|");
     for (kind, b) in bothered {
         println!("| {kind:?} | {} | {} | {} | {} | {} |", b.workloads, b.pages, b.tickets, b.loops, b.told);
@@ -198,7 +202,9 @@ fn share(part: u32, whole: u32) -> f64 {
 
 /// The table of miners; shares of: paged in time where indicated, ticketed in time among the rest, ticketed at 30 %.
 fn print_miners(each: usize, seed: u64) -> (f64, f64, f64) {
-    println!("| miner | with an indicator: paged within 10 min | paged at all | without: ticket within 45 min | never |");
+    println!(
+        "| miner | with an indicator: paged within 10 min | paged at all | without: ticket within 45 min | never |"
+    );
     println!("|---|---|---|---|---|");
     let (mut with, mut without, mut third) = (Found::default(), Found::default(), Found::default());
     for way in Way::ALL {
@@ -220,7 +226,13 @@ fn print_miners(each: usize, seed: u64) -> (f64, f64, f64) {
         share(without.ticketed, without.miners),
         share(third.ticketed, third.miners),
     );
-    println!("| all | {:.1} % ({:.1} % at all) | | {:.1} %, at 30 %: {:.1} % | |", shares.0, share(with.paged, with.miners), shares.1, shares.2);
+    println!(
+        "| all | {:.1} % ({:.1} % at all) | | {:.1} %, at 30 %: {:.1} % | |",
+        shares.0,
+        share(with.paged, with.miners),
+        shares.1,
+        shares.2
+    );
     shares
 }
 
@@ -261,24 +273,5 @@ fn confusion_table() {
         assert!(sum.pages == 0, "{} pages", sum.pages);
         assert!(sum.tickets <= 3, "{} tickets", sum.tickets);
         assert_found(shares);
-    }
-}
-
-#[test]
-#[ignore = "debug"]
-fn debug_one() {
-    let var = |n: &str| std::env::var(n).unwrap();
-    let way = Way::ALL.into_iter().find(|w| format!("{w:?}") == var("WAY")).unwrap();
-    let index: usize = var("INDEX").parse().unwrap();
-    let mut miner = Miner::new(way, index, var("SEED").parse().unwrap(), var("IND") == "1");
-    let name = miner.host.name.clone();
-    let mut engine = engine();
-    let mut findings = Vec::new();
-    for t in 0..miner.start + 60 {
-        let Some(sample) = miner.minute(t) else { continue };
-        feed(&mut engine, &name, t, &sample, &mut findings);
-        if t > miner.start - 4 && (t - miner.start < 14 || t - miner.start > 38) {
-            println!("{} {:.2}/{} q {:?} mem {:.0} net {:.0} {}\n", t - miner.start, sample.cores, sample.limit, sample.requests, sample.memory_mib, sample.network, engine.debug(&name));
-        }
     }
 }

@@ -6,3 +6,4 @@
 //! them ties a workload to its service and turns findings into signals.
 
 pub mod mining;
+pub mod surge;

@@ -178,9 +178,6 @@ impl Mining {
         Census { workloads: self.workloads.len(), bytes, ..self.census }
     }
 
-    /// DEBUG
-    pub fn debug(&self, name: &str) -> String { self.workloads.get(name).map(|w| w.debug()).unwrap_or_default() }
-
     fn workload(&mut self, name: &str, minute: i64) -> Option<&mut Workload> {
         if !self.workloads.contains_key(name) {
             if self.workloads.len() >= self.knobs.workloads_max {
@@ -227,14 +224,22 @@ impl Mining {
         let Some(workload) = self.workloads.get_mut(name) else {
             return;
         };
-        if workload.suspicion.is_empty() && !workload.now.plateau && !workload.now.holds {
+        if workload.suspicion.is_empty()
+            && !workload.now.plateau
+            && !workload.now.holds
+            && !workload.now.ticket
+        {
             return;
         }
         let Some((mut severity, score)) = workload.suspicion.judge(workload.now, allowed, at) else {
             return;
         };
         let mut kind = Kind::Mining;
-        if workload.now.plateau && !workload.now.holds && workload.suspicion.classes(at) == 0 {
+        if workload.now.plateau
+            && !workload.now.holds
+            && !workload.now.ticket
+            && workload.suspicion.classes(at) == 0
+        {
             kind = Kind::Resource;
             let long = at.since(workload.onset()) >= LONG;
             severity = if long { Severity::Warning } else { Severity::Info };

@@ -142,6 +142,12 @@ impl Regression {
         }
     }
 
+    /// Cores that one request a second costs.
+    #[cfg(test)]
+    fn cost(&self) -> f64 {
+        if self.unit > 0.0 { self.theta[1] / self.unit } else { 0.0 }
+    }
+
     /// Makes the next samples count as if little were known: after an operator's accept, or a change that was found
     /// to be explained.
     pub(crate) fn doubt(&mut self, factor: f64) {

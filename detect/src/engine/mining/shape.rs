@@ -14,7 +14,7 @@ pub(crate) const SUSTAINED: usize = 25;
 const BURST_MINUTES: usize = 6;
 /// What the smallest dataset of RandomX takes in light mode is 256 MiB; a little less for what the rest
 /// gives back meanwhile.
-pub(crate) const DATASET_MIB: f64 = 200.0;
+pub(crate) const DATASET_MIB: f64 = 240.0;
 
 /// What is known beside the window.
 #[derive(Debug, Clone, Copy)]
@@ -135,8 +135,8 @@ impl Shape {
         if !shape.flat {
             shape.look_for_bursts(window, ground);
         }
-        if !shape.flat && !shape.bursts && most >= SUSTAINED {
-            shape.look_for_lasting(window, ground);
+        if !shape.is_plateau() && most >= SUSTAINED {
+            shape.look_for_lasting(window, ground, SUSTAINED);
         }
         shape.look_at_requests(window, ground);
         shape.look_at_memory(window, ground);
@@ -180,19 +180,16 @@ impl Shape {
     }
 
     /// Excess in nine of ten minutes, ragged as the workload is: a shape only together with a dataset.
-    fn look_for_lasting(&mut self, window: &Window, ground: &Ground) {
-        let long = Self::plateau(window, ground, SUSTAINED);
+    fn look_for_lasting(&mut self, window: &Window, ground: &Ground, n: usize) {
+        let mut long = Self::plateau(window, ground, n);
         let half = 0.5 * enough(ground.limit).max(long.excess);
-        let minutes = window.last(SUSTAINED);
-        let above = minutes.filter(|minute| f64::from(minute.excess) >= half).count();
-        let lasting = long.unexplained
-            && long.variation <= 0.35
-            && above * 10 >= SUSTAINED * 9
-            && ground.rolled_out > VERSION;
-        if lasting {
-            *self = long;
-            self.look_at_memory(window, ground);
-            self.lasting = self.quiet && self.dataset.is_some();
+        let above = window.last(n).filter(|minute| f64::from(minute.excess) >= half).count();
+        if long.unexplained && long.variation <= 0.35 && above * 10 >= n * 9 && ground.rolled_out > VERSION {
+            long.look_at_memory(window, ground);
+            long.lasting = long.quiet && long.dataset.is_some();
+            if long.lasting {
+                *self = long;
+            }
         }
     }
 
@@ -204,7 +201,8 @@ impl Shape {
         let minutes = window.last(self.since);
         let slope = Slope::of(minutes.clone().map(|minute| (minute.requests, minute.excess)));
         let share = slope.slope * slope.mean_x / self.excess.max(1e-9);
-        self.dearer = ((self.flat || self.lasting) && share > 0.5 && slope.slope > 2.0 * slope.error).then_some(slope.slope);
+        self.dearer = ((self.flat || self.lasting) && share > 0.5 && slope.slope > 2.0 * slope.error)
+            .then_some(slope.slope);
         // After a rollout the minutes must speak against a dearer request, not merely fail to speak for one.
         let version = ground.rolled_out <= VERSION && self.excess <= self.cores - self.excess - ground.rest;
         if version && slope.slope + 2.0 * slope.error > 0.5 * self.excess / slope.mean_x.max(1e-9) {
@@ -245,8 +243,7 @@ impl Shape {
         let excess = Level::of(inner.clone().map(|minute| minute.excess));
         let cores = Level::of(inner.map(|minute| minute.cores));
         let noise = ground.noise(cores.mean - excess.mean);
-        let pinned =
-            ground.limit.is_some_and(|limit| cores.mean >= 0.8 * limit) && cores.variation() <= 0.05;
+        let pinned = ground.limit.is_some_and(|limit| cores.mean >= 0.8 * limit) && cores.variation() <= 0.05;
         if excess.mean >= enough(ground.limit).max(5.0 * noise) && (even(excess, noise) || pinned) {
             self.bursts = true;
             self.excess = excess.mean;
@@ -287,8 +284,7 @@ impl Shape {
         let settled = window.last(self.since.saturating_sub(2).max(3)).map(|minute| minute.memory);
         let changes = settled.clone().zip(settled.clone().skip(1)).map(|(a, b)| (b - a).abs());
         let (changes, mean) = (median(changes), Level::of(settled.clone()).mean);
-        let calm = changes <= 1.6 * minute + (0.003 * step.unwrap_or(0.0)).max(1.0)
-            && changes <= if ground.tied { 0.006 } else { 0.004 } * mean;
+        let calm = changes <= 1.6 * minute + 1.0 && changes <= if ground.tied { 0.006 } else { 0.003 } * mean;
         self.quiet = calm && network;
         self.dataset = step.filter(|_| calm);
     }
@@ -317,7 +313,7 @@ pub(crate) struct FirstSight {
     pub(crate) variation: f64,
     /// Near the limit, or half a core and more.
     pub(crate) busy: bool,
-    /// Cores that the line through (requests, CPU) leaves at no requests, less five standard errors: it is looked at
+    /// Cores that the line through (requests, CPU) leaves at no requests, less four standard errors: it is looked at
     /// every minute.
     pub(crate) rest: Option<f64>,
     /// The least that was used in any minute.
@@ -330,7 +326,7 @@ impl FirstSight {
         let busy = limit.map_or(cores.mean >= 0.5, |limit| cores.mean >= 0.4 * limit) && cores.mean >= 0.3;
         let line = Slope::of(minutes.clone().map(|minute| (minute.requests, minute.cores)));
         let rest = (line.mean_x > 0.0 && line.error.is_finite())
-            .then(|| cores.mean - line.mean_x * (line.slope.max(0.0) + 5.0 * line.error));
+            .then(|| cores.mean - line.mean_x * (line.slope.max(0.0) + 4.0 * line.error));
         let least = minutes.clone().map(|minute| f64::from(minute.cores)).fold(f64::INFINITY, f64::min);
         Self { minutes: minutes.count(), cores: cores.mean, variation: cores.variation(), busy, rest, least }
     }

@@ -305,11 +305,6 @@ impl Workload {
         self.said = None;
     }
 
-    pub(crate) fn debug(&self) -> String {
-        format!("sum {:.1} seen {} frozen? plateau {} thawed {} share {:.3} step {:?} three {:?} now {:?} before {:?} shape {:?} model {:?}", self.sum, self.model.seen(), self.now.plateau, self.thawed,
-          self.shape.map_or(0.0, |s| self.profile.share_above(0.85 * s.excess, self.scale())), self.step, self.memory_steps, self.now, self.before, self.shape, self.model)
-    }
-
     fn scale(&self) -> f64 {
         self.limit.unwrap_or(1.0)
     }
@@ -347,13 +342,17 @@ impl Workload {
                 roughness: before.roughness,
                 scale: before.scale,
                 spread: before.spread,
-                alarm: self.sum >= ALARM,
+                // With a dataset, half of the alarm will do.
+                alarm: self.sum >= ALARM || self.step.is_some_and(|(at, ..)| minute - at <= 40),
                 rolled_out: minute - self.rolled_out,
                 tied: self.tied,
                 memory_minute: before.memory_minute,
                 step: self.step.map(|(at, step, from)| (minute - at, step, from)),
                 rest: self.model.rest(self.scale()).cores.max(0.0),
-                plateau: self.plateau.filter(|(_, last)| minute - last <= 15).map(|(since, _)| minute - since),
+                plateau: self
+                    .plateau
+                    .filter(|(_, last)| minute - last <= 15)
+                    .map(|(since, _)| minute - since),
                 network_at_rest: self.network,
             };
             let shape = Shape::of(&self.window, &ground);
@@ -370,19 +369,22 @@ impl Workload {
     fn trace(&mut self, shape: &Shape, minute: i64) {
         if shape.is_plateau() {
             let since = minute - i64::try_from(shape.since).unwrap_or(0);
-            let first = self.plateau.filter(|(_, last)| minute - last <= 15).map_or(since, |(first, _)| first);
+            let first =
+                self.plateau.filter(|(_, last)| minute - last <= 15).map_or(since, |(first, _)| first);
             self.plateau = Some((first.min(since), minute));
         }
     }
 
     fn weigh(&self, shape: &Shape, minute: i64) -> ShapeNow {
         let high = self.profile.share_above(0.85 * shape.excess, self.scale());
-        let customary = high >= if self.tied { 0.04 } else { 0.01 };
+        // No work of its own begins with a dataset that then stands still.
+        let mined = shape.dataset.is_some() && shape.quiet;
+        let customary = !mined && high >= if self.tied { 0.04 } else { 0.01 };
         // What a job does from its first minute on is its work, not a change.
         let own = !self.tied && self.since() - self.born <= 10;
         let last = Level::of(self.window.last(5).map(|minute| minute.excess)).mean;
         let explained = shape.dearer.is_some() || shape.rose;
-        let excess = self.sum >= ALARM && last >= enough(self.limit) && !explained;
+        let excess = last >= enough(self.limit) && !explained;
         if !shape.is_plateau() || !shape.unexplained || customary || own {
             let points = if excess { 2.0 } else { 0.0 };
             return ShapeNow { points, excess, ..ShapeNow::NONE };
@@ -399,15 +401,24 @@ impl Workload {
             points -= if fresh { 3.0 } else { 1.0 };
         }
         let worn = shape.bursts || shape.minutes >= SUSTAINED;
+        let lasted = minute - self.since();
+        // More than one thread at once, more than ever before, and no version to blame: who mines without a dataset.
+        let unheard = self.tied
+            && shape.flat
+            && shape.excess >= (0.3 * self.scale()).max(1.15)
+            && high < 0.0005
+            && lasted <= 60
+            && self.model.seen() >= WATCHED
+            && since_rollout > ROLLOUT_FADES;
         // Without requests to compare with, what works on data looks the same but for the network.
         let told = (self.tied || shape.quiet)
-            && (shape.dataset.is_some() || (!shape.memory_known && minute - self.since() >= BLIND));
+            && (shape.dataset.is_some() || (!shape.memory_known && lasted >= BLIND));
         ShapeNow {
             points,
             excess: true,
             plateau: true,
             holds: told,
-            ticket: points >= 6.0 && worn && told && !self.learning() && !fresh,
+            ticket: points >= 6.0 && worn && (told || unheard) && !self.learning() && !fresh,
         }
     }
 
@@ -426,7 +437,7 @@ impl Workload {
             let rest = self.model.rest(self.scale());
             Some(rest.cores - 3.0 * rest.spread).filter(|_| self.tied)
         };
-        let share = if learning { 0.6 * sight.cores } else { 0.35 * self.scale() };
+        let share = if learning { 0.5 * sight.cores } else { 0.35 * self.scale() };
         let resting = rest.is_some_and(|cores| cores >= share.max(0.5) && sight.least >= 0.95 * cores);
         self.resting = if resting { self.resting.saturating_add(1) } else { 0 };
         // One core, neither more nor less, is a thread that spins.
@@ -434,7 +445,7 @@ impl Workload {
         if !(sight.busy && learning) && !resting {
             return;
         }
-        let sure = resting && self.resting >= 3;
+        let sure = resting && self.resting >= if learning { 14 } else { 3 };
         self.now = ShapeNow {
             points: if sure { 6.0 } else { 2.0 },
             excess: sight.busy || sure,
