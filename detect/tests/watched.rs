@@ -64,7 +64,7 @@ fn exec<'a>(minute: i64, workload: &'a str, process: &'a str, cmdline: &'a str) 
 /// How many requests come in a minute of a day, and what they cost.
 fn load(minute: i64) -> (usize, f64) {
     let day = (minute as f64 / 1_440.0 * std::f64::consts::TAU).sin();
-    let requests = 30 + (20.0 * day) as usize + (minute * 7 % 5) as usize;
+    let requests = (25.0 + 20.0 * day) as usize + (minute * 7_919 % 23) as usize;
     (requests, 0.1 + 0.02 * requests as f64 + 0.002 * (minute * 13 % 11) as f64)
 }
 
@@ -87,7 +87,7 @@ fn days(rig: &mut Rig, requests_grow: bool, more: f64, order: impl Fn(&mut Vec<u
                     rig.see(METRICS, Event::Runtime(exec(minute, "shop/api", "xmrig", "xmrig")));
                 }
                 n => {
-                    let at = T0 + minute * MINUTE + (n as i64 * 599) % MINUTE;
+                    let at = T0 + minute * MINUTE + (n as i64 * 399) % (LATENESS - 2_000);
                     rig.see(source(0), Event::Request(request(at, "198.51.100.7")));
                 }
             }
