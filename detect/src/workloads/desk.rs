@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use beaconfire_model::{EntryId, EventTime, Signal, Subject, SubjectKind};
 
+use super::bounds::{Bounds, Minute};
 use super::facts;
 use super::gather::{SLICE, SLICE_MILLIS, slice_of};
 use super::owned::{Gathered, Sighting};
@@ -36,6 +37,9 @@ struct Used {
     sent: Option<f64>,
     gpu_share: Option<f64>,
     restarts: u32,
+    memory_of_limit: Option<f64>,
+    oom_kills: f64,
+    throttled: Option<f64>,
 }
 
 impl Used {
@@ -51,6 +55,9 @@ impl Used {
             sent: None,
             gpu_share: None,
             restarts: 0,
+            memory_of_limit: None,
+            oom_kills: 0.0,
+            throttled: None,
         };
         let mut used = none;
         used.add(figures);
@@ -72,6 +79,11 @@ impl Used {
         self.sent = sum(self.sent, figures.net_tx_bytes_per_second);
         self.gpu_share = self.gpu_share.or(figures.gpu_share);
         self.copies = self.copies.max(figures.copies);
+        // The fullest, or the most held back, of all containers.
+        let most = |a: Option<f64>, b: Option<f64>| if b > a { b } else { a };
+        self.memory_of_limit = most(self.memory_of_limit, figures.memory_of_limit);
+        self.throttled = most(self.throttled, figures.throttled);
+        self.oom_kills += figures.oom_kills;
         // Restarts are whole and few.
         self.restarts = self.restarts.saturating_add(figures.restarts as u32);
     }
@@ -101,6 +113,7 @@ pub(crate) struct Desk {
     plan: Arc<Plan>,
     mining: Option<Mining>,
     usual: Option<Usual>,
+    bounds: Bounds,
     rates: Rates,
     rollouts: Rollouts,
     /// By slice.
@@ -132,6 +145,7 @@ impl Desk {
             plan: plan.clone(),
             mining: plan.mining.clone().map(Mining::new),
             usual: plan.baselines.map(|memory| Usual::new(memory, plan.seed)),
+            bounds: Bounds::default(),
             rollouts: Rollouts::new(plan.seeded),
             rates: Rates::new(RateKnobs { slice: SLICE, ..RateKnobs::default() }),
             flows: BTreeMap::new(),
@@ -218,6 +232,7 @@ impl Desk {
         self.compare(end, signals);
         self.flows = self.flows.split_off(&end);
         self.rollouts.forget_before(end);
+        self.bounds.forget_before(end);
     }
 
     /// Judges what was seen before a slice began.
@@ -256,6 +271,13 @@ impl Desk {
         for finding in &findings {
             facts::state(finding, self.last_entry, signals);
         }
+        let minute = Minute {
+            slice: used.slice,
+            memory_of_limit: used.memory_of_limit,
+            oom_kills: used.oom_kills,
+            throttled: used.throttled,
+        };
+        self.bounds.take(&used.workload, minute, self.last_entry, signals);
         if let Some(usual) = &mut self.usual {
             let subject = Subject::new(SubjectKind::Workload, &*used.workload);
             usual.value(&subject, Metric::Cpu, slice.at, used.cpu_cores);
@@ -341,7 +363,7 @@ impl Desk {
             name: "workloads",
             keys: mining.workloads as u64,
             bytes: mining.bytes as u64,
-            evictions: mining.full + self.hurried,
+            evictions: mining.full + self.hurried + self.bounds.full,
         };
         [Some(workloads), self.usual.as_ref().map(Usual::census)].into_iter().flatten()
     }

@@ -6,6 +6,7 @@
 //! depends on the order of arrival, and then hands the slice to the engines ([`desk`]). What they find becomes signals
 //! ([`facts`]).
 
+mod bounds;
 mod desk;
 mod facts;
 mod gather;
