@@ -14,7 +14,7 @@ use beaconfire_model::{
     SubjectKind, Untrusted,
 };
 
-use super::gather::{SLICE, SLICE_MILLIS};
+use super::gather::{SLICE, begin_of};
 
 /// Minutes that a climb is measured over, and the fewest that say something.
 const HOUR: usize = 60;
@@ -71,7 +71,7 @@ impl Bounds {
         while hour.front().is_some_and(|oldest| oldest.slice <= minute.slice - HOUR as i64) {
             hour.pop_front();
         }
-        let at = EventTime::from_millis(minute.slice.saturating_mul(SLICE_MILLIS)).plus(SLICE);
+        let at = begin_of(minute.slice).plus(SLICE);
         for found in [climb(hour), kills(hour), held_back(hour)].into_iter().flatten() {
             signals.push(found.signal(workload, at, entry));
         }
@@ -97,7 +97,7 @@ struct Found {
 impl Found {
     fn signal(self, workload: &str, at: EventTime, entry: EntryId) -> Signal {
         let subject = Subject::new(SubjectKind::Workload, workload);
-        let since = EventTime::from_millis(self.since.saturating_mul(SLICE_MILLIS));
+        let since = begin_of(self.since);
         Signal {
             rule: Arc::from(self.rule),
             kind: Kind::Resource,

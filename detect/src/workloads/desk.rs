@@ -7,7 +7,7 @@ use beaconfire_model::{EntryId, EventTime, Signal, Subject, SubjectKind};
 
 use super::bounds::{Bounds, Minute};
 use super::facts;
-use super::gather::{SLICE, SLICE_MILLIS, slice_of};
+use super::gather::{SLICE, SLICE_MILLIS, begin_of, slice_of};
 use super::owned::{Gathered, Sighting};
 use super::rollouts::Rollouts;
 use super::usual::{Learned, Usual};
@@ -212,10 +212,15 @@ impl Desk {
         // An entry that is not read any more is not waited for.
         let Some(cleared) = self.entries.iter().filter_map(|entry| cleared(*entry)).min() else { return };
         let end = slice_of(cleared);
-        if end <= self.open {
-            return;
+        if end > self.open {
+            self.open = end;
+            self.close_slices(end, cleared, signals);
         }
-        self.open = end;
+        // What was seen is not kept waiting for the rest of its slice: nothing older comes.
+        self.judge_sightings(cleared, signals);
+    }
+
+    fn close_slices(&mut self, end: i64, cleared: EventTime, signals: &mut Vec<Signal>) {
         let mut used: Vec<Used> = Vec::new();
         self.rates.close(cleared, |usage| {
             let slice = slice_of(usage.slice);
@@ -225,20 +230,20 @@ impl Desk {
             }
         });
         for used in &used {
-            self.judge_sightings(used.slice + 1, signals);
+            self.judge_sightings(begin_of(used.slice.saturating_add(1)), signals);
             self.judge_usage(used, signals);
         }
-        self.judge_sightings(end, signals);
+        self.judge_sightings(begin_of(end), signals);
         self.compare(end, signals);
         self.flows = self.flows.split_off(&end);
         self.rollouts.forget_before(end);
         self.bounds.forget_before(end);
     }
 
-    /// Judges what was seen before a slice began.
-    fn judge_sightings(&mut self, slice: i64, signals: &mut Vec<Signal>) {
+    /// Judges what was seen before this time.
+    fn judge_sightings(&mut self, until: EventTime, signals: &mut Vec<Signal>) {
         while let Some(sighting) = self.sightings.pop_first() {
-            if slice_of(sighting.time) >= slice {
+            if sighting.time >= until {
                 self.sightings.insert(sighting);
                 return;
             }
@@ -249,7 +254,7 @@ impl Desk {
     fn judge_usage(&mut self, used: &Used, signals: &mut Vec<Signal>) {
         let slice = Slice {
             workload: &used.workload,
-            at: EventTime::from_millis(used.slice.saturating_mul(SLICE_MILLIS)),
+            at: begin_of(used.slice),
             span: SLICE,
             cpu_cores: used.cpu_cores.unwrap_or(0.0),
             cpu_limit_cores: used.cpu_limit_cores,
@@ -292,7 +297,7 @@ impl Desk {
     fn compare(&mut self, end: i64, signals: &mut Vec<Signal>) {
         let Some(usual) = &mut self.usual else { return };
         for (slice, flows) in self.flows.range(..end) {
-            let at = EventTime::from_millis(slice.saturating_mul(SLICE_MILLIS));
+            let at = begin_of(*slice);
             for (service, flow) in flows {
                 let subject = Subject::new(SubjectKind::Service, &**service);
                 usual.count(&subject, Metric::Requests, at, flow.requests);
@@ -304,7 +309,7 @@ impl Desk {
                 );
             }
         }
-        usual.close(EventTime::from_millis(end.saturating_mul(SLICE_MILLIS)), self.last_entry, signals);
+        usual.close(begin_of(end), self.last_entry, signals);
     }
 
     /// Requests a second of the services that a workload serves, where any is known and was read all the slice.
@@ -349,7 +354,7 @@ impl Desk {
     /// From when on records must be read again after a restart, of every entry that feeds it: what is open, and what the
     /// store may not have.
     pub(crate) fn floors(&self) -> impl Iterator<Item = (EntryId, EventTime)> {
-        let open = EventTime::from_millis(self.open.saturating_mul(SLICE_MILLIS));
+        let open = begin_of(self.open);
         let floor = self.usual.as_ref().map_or(open, |usual| usual.floor(open));
         // Before the first slice nothing is open.
         let entries = self.entries.iter().filter(|_| self.open > i64::MIN);

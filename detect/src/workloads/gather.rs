@@ -18,6 +18,11 @@ pub(crate) fn slice_of(time: EventTime) -> i64 {
     time.millis().div_euclid(SLICE_MILLIS)
 }
 
+/// When a slice begins.
+pub(crate) fn begin_of(slice: i64) -> EventTime {
+    EventTime::from_millis(slice.saturating_mul(SLICE_MILLIS))
+}
+
 /// So far back the flow of a service is looked for; what is counted twice over is added up in the shard.
 const NEAR: usize = 16;
 
