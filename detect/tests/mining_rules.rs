@@ -9,7 +9,7 @@ use beaconfire_model::{EventTime, Kind, Severity};
 /// A service of two cores on a quiet day: what it uses follows its requests.
 fn slice(workload: &str, t: i64) -> Slice<'_> {
     let minute = t as f64;
-    let requests = 50.0 + 20.0 * (minute / 1440.0 * 6.283).sin() + 4.0 * (minute * 1.7).sin();
+    let requests = 50.0 + 20.0 * (minute / 1440.0 * std::f64::consts::TAU).sin() + 4.0 * (minute * 1.7).sin();
     Slice {
         workload,
         at: EventTime::from_millis(t * 60_000),

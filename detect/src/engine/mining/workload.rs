@@ -431,7 +431,8 @@ impl Workload {
             points,
             excess: true,
             plateau: true,
-            holds: told && !self.learning(),
+            // A job's first minutes are as flat as a miner's.
+            holds: told && !self.learning() && (self.tied || shape.minutes >= 16),
             ticket: points >= 6.0 && worn && (told || unheard) && !self.learning() && !fresh,
         }
     }
@@ -441,7 +442,7 @@ impl Workload {
     fn look_first(&mut self, minute: i64) {
         let learning = self.model.seen() < FIRST;
         // Once an hour is often enough for what has been there all along.
-        if self.window.len() < 5 || self.model.seen() > WATCHED || !(learning || minute % 60 == 0) {
+        if self.window.len() < 5 || self.model.seen() > WATCHED || !learning && minute % 60 != 0 {
             return;
         }
         let sight = FirstSight::of(self.window.last(KEPT), self.limit);
@@ -456,7 +457,7 @@ impl Workload {
         self.resting = if resting { self.resting.saturating_add(1) } else { 0 };
         // One core, neither more nor less, is a thread that spins.
         let spins = rest.is_some_and(|cores| (cores * self.replicas - 1.0).abs() < 0.15);
-        if !(sight.busy && learning) && !resting {
+        if !(resting || sight.busy && learning) {
             return;
         }
         let sure = resting && self.resting >= if learning { 11 } else { 3 };
