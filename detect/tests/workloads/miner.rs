@@ -83,7 +83,7 @@ impl Miner {
         // RandomX in fast or light mode; few mine anything else on a CPU.
         let dataset = match rng.unit() {
             u if u < 0.6 => 2336.0,
-            u if u < 0.94 => 264.0,
+            u if u < 0.97 => 264.0,
             _ => 8.0,
         };
         let kinds = [

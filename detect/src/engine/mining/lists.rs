@@ -193,8 +193,8 @@ impl Lists {
     /// 15 bytes.
     pub(crate) fn miner(&self, name: &str) -> Option<bool> {
         let name = name.strip_suffix(".exe").unwrap_or(name).to_lowercase();
-        let cut = |listed: &&Box<str>| name.len() == 15 && listed.len() > 15 && listed.starts_with(&*name);
-        if self.processes.contains(&*name) || self.processes.iter().any(|listed| cut(&listed)) {
+        let cut = |listed: &str| name.len() == 15 && listed.len() > 15 && listed.starts_with(&*name);
+        if self.processes.contains(&*name) || self.processes.iter().any(|listed| cut(listed)) {
             return Some(true);
         }
         GENERIC_PROCESSES.contains(&&*name).then_some(false)

@@ -167,14 +167,11 @@ impl Mining {
 
     /// How much there is.
     pub fn census(&self) -> Census {
-        let each = |(name, workload): (&Box<str>, &Box<Workload>)| {
-            name.len()
-                + size_of::<(Box<str>, Box<Workload>)>()
-                + size_of::<Workload>()
-                + workload.suspicion.bytes()
-                + workload.answers.bytes()
-        };
-        let bytes = self.workloads.iter().map(each).sum();
+        let mut bytes = 0;
+        for (name, workload) in &self.workloads {
+            bytes += name.len() + size_of::<(Box<str>, Box<Workload>)>() + size_of::<Workload>();
+            bytes += workload.suspicion.bytes() + workload.answers.bytes();
+        }
         Census { workloads: self.workloads.len(), bytes, ..self.census }
     }
 

@@ -57,14 +57,6 @@ impl Profile {
         self.heights[Self::bin(excess, limit)] += 1.0 / SHARE_MEMORY;
     }
 
-    /// Makes this height one of the workload's ways: what an operator's accept does.
-    pub(crate) fn accept(&mut self, excess: f64, limit: f64) {
-        // Seven days at it could not say more; the bin above takes what noise adds.
-        let bin = Self::bin(excess, limit);
-        self.heights[bin] += 0.5;
-        self.heights[(bin + 1).min(BINS - 1)] += 0.5;
-    }
-
     /// The share of the last week that it went as high as this and higher.
     pub(crate) fn share_above(&self, excess: f64, limit: f64) -> f64 {
         f64::from(self.heights[Self::bin(excess, limit)..].iter().sum::<f32>())

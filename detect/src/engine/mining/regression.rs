@@ -198,7 +198,7 @@ mod tests {
 
     fn slice(minute: i32) -> (f64, f64) {
         let t = f64::from(minute);
-        let requests = 60.0 + 40.0 * (t / 1440.0 * 6.283).sin() + 5.0 * (t * 1.7).sin();
+        let requests = 60.0 + 40.0 * (t / 1440.0 * std::f64::consts::TAU).sin() + 5.0 * (t * 1.7).sin();
         (requests, 0.2 + 0.01 * requests + 0.02 * (t * 2.3).sin())
     }
 

@@ -318,6 +318,8 @@ pub(crate) struct FirstSight {
     pub(crate) rest: Option<f64>,
     /// The least that was used in any minute.
     pub(crate) least: f64,
+    /// Requests do not explain the network either: a backup, not a miner.
+    pub(crate) moves_data: bool,
 }
 
 impl FirstSight {
@@ -328,6 +330,17 @@ impl FirstSight {
         let rest = (line.mean_x > 0.0 && line.error.is_finite())
             .then(|| cores.mean - line.mean_x * (line.slope.max(0.0) + 4.0 * line.error));
         let least = minutes.clone().map(|minute| f64::from(minute.cores)).fold(f64::INFINITY, f64::min);
-        Self { minutes: minutes.count(), cores: cores.mean, variation: cores.variation(), busy, rest, least }
+        let sent = Slope::of(minutes.clone().map(|minute| (minute.requests, minute.network)));
+        let network = Level::of(minutes.clone().map(|minute| minute.network)).mean;
+        let moves_data = network > 100_000.0 && sent.slope * sent.mean_x < 0.5 * network;
+        Self {
+            minutes: minutes.count(),
+            cores: cores.mean,
+            variation: cores.variation(),
+            busy,
+            rest,
+            least,
+            moves_data,
+        }
     }
 }

@@ -22,7 +22,11 @@ const SUM_MAX: f64 = 24.0;
 /// One minute counts for at most so many spreads.
 const STEP_MAX: f64 = 5.0;
 /// Minutes before a workload's ways are known.
-const LEARNING: u32 = 360;
+const LEARNING: u32 = 720;
+/// Samples in which requests are held against CPU within the window itself; after these, all that was learned knows better.
+const FIRST: u32 = 240;
+/// Minutes in which an accepted workload is learned whatever it does.
+const ACCEPTING: i64 = 360;
 /// Samples after which all that is there has been seen to begin.
 const WATCHED: u32 = 2880;
 /// A plateau without memory to look at, in a workload without requests, is a ticket only after so many minutes.
@@ -273,7 +277,7 @@ impl Workload {
 
     /// Whether nothing may be learned at this minute.
     fn frozen(&mut self, minute: i64) -> bool {
-        if minute - self.accepted < i64::from(LEARNING) {
+        if minute - self.accepted < ACCEPTING {
             return false;
         }
         if self.now.plateau || self.now.holds {
@@ -292,8 +296,6 @@ impl Workload {
 
     /// An operator says that this is how the workload is.
     pub(crate) fn accept(&mut self, at: EventTime) {
-        let last = Level::of(self.window.last(QUICK).map(|minute| minute.excess));
-        self.profile.accept(last.mean, self.scale());
         self.model.doubt(1000.0);
         self.sum = 0.0;
         self.accepted = at.millis().div_euclid(MINUTE_MILLIS);
@@ -332,7 +334,7 @@ impl Workload {
         self.shape = None;
         self.first_sight = None;
         self.now = ShapeNow::NONE;
-        if minute - self.accepted < i64::from(LEARNING) {
+        if minute - self.accepted < ACCEPTING {
             return;
         }
         if let Some(before) = self.before.filter(|_| self.sum > ALARM / 2.0) {
@@ -360,6 +362,11 @@ impl Workload {
             self.now = self.weigh(&shape, minute);
             self.shape = Some(shape);
         }
+        let last = Level::of(self.window.last(5).map(|minute| minute.excess)).mean;
+        if self.before.is_some() && self.shape.is_none() && last >= 0.5 * enough(self.limit) {
+            // Too early to tell a shape, and early enough beside evidence that names mining.
+            self.now = ShapeNow { points: 2.0, excess: true, ..ShapeNow::NONE };
+        }
         if self.now == ShapeNow::NONE {
             self.look_first(minute);
         }
@@ -377,14 +384,21 @@ impl Workload {
 
     fn weigh(&self, shape: &Shape, minute: i64) -> ShapeNow {
         let high = self.profile.share_above(0.85 * shape.excess, self.scale());
-        // No work of its own begins with a dataset that then stands still.
+        // Work of its own seldom begins with a dataset that then stands still: it must do so often to be its own.
         let mined = shape.dataset.is_some() && shape.quiet;
-        let customary = !mined && high >= if self.tied { 0.04 } else { 0.01 };
+        let often = if mined {
+            0.05
+        } else if self.tied {
+            0.04
+        } else {
+            0.01
+        };
+        let customary = high >= often;
         // What a job does from its first minute on is its work, not a change.
         let own = !self.tied && self.since() - self.born <= 10;
         let last = Level::of(self.window.last(5).map(|minute| minute.excess)).mean;
         let explained = shape.dearer.is_some() || shape.rose;
-        let excess = last >= enough(self.limit) && !explained;
+        let excess = last >= 0.5 * enough(self.limit) && !explained;
         if !shape.is_plateau() || !shape.unexplained || customary || own {
             let points = if excess { 2.0 } else { 0.0 };
             return ShapeNow { points, excess, ..ShapeNow::NONE };
@@ -417,7 +431,8 @@ impl Workload {
             points,
             excess: true,
             plateau: true,
-            holds: told,
+            // A job's first minutes are as flat as a miner's.
+            holds: told && !self.learning() && (self.tied || shape.minutes >= 16),
             ticket: points >= 6.0 && worn && (told || unheard) && !self.learning() && !fresh,
         }
     }
@@ -425,9 +440,9 @@ impl Workload {
     /// What was there before we began to watch cannot be a change: requests must fail to explain it within the window,
     /// or, later, in all that was learned.
     fn look_first(&mut self, minute: i64) {
-        let learning = self.learning();
+        let learning = self.model.seen() < FIRST;
         // Once an hour is often enough for what has been there all along.
-        if self.window.len() < 5 || self.model.seen() > WATCHED || !(learning || minute % 60 == 0) {
+        if self.window.len() < 5 || self.model.seen() > WATCHED || !learning && minute % 60 != 0 {
             return;
         }
         let sight = FirstSight::of(self.window.last(KEPT), self.limit);
@@ -441,18 +456,18 @@ impl Workload {
         let resting = rest.is_some_and(|cores| cores >= share.max(0.5) && sight.least >= 0.95 * cores);
         self.resting = if resting { self.resting.saturating_add(1) } else { 0 };
         // One core, neither more nor less, is a thread that spins.
-        let spins = rest.is_some_and(|cores| (cores - 1.0).abs() < 0.15);
-        if !(sight.busy && learning) && !resting {
+        let spins = rest.is_some_and(|cores| (cores * self.replicas - 1.0).abs() < 0.15);
+        if !(resting || sight.busy && learning) {
             return;
         }
-        let sure = resting && self.resting >= if learning { 14 } else { 3 };
+        let sure = resting && self.resting >= if learning { 11 } else { 3 };
         self.now = ShapeNow {
             points: if sure { 6.0 } else { 2.0 },
             excess: sight.busy || sure,
             plateau: false,
-            // Before its ways are known, only what names mining makes it a page.
-            holds: sure && !spins && !learning,
-            ticket: sure && !spins,
+            // What software shows as it starts is no reason to wake anybody for a first sight.
+            holds: sure && !spins && !sight.moves_data && !learning,
+            ticket: sure && !spins && !sight.moves_data,
         };
         self.first_sight = Some(FirstSight { rest: rest.filter(|_| sure), ..sight });
     }
