@@ -10,7 +10,7 @@ use crate::Reject;
 use crate::json::Value;
 use crate::kubernetes;
 use crate::notes::Notes;
-use crate::pick::{Pick, Picked};
+use crate::pick::{Entries as _, Entry, Offers as _, Picked};
 
 const TIME: usize = 0;
 const RULE: usize = 1;
@@ -63,8 +63,8 @@ impl<'t> Alert<'t> {
     }
 
     /// Where the alert's time is.
-    pub(crate) fn time(&self) -> Option<Pick<'t>> {
-        self.fields.get(TIME)
+    pub(crate) fn time(&self) -> Option<Entry<'t>> {
+        self.fields.entry(TIME)
     }
 
     /// The event that the alert is.

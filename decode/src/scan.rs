@@ -1,0 +1,215 @@
+//! Where bytes are: 32 of them are looked at in one step, without a branch for each, since where the strings of logs end
+//! is what nothing can guess.
+//!
+//! On x86-64 this is SSE2, elsewhere plain code of the same meaning, which the tests compare.
+
+/// Bytes of one step.
+const STEP: usize = 32;
+
+/// Where the first quote or backslash is, at or behind `from`.
+#[inline(always)]
+pub(crate) fn quote_or_backslash(bytes: &[u8], from: usize) -> Option<usize> {
+    find(bytes, from, |block| either(block, b'"', b'\\'))
+}
+
+/// Up to 32 bytes that are looked for in one place.
+#[derive(Debug)]
+pub(crate) struct Block {
+    bytes: [u8; STEP],
+    length: usize,
+    /// A bit for each of them.
+    all: u32,
+}
+
+impl Block {
+    /// Bytes at most.
+    pub(crate) const BYTES: usize = STEP;
+
+    /// Of these bytes, as far as they fit.
+    pub(crate) fn new(of: &[u8]) -> Self {
+        let length = of.len().min(STEP);
+        let mut bytes = [0; STEP];
+        bytes[..length].copy_from_slice(&of[..length]);
+        Self { bytes, length, all: (0..length).fold(0, |all, at| all | 1 << at) }
+    }
+
+    pub(crate) fn length(&self) -> usize {
+        self.length
+    }
+
+    /// Whether `bytes` has these at `at`.
+    #[inline(always)]
+    pub(crate) fn is_at(&self, bytes: &[u8], at: usize) -> bool {
+        let Some(rest) = bytes.get(at..) else { return false };
+        match rest.first_chunk() {
+            Some(block) => equal(block, &self.bytes) & self.all == self.all,
+            None => rest.starts_with(&self.bytes[..self.length]),
+        }
+    }
+}
+
+/// Where the first byte is for which `hits` has a bit, at or behind `from`.
+#[inline(always)]
+fn find(bytes: &[u8], from: usize, hits: impl Fn(&[u8; STEP]) -> u32) -> Option<usize> {
+    let mut at = from;
+    while let Some(block) = bytes.get(at..).and_then(<[u8]>::first_chunk) {
+        let found = hits(block);
+        if found != 0 {
+            return Some(at + found.trailing_zeros() as usize);
+        }
+        at += STEP;
+    }
+    let rest = bytes.get(at..)?;
+    let Some(block) = bytes.last_chunk() else {
+        let mut block = [0; STEP];
+        block[..rest.len()].copy_from_slice(rest);
+        let found = hits(&block);
+        return (found != 0).then(|| at + found.trailing_zeros() as usize).filter(|at| *at < bytes.len());
+    };
+    // The last step again, without what was looked at before.
+    let found = u64::from(hits(block)) >> (STEP - rest.len());
+    (found != 0).then(|| at + found.trailing_zeros() as usize)
+}
+
+/// A bit for each byte that is one of these two.
+#[inline(always)]
+fn either(block: &[u8; STEP], one: u8, other: u8) -> u32 {
+    #[cfg(target_arch = "x86_64")]
+    {
+        sse2::either(block, one, other)
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    {
+        plain::either(block, one, other)
+    }
+}
+
+/// A bit for each byte that is the same in both.
+#[inline(always)]
+fn equal(block: &[u8; STEP], other: &[u8; STEP]) -> u32 {
+    #[cfg(target_arch = "x86_64")]
+    {
+        sse2::equal(block, other)
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    {
+        plain::equal(block, other)
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+mod sse2 {
+    #![allow(unsafe_code, reason = "calls of SSE2, which is part of x86-64")]
+
+    use std::arch::x86_64::{
+        __m128i, _mm_cmpeq_epi8, _mm_movemask_epi8, _mm_or_si128, _mm_set_epi64x, _mm_set1_epi8,
+    };
+
+    use super::STEP;
+
+    #[inline(always)]
+    pub(super) fn either(block: &[u8; STEP], one: u8, other: u8) -> u32 {
+        // SAFETY: the function is safe but for what it needs of the processor: SSE2, which all of this target have.
+        unsafe { both_halves(block, one, other) }
+    }
+
+    #[inline(always)]
+    pub(super) fn equal(block: &[u8; STEP], other: &[u8; STEP]) -> u32 {
+        // SAFETY: as above.
+        unsafe { equal_halves(block, other) }
+    }
+
+    #[inline]
+    #[target_feature(enable = "sse2")]
+    fn equal_halves(block: &[u8; STEP], other: &[u8; STEP]) -> u32 {
+        let same = |from| _mm_movemask_epi8(_mm_cmpeq_epi8(half(block, from), half(other, from))) as u32;
+        same(0) | same(16) << 16
+    }
+
+    #[inline]
+    #[target_feature(enable = "sse2")]
+    fn both_halves(block: &[u8; STEP], one: u8, other: u8) -> u32 {
+        let (one, other) = (_mm_set1_epi8(one as i8), _mm_set1_epi8(other as i8));
+        let hits = |half: __m128i| {
+            _mm_movemask_epi8(_mm_or_si128(_mm_cmpeq_epi8(half, one), _mm_cmpeq_epi8(half, other))) as u32
+        };
+        hits(half(block, 0)) | hits(half(block, 16)) << 16
+    }
+
+    /// The sixteen bytes from here on: the compiler makes one load of it.
+    #[inline]
+    #[target_feature(enable = "sse2")]
+    fn half(block: &[u8; STEP], from: usize) -> __m128i {
+        let word = |at: usize| {
+            let mut word = [0; 8];
+            word.copy_from_slice(&block[at..at + 8]);
+            i64::from_le_bytes(word)
+        };
+        _mm_set_epi64x(word(from + 8), word(from))
+    }
+}
+
+#[cfg(any(test, not(target_arch = "x86_64")))]
+mod plain {
+    use super::STEP;
+
+    pub(super) fn either(block: &[u8; STEP], one: u8, other: u8) -> u32 {
+        block
+            .iter()
+            .enumerate()
+            .fold(0, |hits, (at, byte)| hits | u32::from(*byte == one || *byte == other) << at)
+    }
+
+    pub(super) fn equal(block: &[u8; STEP], other: &[u8; STEP]) -> u32 {
+        (0..STEP).fold(0, |hits, at| hits | u32::from(block[at] == other[at]) << at)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn quotes_and_backslashes_are_found_wherever_they_are() {
+        for before in 0..80 {
+            for after in 0..40 {
+                for hit in ["\"", "\\", "\"\\", "\\\""] {
+                    let text = format!("\"{}{hit}{}", "#".repeat(before), "!".repeat(after));
+                    assert_eq!(quote_or_backslash(text.as_bytes(), 1), Some(1 + before), "{text}");
+                    assert_eq!(quote_or_backslash(text.as_bytes(), 0), Some(0), "{text}");
+                }
+            }
+            let text = "]".repeat(before);
+            assert_eq!(quote_or_backslash(text.as_bytes(), 0), None);
+            assert_eq!(quote_or_backslash(text.as_bytes(), before), None);
+            assert_eq!(quote_or_backslash(text.as_bytes(), before + 1), None);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn the_fast_step_is_the_plain_one(block: [u8; STEP], one: u8, other: u8) {
+            prop_assert_eq!(either(&block, one, other), plain::either(&block, one, other));
+            let (one, other) = (block[3], block[30]);
+            prop_assert_eq!(either(&block, one, other), plain::either(&block, one, other));
+        }
+
+        #[test]
+        fn a_block_is_where_its_bytes_are(
+            bytes in prop::collection::vec(0u8..3, 0..80),
+            of in prop::collection::vec(0u8..3, 0..4),
+            length in 0usize..STEP + 1,
+        ) {
+            for at in 0..90 {
+                let rest = bytes.get(at..);
+                let meant = rest.is_some_and(|rest| rest.starts_with(&of));
+                prop_assert_eq!(Block::new(&of).is_at(&bytes, at), meant);
+                let longer = rest.and_then(|rest| rest.get(..length)).unwrap_or(&[7]);
+                prop_assert_eq!(Block::new(longer).is_at(&bytes, at), longer != [7]);
+            }
+            let other: [u8; STEP] = std::array::from_fn(|place| bytes.get(place).copied().unwrap_or_default());
+            prop_assert_eq!(equal(&[1; STEP], &other), plain::equal(&[1; STEP], &other));
+        }
+    }
+}
