@@ -88,6 +88,9 @@ pub(crate) struct Value<'t> {
     at: u32,
 }
 
+/// Longer strings say something.
+pub(crate) const NONE_BYTES_MAX: usize = 4;
+
 /// Whether a string is how logs spell "there is none".
 #[inline]
 pub(crate) fn says_none(text: &str) -> bool {

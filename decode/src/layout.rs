@@ -12,7 +12,7 @@ mod step;
 use step::{Span, Step};
 
 use crate::Format;
-use crate::json::says_none;
+use crate::json::{NONE_BYTES_MAX, says_none};
 use crate::pick::{Entries, Entry};
 use crate::requests::slot;
 
@@ -39,15 +39,24 @@ pub(crate) struct Layouts {
 #[derive(Debug)]
 pub(crate) struct Layout {
     steps: Box<[Step]>,
-    /// Where the values of the record at hand are, by their steps.
-    spans: Box<[Span]>,
-    /// What stands for each field: a range of `offers`.
-    fields: [(u8, u8); slot::COUNT],
+    fields: [Field; slot::COUNT],
     offers: Box<[Offer]>,
     /// The format that was asked for when it was learnt.
     wanted: Format,
     format: Format,
     served: u32,
+}
+
+/// What stands for a field.
+#[derive(Debug, Clone, Copy, Default)]
+enum Field {
+    /// Nothing.
+    #[default]
+    Absent,
+    /// The value of this step, which is that of the offer behind it.
+    Alone(u8, u8),
+    /// The best of these `offers`.
+    Among(u8, u8),
 }
 
 /// A value that may stand for a field. Of several the one with the lowest rank counts, and of equal ones the last.
@@ -96,8 +105,8 @@ impl Layout {
     fn recite(&mut self, text: &str) -> Option<usize> {
         let bytes = text.as_bytes();
         let mut at = 0;
-        for (step, span) in self.steps.iter().zip(&mut self.spans) {
-            at = step.take(bytes, at, span)?;
+        for step in &mut self.steps {
+            at = step.take(bytes, at)?;
         }
         self.served = self.served.saturating_add(1);
         Some(at)
@@ -109,35 +118,48 @@ impl<'t> Recited<'t> {
         self.layout.format
     }
 
-    fn value(&self, offer: &Offer) -> Option<&'t str> {
-        let Span { start, end } = self.layout.spans[usize::from(offer.step)];
+    #[inline(always)]
+    fn value(&self, step: u8) -> Option<&'t str> {
+        let Span { start, end } = self.layout.steps.get(usize::from(step))?.span;
         // No value begins where the object does: that is null.
         let text = self.text.get(start as usize..end as usize).filter(|_| start > 0)?;
-        (!says_none(text)).then_some(text)
+        (text.len() > NONE_BYTES_MAX || !says_none(text)).then_some(text)
+    }
+
+    /// The best of several.
+    #[inline(never)]
+    fn best(&self, from: u8, to: u8) -> Option<Entry<'t>> {
+        let mut best: Option<(u8, Entry<'t>)> = None;
+        for offer in &self.layout.offers[usize::from(from)..usize::from(to)] {
+            if best.is_none_or(|(rank, _)| offer.rank <= rank)
+                && let Some(text) = self.value(offer.step)
+            {
+                best = Some((offer.rank, Entry { key: &offer.key, scalar: Some(text) }));
+            }
+        }
+        best.map(|(_, entry)| entry)
     }
 }
 
 impl<'t> Entries<'t> for Recited<'t> {
-    #[inline]
+    #[inline(always)]
     fn entry(&self, field: usize) -> Option<Entry<'t>> {
-        let (from, to) = self.layout.fields[field];
-        let offers = &self.layout.offers[usize::from(from)..usize::from(to)];
-        if let [offer] = offers {
-            return self.value(offer).map(|text| Entry { key: &offer.key, scalar: Some(text) });
+        match self.layout.fields[field] {
+            Field::Absent => None,
+            Field::Alone(step, offer) => self.value(step).map(|text| {
+                let key = &self.layout.offers[usize::from(offer)].key;
+                Entry { key, scalar: Some(text) }
+            }),
+            Field::Among(from, to) => self.best(from, to),
         }
-        best(offers, |offer| self.value(offer))
     }
-}
 
-/// The best of several.
-fn best<'t>(offers: &'t [Offer], value: impl Fn(&Offer) -> Option<&'t str>) -> Option<Entry<'t>> {
-    let mut best: Option<(u8, Entry<'t>)> = None;
-    for offer in offers {
-        if best.is_none_or(|(rank, _)| offer.rank <= rank)
-            && let Some(text) = value(offer)
-        {
-            best = Some((offer.rank, Entry { key: &offer.key, scalar: Some(text) }));
+    #[inline(always)]
+    fn scalar(&self, field: usize) -> Option<&'t str> {
+        match self.layout.fields[field] {
+            Field::Absent => None,
+            Field::Alone(step, _) => self.value(step),
+            Field::Among(from, to) => self.best(from, to).and_then(|entry| entry.scalar),
         }
     }
-    best.map(|(_, entry)| entry)
 }

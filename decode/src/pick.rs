@@ -19,22 +19,32 @@ pub(crate) trait Entries<'t> {
     /// Nothing where there is no value, or one that says "none".
     fn entry(&self, field: usize) -> Option<Entry<'t>>;
 
+    /// The text of what stands there.
+    #[inline(always)]
+    fn scalar(&self, field: usize) -> Option<&'t str> {
+        self.entry(field).and_then(|entry| entry.scalar)
+    }
+
     /// The key that the field was found under; empty where there is none.
+    #[inline(always)]
     fn key(&self, field: usize) -> &'t str {
         self.entry(field).map_or("", |entry| entry.key)
     }
 
     /// The field's text; empty where there is none.
+    #[inline(always)]
     fn text(&self, field: usize) -> &'t str {
-        self.entry(field).and_then(|entry| entry.scalar).unwrap_or_default()
+        self.scalar(field).unwrap_or_default()
     }
 
+    #[inline(always)]
     fn integer(&self, field: usize) -> Option<u64> {
-        self.entry(field)?.scalar.and_then(number::integer)
+        self.scalar(field).and_then(number::integer)
     }
 
+    #[inline(always)]
     fn float(&self, field: usize) -> Option<f64> {
-        self.entry(field)?.scalar.and_then(number::float)
+        self.scalar(field).and_then(number::float)
     }
 }
 

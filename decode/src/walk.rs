@@ -14,7 +14,7 @@ use crate::json::Value;
 use crate::notes::Notes;
 use crate::pick::Entry;
 use crate::time::{Clock, is_none};
-use crate::{DecodeKnobs, Decoded, Format, Reject, resources, runtime};
+use crate::{DecodeKnobs, Decoded, Format, Reject, resources, runtime, scan};
 use requests::merged;
 
 /// Coats taken off at most.
@@ -122,7 +122,7 @@ impl<'w, N: Notes, F: FnMut(Decoded<'_>)> Walk<'w, N, F> {
             self.notes.layer("protobuf", || format!("{} bytes", payload.len()));
             return self.json(&json, &Around::default());
         }
-        match std::str::from_utf8(payload) {
+        match scan::text(payload) {
             Ok(text) => self.text(text, &Around::default()),
             Err(broken) => self.lossy(payload, broken.valid_up_to()),
         }
@@ -208,27 +208,37 @@ impl<'w, N: Notes, F: FnMut(Decoded<'_>)> Walk<'w, N, F> {
 
     /// One JSON value after the other.
     fn json(&mut self, text: &str, around: &Around<'_>) {
-        let mut tape = self.buffers.tapes.pop().unwrap_or_default();
         let mut rest = text;
         while !rest.is_empty() && self.room() {
-            if let Some(taken) = self.recite(rest, around) {
-                rest = rest[taken..].trim_ascii_start();
-                continue;
-            }
-            match tape.parse(rest) {
-                Ok((value, taken)) => {
-                    self.value(value, around);
-                    self.learn(value, &rest[..taken]);
-                    rest = rest[taken..].trim_ascii_start();
-                }
-                Err(broken) => {
-                    self.fault(|| format!("{} at byte {}", broken.why, broken.at));
-                    self.refuse(if broken.deep { Reject::Depth } else { Reject::Syntax });
-                    break;
-                }
-            }
+            let taken = match self.recite(rest, around) {
+                Some(taken) => taken,
+                None => match self.parse(rest, around) {
+                    Some(taken) => taken,
+                    None => break,
+                },
+            };
+            rest = rest[taken..].trim_ascii_start();
         }
+    }
+
+    /// The first value of a text, whatever it is; how many bytes it took, unless it is broken.
+    #[inline(never)]
+    fn parse(&mut self, text: &str, around: &Around<'_>) -> Option<usize> {
+        let mut tape = self.buffers.tapes.pop().unwrap_or_default();
+        let taken = match tape.parse(text) {
+            Ok((value, taken)) => {
+                self.value(value, around);
+                self.learn(value, &text[..taken]);
+                Some(taken)
+            }
+            Err(broken) => {
+                self.fault(|| format!("{} at byte {}", broken.why, broken.at));
+                self.refuse(if broken.deep { Reject::Depth } else { Reject::Syntax });
+                None
+            }
+        };
         self.buffers.tapes.push(tape);
+        taken
     }
 
     fn value(&mut self, value: Value<'_>, around: &Around<'_>) {

@@ -1,7 +1,7 @@
 //! From a record that was understood to its layout.
 
-use super::step::{Holds, Span, Step};
-use super::{LAYOUTS_MAX, Layout, Layouts, Offer, WAIT_MAX, WORTH};
+use super::step::{Holds, Step};
+use super::{Field, LAYOUTS_MAX, Layout, Layouts, Offer, WAIT_MAX, WORTH};
 use crate::Format;
 use crate::auto::{self, Word};
 use crate::json::Value;
@@ -106,9 +106,9 @@ impl Layout {
             }
             _ => return None,
         }
-        let mut fields = [(0, 0); slot::COUNT];
+        let mut fields = [Field::Absent; slot::COUNT];
         let mut offers = Vec::new();
-        for (field, range) in fields.iter_mut().enumerate() {
+        for (field, stands) in fields.iter_mut().enumerate() {
             let from = u8::try_from(offers.len()).ok()?;
             for (_, rank, key, value) in found.0.iter().filter(|(of, ..)| *of == field) {
                 let known = numbers.iter().find(|(_, known)| known.is_same(*value));
@@ -119,14 +119,18 @@ impl Layout {
                         false => return None,
                     }
                 };
-                steps[*step].is_wanted = true;
+                steps[*step].want();
                 // At most `STEPS_MAX`.
                 offers.push(Offer { step: *step as u8, rank: *rank, key: (*key).into() });
             }
-            *range = (from, u8::try_from(offers.len()).ok()?);
+            let to = u8::try_from(offers.len()).ok()?;
+            *stands = match &offers[usize::from(from)..] {
+                [] => Field::Absent,
+                [offer] => Field::Alone(offer.step, from),
+                _ => Field::Among(from, to),
+            };
         }
-        let spans = vec![Span::default(); steps.len()].into();
-        Some(Self { spans, steps: steps.into(), fields, offers: offers.into(), wanted, format, served: 0 })
+        Some(Self { steps: steps.into(), fields, offers: offers.into(), wanted, format, served: 0 })
     }
 }
 

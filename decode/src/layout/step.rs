@@ -28,9 +28,11 @@ pub(super) struct Span {
 #[derive(Debug)]
 pub(super) struct Step {
     before: Block,
-    pub(super) holds: Holds,
+    holds: Holds,
     /// Whether somebody looks at the value: then escapes in it are not for us.
-    pub(super) is_wanted: bool,
+    is_wanted: bool,
+    /// Where the value of the record at hand is.
+    pub(super) span: Span,
 }
 
 impl Step {
@@ -38,23 +40,48 @@ impl Step {
     pub(super) const BYTES_MAX: usize = Block::BYTES;
 
     pub(super) fn new(before: &[u8], holds: Holds) -> Self {
-        Self { before: Block::new(before), holds, is_wanted: false }
+        Self { before: Block::new(before), holds, is_wanted: false, span: Span::default() }
+    }
+
+    /// Somebody looks at the value.
+    pub(super) fn want(&mut self) {
+        self.is_wanted = true;
     }
 
     /// The place behind the value, if all is as it should be from `at` on.
     #[inline(always)]
-    pub(super) fn take(&self, bytes: &[u8], at: usize, span: &mut Span) -> Option<usize> {
+    pub(super) fn take(&mut self, bytes: &[u8], at: usize) -> Option<usize> {
         if !self.before.is_at(bytes, at) {
             return None;
         }
         let at = at + self.before.length();
+        // Most are strings without escapes.
+        if matches!(self.holds, Holds::Text | Holds::Any)
+            && bytes.get(at) == Some(&b'"')
+            && let Some(end) = quote_or_backslash(bytes, at + 1)
+            && bytes[end] == b'"'
+        {
+            self.span = Span::of(at + 1, end);
+            return Some(end + 1);
+        }
+        self.take_other(bytes, at)
+    }
+
+    /// What is no plain string.
+    #[inline(never)]
+    fn take_other(&mut self, bytes: &[u8], at: usize) -> Option<usize> {
         if self.holds == Holds::Nothing {
             return Some(at);
         }
         let (start, end, next) = match bytes.get(at)? {
             b'"' if self.holds != Holds::Number => {
-                let end = quote_or_backslash(bytes, at + 1)?;
-                let end = if bytes[end] == b'"' { end } else { self.escaped(bytes, end)? };
+                let mut end = quote_or_backslash(bytes, at + 1)?;
+                while bytes[end] == b'\\' {
+                    if self.is_wanted || self.holds == Holds::Line {
+                        return None;
+                    }
+                    end = quote_or_backslash(bytes, end + 2)?;
+                }
                 if self.holds == Holds::Line && memchr::memmem::find(&bytes[at..end], b" HTTP/").is_none() {
                     return None;
                 }
@@ -67,22 +94,15 @@ impl Step {
             _ if self.holds == Holds::Any => word(bytes, at)?,
             _ => return None,
         };
-        // A value has at most 1 MiB, so that every place fits into 32 bits.
-        *span = Span { start: start as u32, end: end as u32 };
+        self.span = Span::of(start, end);
         Some(next)
     }
+}
 
-    /// The end of a string with a backslash at `at`, where its text is nobody's business.
-    #[cold]
-    fn escaped(&self, bytes: &[u8], at: usize) -> Option<usize> {
-        if self.is_wanted || self.holds == Holds::Line {
-            return None;
-        }
-        let mut at = at;
-        while bytes[at] == b'\\' {
-            at = quote_or_backslash(bytes, at + 2)?;
-        }
-        Some(at)
+impl Span {
+    fn of(start: usize, end: usize) -> Self {
+        // A value has at most 1 MiB, and what is unpacked in it eight, so that every place fits into 32 bits.
+        Self { start: start as u32, end: end as u32 }
     }
 }
 
