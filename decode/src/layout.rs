@@ -163,3 +163,77 @@ impl<'t> Entries<'t> for Recited<'t> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::json::Tape;
+
+    const SAMPLE: &str = r#"{"time":"2026-01-02T03:04:05Z", "uri":"/a","path":"-","status":200,"n":null,"remote_addr":"203.0.113.7","tags":["x",{"a":1}]}"#;
+
+    fn learnt() -> Layouts {
+        let mut layouts = Layouts::default();
+        let mut tape = Tape::default();
+        let (object, taken) = tape.parse(SAMPLE).unwrap();
+        assert!(layouts.is_due());
+        layouts.learn(object, &SAMPLE[..taken], (Format::Auto, Format::NginxJson), false);
+        layouts
+    }
+
+    fn path(layouts: &mut Layouts, text: &str) -> Option<String> {
+        let recited = layouts.recite(text, Format::Auto)?;
+        assert_eq!(recited.taken, text.rfind('}').unwrap() + 1);
+        let Entry { key, scalar } = recited.entry(slot::PATH)?;
+        Some(format!("{key}={}", scalar.unwrap()))
+    }
+
+    #[test]
+    fn values_may_differ_and_nothing_else() {
+        let mut layouts = learnt();
+        let is = |found: &str| Some(found.to_owned());
+        for (was, becomes, meant) in [
+            ("", "", is("uri=/a")),
+            ("\"/a\"", "\"/b?c=é\"", is("uri=/b?c=é")),
+            ("\"-\"", "\"/better\"", is("path=/better")),
+            ("\"x\"", "\"an \\\"escape\\\" that nobody reads\"", is("uri=/a")),
+            ("200", "404", is("uri=/a")),
+            ("null", "true", is("uri=/a")),
+            ("null", "-1.5e3", is("uri=/a")),
+            ("]}", "]} {", is("uri=/a")),
+            // And now what is not by heart.
+            ("/a", "/\\u0061", None),
+            ("200", "\"200\"", None),
+            ("\"/a\"", "7", None),
+            ("null", "[]", None),
+            ("null", "nul", None),
+            ("null", "1.", None),
+            ("null", "-", None),
+            (", \"uri\"", ",\"uri\"", None),
+            ("\"n\"", "\"m\"", None),
+            ("]}", "]", None),
+            ("]}", "],\"m\":1}", None),
+        ] {
+            let text = SAMPLE.replacen(was, becomes, 1);
+            assert_eq!(path(&mut layouts, &text), meant, "{text}");
+        }
+        assert!(layouts.recite(SAMPLE, Format::Envoy).is_none(), "it was learnt under another format");
+        for end in 0..SAMPLE.len() {
+            assert!(layouts.recite(&SAMPLE[..end], Format::Auto).is_none());
+        }
+    }
+
+    #[test]
+    fn who_never_serves_is_learnt_from_ever_less() {
+        let (mut layouts, mut learnt) = (Layouts::default(), 0);
+        for round in 0..20_000 {
+            let text = format!(r#"{{"k{round}":1,"status":200,"uri":"/a"}}"#);
+            if layouts.recite(&text, Format::Auto).is_none() && layouts.is_due() {
+                let mut tape = Tape::default();
+                let (object, _) = tape.parse(&text).unwrap();
+                layouts.learn(object, &text, (Format::Auto, Format::NginxJson), false);
+                learnt += 1;
+            }
+        }
+        assert!(layouts.known.len() == LAYOUTS_MAX && learnt < 32, "{learnt}");
+    }
+}

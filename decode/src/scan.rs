@@ -1,5 +1,5 @@
-//! Where bytes are: 32 of them are looked at in one step, without a branch for each, since where the strings of logs end
-//! is what nothing can guess.
+//! Where bytes are: many of them are looked at in one step, without a branch for each, since where the strings of logs
+//! end is what nothing can guess.
 //!
 //! On x86-64 this is SSE2, elsewhere plain code of the same meaning, which the tests compare.
 
@@ -23,7 +23,19 @@ pub(crate) fn text(bytes: &[u8]) -> Result<&str, Utf8Error> {
 /// Where the first quote or backslash is, at or behind `from`.
 #[inline(always)]
 pub(crate) fn quote_or_backslash(bytes: &[u8], from: usize) -> Option<usize> {
-    find(bytes, from, |block| either(block, b'"', b'\\'))
+    find(bytes, from, b'"', b'\\')
+}
+
+/// The same where it is hardly ever near.
+#[inline(always)]
+pub(crate) fn far_quote_or_backslash(bytes: &[u8], from: usize) -> Option<usize> {
+    find_in_many(bytes, from, b'"', b'\\')
+}
+
+/// Where the first of these bytes is, at or behind `from`.
+#[inline(always)]
+pub(crate) fn byte(bytes: &[u8], from: usize, byte: u8) -> Option<usize> {
+    find(bytes, from, byte, byte)
 }
 
 /// Up to 32 bytes that are looked for in one place.
@@ -63,14 +75,27 @@ impl Block {
     }
 }
 
-/// Where the first byte is for which `hits` has a bit, at or behind `from`.
+/// Where the first byte is that is one of these two, at or behind `from`.
 #[inline(always)]
-fn find(bytes: &[u8], from: usize, hits: impl Fn(&[u8; STEP]) -> u32) -> Option<usize> {
+fn find(bytes: &[u8], from: usize, one: u8, other: u8) -> Option<usize> {
+    let rest = bytes.get(from..)?;
+    // Most strings of logs are not longer than that.
+    if let Some(few) = rest.first_chunk() {
+        let hits = either_of_few(few, one, other);
+        if hits != 0 {
+            return Some(from + hits.trailing_zeros() as usize);
+        }
+    }
+    find_in_many(bytes, from, one, other)
+}
+
+#[inline(never)]
+fn find_in_many(bytes: &[u8], from: usize, one: u8, other: u8) -> Option<usize> {
     let mut at = from;
     while let Some(block) = bytes.get(at..).and_then(<[u8]>::first_chunk) {
-        let found = hits(block);
-        if found != 0 {
-            return Some(at + found.trailing_zeros() as usize);
+        let hits = either(block, one, other);
+        if hits != 0 {
+            return Some(at + hits.trailing_zeros() as usize);
         }
         at += STEP;
     }
@@ -78,12 +103,25 @@ fn find(bytes: &[u8], from: usize, hits: impl Fn(&[u8; STEP]) -> u32) -> Option<
     let Some(block) = bytes.last_chunk() else {
         let mut block = [0; STEP];
         block[..rest.len()].copy_from_slice(rest);
-        let found = hits(&block);
-        return (found != 0).then(|| at + found.trailing_zeros() as usize).filter(|at| *at < bytes.len());
+        let hits = u64::from(either(&block, one, other)) & ((1 << rest.len()) - 1);
+        return (hits != 0).then(|| at + hits.trailing_zeros() as usize);
     };
     // The last step again, without what was looked at before.
-    let found = u64::from(hits(block)) >> (STEP - rest.len());
-    (found != 0).then(|| at + found.trailing_zeros() as usize)
+    let hits = u64::from(either(block, one, other)) >> (STEP - rest.len());
+    (hits != 0).then(|| at + hits.trailing_zeros() as usize)
+}
+
+/// A bit for each of the first sixteen bytes that is one of these two.
+#[inline(always)]
+fn either_of_few(few: &[u8; STEP / 2], one: u8, other: u8) -> u32 {
+    #[cfg(target_arch = "x86_64")]
+    {
+        sse2::either_of_few(few, one, other)
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    {
+        plain::either(few, one, other)
+    }
 }
 
 /// A bit for each byte that is one of these two.
@@ -141,20 +179,29 @@ mod sse2 {
         same(0) | same(16) << 16
     }
 
+    #[inline(always)]
+    pub(super) fn either_of_few(few: &[u8; STEP / 2], one: u8, other: u8) -> u32 {
+        // SAFETY: as above.
+        unsafe { hits(half(few, 0), one, other) }
+    }
+
     #[inline]
     #[target_feature(enable = "sse2")]
     fn both_halves(block: &[u8; STEP], one: u8, other: u8) -> u32 {
-        let (one, other) = (_mm_set1_epi8(one as i8), _mm_set1_epi8(other as i8));
-        let hits = |half: __m128i| {
-            _mm_movemask_epi8(_mm_or_si128(_mm_cmpeq_epi8(half, one), _mm_cmpeq_epi8(half, other))) as u32
-        };
-        hits(half(block, 0)) | hits(half(block, 16)) << 16
+        hits(half(block, 0), one, other) | hits(half(block, 16), one, other) << 16
+    }
+
+    #[inline]
+    #[target_feature(enable = "sse2")]
+    fn hits(half: __m128i, one: u8, other: u8) -> u32 {
+        let is = |byte: u8| _mm_cmpeq_epi8(half, _mm_set1_epi8(byte as i8));
+        _mm_movemask_epi8(_mm_or_si128(is(one), is(other))) as u32
     }
 
     /// The sixteen bytes from here on: the compiler makes one load of it.
     #[inline]
     #[target_feature(enable = "sse2")]
-    fn half(block: &[u8; STEP], from: usize) -> __m128i {
+    fn half(block: &[u8], from: usize) -> __m128i {
         let word = |at: usize| {
             let mut word = [0; 8];
             word.copy_from_slice(&block[at..at + 8]);
@@ -168,7 +215,7 @@ mod sse2 {
 mod plain {
     use super::STEP;
 
-    pub(super) fn either(block: &[u8; STEP], one: u8, other: u8) -> u32 {
+    pub(super) fn either(block: &[u8], one: u8, other: u8) -> u32 {
         block
             .iter()
             .enumerate()
@@ -187,11 +234,12 @@ mod tests {
 
     #[test]
     fn quotes_and_backslashes_are_found_wherever_they_are() {
-        for before in 0..80 {
-            for after in 0..40 {
+        for before in 0..150 {
+            for after in (0..6).chain(50..80) {
                 for hit in ["\"", "\\", "\"\\", "\\\""] {
                     let text = format!("\"{}{hit}{}", "#".repeat(before), "!".repeat(after));
                     assert_eq!(quote_or_backslash(text.as_bytes(), 1), Some(1 + before), "{text}");
+                    assert_eq!(far_quote_or_backslash(text.as_bytes(), 1), Some(1 + before), "{text}");
                     assert_eq!(quote_or_backslash(text.as_bytes(), 0), Some(0), "{text}");
                 }
             }
@@ -206,6 +254,8 @@ mod tests {
         #[test]
         fn the_fast_step_is_the_plain_one(block: [u8; STEP], one: u8, other: u8) {
             prop_assert_eq!(either(&block, one, other), plain::either(&block, one, other));
+            let few = block.first_chunk().unwrap();
+            prop_assert_eq!(either_of_few(few, one, other), plain::either(few, one, other));
             let (one, other) = (block[3], block[30]);
             prop_assert_eq!(either(&block, one, other), plain::either(&block, one, other));
         }

@@ -251,15 +251,26 @@ pub(crate) struct Line<'b> {
 
 impl<'b> Line<'b> {
     pub(crate) fn of(line: &'b str) -> Self {
-        if line == "-" {
+        if matches!(line, "" | "-") {
             return Self::default();
         }
         let bytes = line.as_bytes();
-        let (rest, version) = match memchr::memrchr(b' ', bytes) {
+        let last = match bytes.last_chunk() {
+            // What nearly all end in.
+            Some([b' ', b'H', b'T', b'T', b'P', b'/', _, b'.', b'0'..=b'9'])
+                if bytes[bytes.len() - 3] != b' ' =>
+            {
+                Some(bytes.len() - 9)
+            }
+            _ => memchr::memrchr(b' ', bytes),
+        };
+        let (rest, version) = match last {
             Some(at) if bytes[at + 1..].starts_with(b"HTTP/") => (&line[..at], &line[at + 6..]),
             _ => (line, ""),
         };
-        match memchr::memchr(b' ', rest.as_bytes()) {
+        // Methods are shorter than what a search needs to get going.
+        let few = rest.as_bytes().iter().take(8).position(|byte| *byte == b' ');
+        match few.or_else(|| memchr::memchr(b' ', rest.as_bytes())) {
             Some(at) => Self { method: &line[..at], target: &rest[at + 1..], version },
             None => Self { method: "", target: rest, version },
         }
