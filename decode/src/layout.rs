@@ -20,6 +20,8 @@ use crate::requests::slot;
 const LAYOUTS_MAX: usize = 4;
 /// A layout that served so often was worth to be learnt.
 const WORTH: u32 = 64;
+/// After so many records in a row that were like none, only one in so many is looked at.
+const MISSED_MAX: u32 = 32;
 /// Records that are not learnt from at most, where hardly any is like another.
 const WAIT_MAX: u32 = 4096;
 
@@ -33,6 +35,8 @@ pub(crate) struct Layouts {
     wait: u32,
     /// And so many after the next that was in vain.
     patience: u32,
+    /// Records in a row that were like none of these.
+    missed: u32,
 }
 
 /// See the file's head.
@@ -79,6 +83,10 @@ impl Layouts {
     /// Reads the first value of `text`, if it is like one that was learnt from under this format.
     #[inline]
     pub(crate) fn recite<'t>(&'t mut self, text: &'t str, wanted: Format) -> Option<Recited<'t>> {
+        self.missed = self.missed.wrapping_add(1);
+        if self.missed > MISSED_MAX && !self.missed.is_multiple_of(MISSED_MAX) {
+            return None;
+        }
         let last = self.last;
         let count = self.known.len();
         for turn in 0..count {
@@ -92,6 +100,7 @@ impl Layouts {
                 && let Some(taken) = layout.recite(text)
             {
                 self.last = at;
+                self.missed = 0;
                 return Some(Recited { layout: &self.known[at], text, taken });
             }
         }

@@ -36,6 +36,7 @@ impl Layouts {
         self.known.truncate(LAYOUTS_MAX);
         if let Some(layout) = layout {
             self.last = at;
+            self.missed = 0;
             if at < self.known.len() {
                 self.known[at] = layout;
             } else {
