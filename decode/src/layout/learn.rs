@@ -33,7 +33,6 @@ impl Layouts {
     ) {
         let layout = Layout::of(object, text, (wanted, format), resolved);
         let Some(at) = self.place(layout.is_some()) else { return };
-        self.known.truncate(LAYOUTS_MAX);
         if let Some(layout) = layout {
             self.last = at;
             self.missed = 0;
