@@ -180,7 +180,7 @@ fn mark(word: Word, value: Value<'_>) -> u64 {
     }
 }
 
-fn is_request_line(text: &str) -> bool {
+pub(crate) fn is_request_line(text: &str) -> bool {
     text.contains(" HTTP/")
 }
 

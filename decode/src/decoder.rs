@@ -5,6 +5,7 @@ use ipnet::IpNet;
 
 use crate::envelope::{Fragments, Held};
 use crate::json::Tape;
+use crate::layout::Layouts;
 use crate::notes::{Notes, Silent};
 use crate::time::Clock;
 use crate::walk::{Around, Walk};
@@ -46,13 +47,25 @@ pub struct Decoder {
     knobs: DecodeKnobs,
     clock: Clock,
     held: Held,
-    tapes: Vec<Tape>,
+    buffers: Buffers,
+}
+
+/// What is used again for the next record, and what was learnt from those before.
+#[derive(Debug, Default)]
+pub(crate) struct Buffers {
+    pub(crate) tapes: Vec<Tape>,
+    pub(crate) layouts: Layouts,
 }
 
 impl Decoder {
     /// A decoder with these knobs and nothing held.
     pub fn new(knobs: DecodeKnobs) -> Self {
-        Self { clock: Clock::of(knobs.zone.clone()), knobs, held: Held::default(), tapes: Vec::new() }
+        Self {
+            clock: Clock::of(knobs.zone.clone()),
+            knobs,
+            held: Held::default(),
+            buffers: Buffers::default(),
+        }
     }
 
     /// Hands each event of `record` to `each`, in order.
@@ -80,7 +93,7 @@ impl Decoder {
             &self.knobs,
             &mut self.clock,
             &mut self.held,
-            &mut self.tapes,
+            &mut self.buffers,
             (record.source, record.offset, record.stamped),
             notes,
             each,

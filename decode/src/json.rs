@@ -9,9 +9,12 @@
 
 mod reader;
 
+use std::ops::Range;
+
 use reader::Reader;
 
 use crate::keys::{KeyId, Keys, Meaning};
+use crate::number;
 
 /// Containers within containers at most.
 pub(crate) const DEPTH_MAX: usize = 64;
@@ -86,6 +89,15 @@ pub(crate) struct Value<'t> {
     at: u32,
 }
 
+/// Longer strings say something.
+pub(crate) const NONE_BYTES_MAX: usize = 4;
+
+/// Whether a string is how logs spell "there is none".
+#[inline]
+pub(crate) fn says_none(text: &str) -> bool {
+    matches!(text, "" | "-" | "<NA>" | "null" | "NaN")
+}
+
 impl Tape {
     /// Reads the first JSON value of `text`; also tells how many bytes it took.
     pub(crate) fn parse<'t>(&'t mut self, text: &'t str) -> Result<(Value<'t>, usize), Broken> {
@@ -122,6 +134,19 @@ impl<'t> Value<'t> {
         }
     }
 
+    /// Where it stands in its text, quotes and all. `None` for what holds others, for strings with escapes and for what is
+    /// null without the word.
+    pub(crate) fn place(self) -> Option<Range<usize>> {
+        let Node { kind, start, end, .. } = self.node();
+        let (start, end) = (start as usize, end as usize);
+        match kind {
+            Kind::Plain => Some(start - 1..end + 1),
+            Kind::Number | Kind::True | Kind::False => Some(start..end),
+            Kind::Null if self.text.get(start..end) == Some("null") => Some(start..end),
+            Kind::Null | Kind::Unescaped | Kind::Array | Kind::Object => None,
+        }
+    }
+
     /// Whether this is how logs spell "there is none".
     #[inline]
     pub(crate) fn is_missing(self) -> bool {
@@ -129,25 +154,19 @@ impl<'t> Value<'t> {
         match node.kind {
             Kind::Null => true,
             // None of these has more bytes.
-            Kind::Plain | Kind::Unescaped if node.end - node.start <= 4 => {
-                matches!(self.text(), None | Some("" | "-" | "<NA>" | "null" | "NaN"))
-            }
+            Kind::Plain | Kind::Unescaped if node.end - node.start <= 4 => self.text().is_none_or(says_none),
             _ => false,
         }
     }
 
     /// A number that counts something, written as a number or as a string. Below zero is how logs say "none".
     pub(crate) fn integer(self) -> Option<u64> {
-        let text = self.scalar()?;
-        text.parse().ok().or_else(|| {
-            let number = text.parse::<f64>().ok().filter(|number| *number >= 0.0 && number.is_finite())?;
-            Some(number as u64) // saturates
-        })
+        self.scalar().and_then(number::integer)
     }
 
     /// A finite number, written as a number or as a string.
     pub(crate) fn float(self) -> Option<f64> {
-        self.scalar()?.parse().ok().filter(|number: &f64| number.is_finite())
+        self.scalar().and_then(number::float)
     }
 
     pub(crate) fn is_text(self) -> bool {
@@ -160,6 +179,15 @@ impl<'t> Value<'t> {
 
     pub(crate) fn is_object(self) -> bool {
         self.node().kind == Kind::Object
+    }
+
+    pub(crate) fn is_null(self) -> bool {
+        self.node().kind == Kind::Null
+    }
+
+    /// Whether this is the very same value, on the same tape.
+    pub(crate) fn is_same(self, other: Self) -> bool {
+        self.at == other.at
     }
 
     pub(crate) fn is_array(self) -> bool {
@@ -307,7 +335,7 @@ mod tests {
         let mut tape = Tape::default();
         let text = r#"{"a":1,"a":2} {"b":3}"#;
         let (value, taken) = tape.parse(text).unwrap();
-        assert_eq!(value.get("a").and_then(Value::integer), Some(2));
+        assert_eq!(value.get("a").and_then(Value::scalar), Some("2"));
         assert_eq!(&text[taken..], r#" {"b":3}"#);
     }
 

@@ -2,7 +2,57 @@
 //! for one field; the one with the lowest rank counts, whatever their order, and of equal ones the last.
 
 use crate::json::Value;
+use crate::number;
 use crate::requests::{self, Family, slot};
+
+/// What stands for a field.
+#[derive(Clone, Copy)]
+pub(crate) struct Entry<'t> {
+    /// The key it was found under.
+    pub(crate) key: &'t str,
+    /// The text of a string or number, booleans as words; `None` for what holds others.
+    pub(crate) scalar: Option<&'t str>,
+}
+
+/// What stands for the fields of a record, however it was read.
+pub(crate) trait Entries<'t> {
+    /// Nothing where there is no value, or one that says "none".
+    fn entry(&self, field: usize) -> Option<Entry<'t>>;
+
+    /// The text of what stands there.
+    #[inline(always)]
+    fn scalar(&self, field: usize) -> Option<&'t str> {
+        self.entry(field).and_then(|entry| entry.scalar)
+    }
+
+    /// The key that the field was found under; empty where there is none.
+    #[inline(always)]
+    fn key(&self, field: usize) -> &'t str {
+        self.entry(field).map_or("", |entry| entry.key)
+    }
+
+    /// The field's text; empty where there is none.
+    #[inline(always)]
+    fn text(&self, field: usize) -> &'t str {
+        self.scalar(field).unwrap_or_default()
+    }
+
+    #[inline(always)]
+    fn integer(&self, field: usize) -> Option<u64> {
+        self.scalar(field).and_then(number::integer)
+    }
+
+    #[inline(always)]
+    fn float(&self, field: usize) -> Option<f64> {
+        self.scalar(field).and_then(number::float)
+    }
+}
+
+/// Takes what an object has for the fields of a format, in the order in which it has it.
+pub(crate) trait Offers<'t> {
+    /// A value for a field, and its rank among those for the same.
+    fn offer(&mut self, field: usize, rank: u8, key: &'t str, value: Value<'t>);
+}
 
 /// A value, and the key it was found under.
 #[derive(Clone, Copy)]
@@ -28,34 +78,18 @@ impl<'t, const N: usize> Picked<'t, N> {
         slot: impl Fn(&str) -> Option<(usize, u8)>,
     ) -> Self {
         let mut picked = Self::none();
-        for (key, value) in pairs {
-            if let Some((field, rank)) = slot(key) {
-                picked.offer(field, rank, key, value);
-            }
-        }
+        offer_all(pairs, slot, &mut picked);
         picked
     }
 
-    /// The entries of a request in a format of this family.
-    pub(crate) fn request(object: Value<'t>, family: Family) -> Self {
-        let mut picked = Self::none();
-        for (key, value) in object.pairs() {
-            let slot = match key.meaning() {
-                Some(means) => means.slots[family as usize].map(|(field, rank)| (usize::from(field), rank)),
-                None => requests::slot_of(family, key.text()),
-            };
-            // An object under one of these keys is a shipper's: `"host": {"name": …}`.
-            if let Some((field, rank)) = slot
-                && (!value.is_object() || field == slot::KUBERNETES)
-            {
-                picked.offer(field, rank, key.text(), value);
-            }
-        }
-        picked
+    pub(crate) fn get(&self, field: usize) -> Option<Pick<'t>> {
+        self.0.get(field).copied().flatten()
     }
+}
 
-    /// Offers a value for a field; it is taken where its rank is not worse than that of the one before.
-    pub(crate) fn offer(&mut self, field: usize, rank: u8, key: &'t str, value: Value<'t>) {
+impl<'t, const N: usize> Offers<'t> for Picked<'t, N> {
+    /// It is taken where its rank is not worse than that of the one before.
+    fn offer(&mut self, field: usize, rank: u8, key: &'t str, value: Value<'t>) {
         if !value.is_missing()
             && let Some(place) = self.0.get_mut(field)
             && place.is_none_or(|held| rank <= held.rank)
@@ -63,26 +97,39 @@ impl<'t, const N: usize> Picked<'t, N> {
             *place = Some(Pick { key, value, rank });
         }
     }
+}
 
-    pub(crate) fn get(&self, field: usize) -> Option<Pick<'t>> {
-        self.0.get(field).copied().flatten()
+impl<'t, const N: usize> Entries<'t> for Picked<'t, N> {
+    fn entry(&self, field: usize) -> Option<Entry<'t>> {
+        self.get(field).map(|Pick { key, value, .. }| Entry { key, scalar: value.scalar() })
     }
+}
 
-    /// The key that the field was found under; empty where there is none.
-    pub(crate) fn key(&self, field: usize) -> &'t str {
-        self.get(field).map_or("", |pick| pick.key)
+/// Offers the entries of a request in a format of this family.
+pub(crate) fn offer_request<'t>(object: Value<'t>, family: Family, to: &mut impl Offers<'t>) {
+    for (key, value) in object.pairs() {
+        let slot = match key.meaning() {
+            Some(means) => means.slots[family as usize].map(|(field, rank)| (usize::from(field), rank)),
+            None => requests::slot_of(family, key.text()),
+        };
+        // An object under one of these keys is a shipper's: `"host": {"name": …}`.
+        if let Some((field, rank)) = slot
+            && (!value.is_object() || field == slot::KUBERNETES)
+        {
+            to.offer(field, rank, key.text(), value);
+        }
     }
+}
 
-    /// The field's text; empty where there is none.
-    pub(crate) fn text(&self, field: usize) -> &'t str {
-        self.get(field).and_then(|pick| pick.value.scalar()).unwrap_or_default()
-    }
-
-    pub(crate) fn integer(&self, field: usize) -> Option<u64> {
-        self.get(field)?.value.integer()
-    }
-
-    pub(crate) fn float(&self, field: usize) -> Option<f64> {
-        self.get(field)?.value.float()
+/// Offers those of `pairs` that `slot` knows, which names a key's field and rank; `None` passes it over.
+pub(crate) fn offer_all<'t>(
+    pairs: impl Iterator<Item = (&'t str, Value<'t>)>,
+    slot: impl Fn(&str) -> Option<(usize, u8)>,
+    to: &mut impl Offers<'t>,
+) {
+    for (key, value) in pairs {
+        if let Some((field, rank)) = slot(key) {
+            to.offer(field, rank, key, value);
+        }
     }
 }

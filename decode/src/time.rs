@@ -118,8 +118,8 @@ impl Clock {
 }
 
 /// Whether a time is there but stands for "none": Go's zero time, or a negative number.
-pub(crate) fn is_none(value: Value<'_>) -> bool {
-    value.scalar().is_none_or(|text| text.starts_with("0001-01-01T00:00:00") || text.starts_with('-'))
+pub(crate) fn is_none(text: &str) -> bool {
+    text.starts_with("0001-01-01T00:00:00") || text.starts_with('-')
 }
 
 /// `:33` in milliseconds; a leap second counts as the one before it.

@@ -3,19 +3,20 @@
 
 mod exports;
 mod lines;
+mod requests;
 mod sensors;
 
 use beaconfire_model::{Event, EventTime, Offset, Source};
 
 use crate::auto;
+use crate::decoder::Buffers;
 use crate::envelope::{Held, otel, wrapper};
-use crate::json::{Tape, Value};
-use crate::kubernetes;
+use crate::json::Value;
 use crate::notes::Notes;
-use crate::pick::Pick;
-use crate::requests::{self, Family, Fields, Made, slot};
+use crate::pick::Entry;
 use crate::time::{Clock, is_none};
-use crate::{DecodeKnobs, Decoded, Format, Reject};
+use crate::{DecodeKnobs, Decoded, Format, Reject, scan};
+use requests::merged;
 
 /// Coats taken off at most.
 const COATS_MAX: u8 = 8;
@@ -63,7 +64,7 @@ pub(crate) struct Walk<'w, N, F> {
     knobs: &'w DecodeKnobs,
     clock: &'w mut Clock,
     held: &'w mut Held,
-    tapes: &'w mut Vec<Tape>,
+    buffers: &'w mut Buffers,
     source: Source,
     offset: Offset,
     stamped: Option<EventTime>,
@@ -80,7 +81,7 @@ impl<'w, N: Notes, F: FnMut(Decoded<'_>)> Walk<'w, N, F> {
         knobs: &'w DecodeKnobs,
         clock: &'w mut Clock,
         held: &'w mut Held,
-        tapes: &'w mut Vec<Tape>,
+        buffers: &'w mut Buffers,
         (source, offset, stamped): (Source, Offset, Option<EventTime>),
         notes: &'w mut N,
         each: F,
@@ -89,7 +90,7 @@ impl<'w, N: Notes, F: FnMut(Decoded<'_>)> Walk<'w, N, F> {
             knobs,
             clock,
             held,
-            tapes,
+            buffers,
             source,
             offset,
             stamped,
@@ -122,7 +123,7 @@ impl<'w, N: Notes, F: FnMut(Decoded<'_>)> Walk<'w, N, F> {
             self.notes.layer("protobuf", || format!("{} bytes", payload.len()));
             return self.json(&json, &Around::default());
         }
-        match std::str::from_utf8(payload) {
+        match scan::text(payload) {
             Ok(text) => self.text(text, &Around::default()),
             Err(broken) => self.lossy(payload, broken.valid_up_to()),
         }
@@ -152,7 +153,9 @@ impl<'w, N: Notes, F: FnMut(Decoded<'_>)> Walk<'w, N, F> {
         };
         match bare.as_bytes() {
             [] => self.refuse(Reject::Empty),
-            [b'{' | b'[', ..] if !requests::text::only_begins_like_json(bare) && !self.is_own_line(text) => {
+            [b'{' | b'[', ..]
+                if !crate::requests::text::only_begins_like_json(bare) && !self.is_own_line(text) =>
+            {
                 self.json(bare, around);
             }
             _ if memchr::memchr(b'\n', bare.as_bytes()).is_some() => {
@@ -177,12 +180,12 @@ impl<'w, N: Notes, F: FnMut(Decoded<'_>)> Walk<'w, N, F> {
         if format.scan(first, self.clock).is_none() && format.scan(bare, self.clock).is_none() {
             return false;
         }
-        let mut tape = self.tapes.pop().unwrap_or_default();
+        let mut tape = self.buffers.tapes.pop().unwrap_or_default();
         let mut rest = bare;
         while let Ok((_, taken @ 1..)) = tape.parse(rest) {
             rest = rest[taken..].trim_ascii_start();
         }
-        self.tapes.push(tape);
+        self.buffers.tapes.push(tape);
         !rest.is_empty()
     }
 
@@ -206,22 +209,37 @@ impl<'w, N: Notes, F: FnMut(Decoded<'_>)> Walk<'w, N, F> {
 
     /// One JSON value after the other.
     fn json(&mut self, text: &str, around: &Around<'_>) {
-        let mut tape = self.tapes.pop().unwrap_or_default();
         let mut rest = text;
         while !rest.is_empty() && self.room() {
-            match tape.parse(rest) {
-                Ok((value, taken)) => {
-                    self.value(value, around);
-                    rest = rest[taken..].trim_ascii_start();
-                }
-                Err(broken) => {
-                    self.fault(|| format!("{} at byte {}", broken.why, broken.at));
-                    self.refuse(if broken.deep { Reject::Depth } else { Reject::Syntax });
-                    break;
-                }
-            }
+            let taken = match self.recite(rest, around) {
+                Some(taken) => taken,
+                None => match self.parse(rest, around) {
+                    Some(taken) => taken,
+                    None => break,
+                },
+            };
+            rest = rest[taken..].trim_ascii_start();
         }
-        self.tapes.push(tape);
+    }
+
+    /// The first value of a text, whatever it is; how many bytes it took, unless it is broken.
+    #[inline(never)]
+    fn parse(&mut self, text: &str, around: &Around<'_>) -> Option<usize> {
+        let mut tape = self.buffers.tapes.pop().unwrap_or_default();
+        let taken = match tape.parse(text) {
+            Ok((value, taken)) => {
+                self.value(value, around);
+                self.learn(value, &text[..taken]);
+                Some(taken)
+            }
+            Err(broken) => {
+                self.fault(|| format!("{} at byte {}", broken.why, broken.at));
+                self.refuse(if broken.deep { Reject::Depth } else { Reject::Syntax });
+                None
+            }
+        };
+        self.buffers.tapes.push(tape);
+        taken
     }
 
     fn value(&mut self, value: Value<'_>, around: &Around<'_>) {
@@ -236,7 +254,7 @@ impl<'w, N: Notes, F: FnMut(Decoded<'_>)> Walk<'w, N, F> {
             let unit = self.knobs.fields.unit_micros();
             let merged = if around.service.is_empty() { merged(value) } else { String::new() };
             let service = if around.service.is_empty() { &merged } else { around.service };
-            if let Err(reason) = self.request_of(&fields, format, unit, &Around { service, ..*around }) {
+            if let Err(reason) = self.request_at(&fields, format, unit, &Around { service, ..*around }) {
                 self.refuse(reason);
             }
             return;
@@ -245,11 +263,7 @@ impl<'w, N: Notes, F: FnMut(Decoded<'_>)> Walk<'w, N, F> {
         if shape == Some(Format::Otel) {
             return self.otel(value, around);
         }
-        let format = match self.wanted {
-            Format::Auto => shape,
-            named => (shape == Some(named)).then_some(named),
-        };
-        if let Some(format) = format {
+        if let Some(format) = self.agreed(shape) {
             return self.object(value, format, around);
         }
         let outer = wrapper::read(value);
@@ -301,23 +315,24 @@ impl<'w, N: Notes, F: FnMut(Decoded<'_>)> Walk<'w, N, F> {
         }
     }
 
-    fn time(&mut self, own: Option<Pick<'_>>, around: &Around<'_>) -> Result<EventTime, Reject> {
-        self.when(own.map(|pick| (pick.key, pick.value)), around)
+    /// The same of a record whose values were not sorted into fields.
+    fn when(&mut self, own: Option<(&str, Value<'_>)>, around: &Around<'_>) -> Result<EventTime, Reject> {
+        let own = own.filter(|(_, value)| !value.is_missing());
+        if let Some((key, value)) = own.filter(|(_, value)| value.scalar().is_none()) {
+            // Some write a time as an object.
+            let time = self.clock.value(value);
+            return self.read_at(key, time);
+        }
+        self.time(own.map(|(key, value)| Entry { key, scalar: value.scalar() }), around)
     }
 
     /// The record's own time, else its envelope's, else the log's.
-    fn when(&mut self, own: Option<(&str, Value<'_>)>, around: &Around<'_>) -> Result<EventTime, Reject> {
-        if let Some((key, value)) = own.filter(|(_, value)| !value.is_missing() && !is_none(*value)) {
-            return match self.clock.value(value) {
-                Some(time) => {
-                    self.notes.origin("time", || key.to_owned());
-                    Ok(time)
-                }
-                None => {
-                    self.notes.fault(|| format!("`{key}` is written in no way that we read"));
-                    Err(Reject::Timestamp)
-                }
-            };
+    fn time(&mut self, own: Option<Entry<'_>>, around: &Around<'_>) -> Result<EventTime, Reject> {
+        if let Some(Entry { key, scalar: Some(text) }) = own
+            && !is_none(text)
+        {
+            let time = self.clock.text(text);
+            return self.read_at(key, time);
         }
         let (time, from) = match (around.time, self.stamped) {
             (Some(time), _) => (time, "the envelope"),
@@ -329,6 +344,20 @@ impl<'w, N: Notes, F: FnMut(Decoded<'_>)> Walk<'w, N, F> {
         };
         self.notes.origin("time", || from.to_owned());
         Ok(time)
+    }
+
+    /// A time that stands under `key`, where it could be read.
+    fn read_at(&mut self, key: &str, time: Option<EventTime>) -> Result<EventTime, Reject> {
+        match time {
+            Some(time) => {
+                self.notes.origin("time", || key.to_owned());
+                Ok(time)
+            }
+            None => {
+                self.notes.fault(|| format!("`{key}` is written in no way that we read"));
+                Err(Reject::Timestamp)
+            }
+        }
     }
 
     fn object(&mut self, object: Value<'_>, format: Format, around: &Around<'_>) {
@@ -375,63 +404,9 @@ impl<'w, N: Notes, F: FnMut(Decoded<'_>)> Walk<'w, N, F> {
         }
     }
 
-    fn request(&mut self, object: Value<'_>, format: Format, around: &Around<'_>) -> Result<(), Reject> {
-        let resolved = self.knobs.client_resolved;
-        let fields = match format {
-            Format::Caddy => requests::caddy::fields(object),
-            Format::Ecs => requests::semantic::of_object(object, resolved),
-            _ => Fields::request(object, Family::of(format, resolved)),
-        };
-        let unit_micros = requests::unit_micros(format, &fields);
-        let may_be_merged = format == Format::Ecs || fields.get(slot::KUBERNETES).is_some();
-        let merged = if may_be_merged { merged(object) } else { String::new() };
-        let service = if around.service.is_empty() { &merged } else { around.service };
-        self.request_of(&fields, format, unit_micros, &Around { service, ..*around })
-    }
-
-    fn request_of(
-        &mut self,
-        fields: &Fields<'_>,
-        format: Format,
-        unit_micros: f64,
-        around: &Around<'_>,
-    ) -> Result<(), Reject> {
-        let time = self.time(fields.get(slot::TIME), around)?;
-        let mut joined = String::new();
-        let (namespace, name) = requests::service(format, fields);
-        let service = match (namespace, name) {
-            (_, "") => around.service,
-            ("", name) => name,
-            (namespace, name) => {
-                kubernetes::join(&mut joined, namespace, name);
-                &joined
-            }
-        };
-        let from = if name.is_empty() { "the envelope" } else { fields.key(slot::SERVICE) };
-        self.notes.origin("service", || if service.is_empty() { String::new() } else { from.to_owned() });
-        let mut buffer = String::new();
-        let made = Made {
-            time,
-            service,
-            forwarded: requests::forwarded(fields, &mut buffer),
-            unit_micros,
-            resolved: requests::is_resolved(format, fields),
-        };
-        let request = requests::read(fields, self.knobs, &made, self.notes)?;
-        self.hand(Event::Request(request), format);
-        Ok(())
-    }
-
     fn hand(&mut self, event: Event<'_>, format: Format) {
         let decoded = Decoded { event, format };
         self.notes.event(&decoded);
         (self.each)(decoded);
     }
-}
-
-/// The service that a shipper's metadata name among a record's own keys.
-fn merged(object: Value<'_>) -> String {
-    let mut service = String::new();
-    wrapper::read(object).service(&mut service);
-    service
 }

@@ -1,9 +1,8 @@
 //! The one pass over a text. It recurses into containers, at most [`DEPTH_MAX`] deep.
 
-use memchr::memchr2;
-
 use super::{Broken, DEPTH_MAX, Kind, Node, Tape};
 use crate::keys::KeyId;
+use crate::scan::quote_or_backslash;
 
 /// Reads a text onto a tape.
 pub(super) struct Reader<'t, 'p> {
@@ -122,10 +121,9 @@ impl<'t, 'p> Reader<'t, 'p> {
 
     fn string(&mut self) -> Result<(), Broken> {
         let start = self.at + 1;
-        let Some(found) = special(&self.bytes[start..]) else {
+        let Some(end) = quote_or_backslash(self.bytes, start) else {
             return Err(self.broken("a string does not end"));
         };
-        let end = start + found;
         if self.bytes[end] == b'"' {
             self.at = end + 1;
             self.push(Kind::Plain, start, end);
@@ -142,8 +140,8 @@ impl<'t, 'p> Reader<'t, 'p> {
                 return Ok(());
             }
             from = at + self.escape(at);
-            match self.bytes.get(from..).and_then(special) {
-                Some(found) => at = from + found,
+            match quote_or_backslash(self.bytes, from) {
+                Some(found) => at = found,
                 None => return Err(self.broken("a string does not end")),
             }
         }
@@ -252,54 +250,5 @@ impl<'t, 'p> Reader<'t, 'p> {
 
     fn broken(&self, why: &'static str) -> Broken {
         Broken { at: self.at, why, deep: false }
-    }
-}
-
-/// Where the first quote or backslash is. Most strings of logs are shorter than what a vectorised search needs to get
-/// going, so the first bytes are looked at eight at a time.
-fn special(bytes: &[u8]) -> Option<usize> {
-    const QUOTES: u64 = u64::from_ne_bytes([b'"'; 8]);
-    const BACKSLASHES: u64 = u64::from_ne_bytes([b'\\'; 8]);
-    let mut at = 0;
-    while at < 32
-        && let Some(eight) = bytes.get(at..).and_then(<[u8]>::first_chunk)
-    {
-        let word = u64::from_le_bytes(*eight);
-        let hits = zeros(word ^ QUOTES) | zeros(word ^ BACKSLASHES);
-        if hits != 0 {
-            return Some(at + hits.trailing_zeros() as usize / 8);
-        }
-        at += 8;
-    }
-    memchr2(b'"', b'\\', bytes.get(at..)?).map(|found| at + found)
-}
-
-/// The highest bit of every byte that is zero, and perhaps of bytes above the lowest of those.
-fn zeros(word: u64) -> u64 {
-    const LOW: u64 = u64::from_ne_bytes([0x01; 8]);
-    const HIGH: u64 = u64::from_ne_bytes([0x80; 8]);
-    word.wrapping_sub(LOW) & !word & HIGH
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn quotes_and_backslashes_are_found_wherever_they_are() {
-        for before in 0..80 {
-            for after in 0..20 {
-                for hit in ["\"", "\\", "\"\\", "\\\""] {
-                    let text = format!(
-                        "{}{hit}{}",
-                        "é".repeat(before / 2) + &"#".repeat(before % 2),
-                        "!".repeat(after)
-                    );
-                    let before = text.find(['"', '\\']);
-                    assert_eq!(special(text.as_bytes()), before, "{text}");
-                }
-            }
-            assert_eq!(special("]".repeat(before).as_bytes()), None);
-        }
     }
 }

@@ -1,16 +1,16 @@
 //! Caddy's access logs, which nest what was asked in `request`. Times and durations are seconds; headers are lists.
 
-use super::Fields;
 use super::slot::*;
 use crate::json::Value;
 use crate::path::alone;
+use crate::pick::{Offers, offer_all};
 
 /// What Caddy calls the loggers of sites that have no name of their own.
 const LOGGER: &str = "http.log.access";
 
-/// The values of a record's fields.
-pub(crate) fn fields(object: Value<'_>) -> Fields<'_> {
-    let mut fields = Fields::from(object.entries(), |key| {
+/// Offers the values of a record's fields.
+pub(crate) fn offer<'t>(object: Value<'t>, to: &mut impl Offers<'t>) {
+    let outer = |key: &str| {
         Some(match key {
             "ts" => (TIME, 0),
             "time" | "timestamp" => (TIME, 1),
@@ -20,8 +20,9 @@ pub(crate) fn fields(object: Value<'_>) -> Fields<'_> {
             "logger" => (SERVICE, 0),
             _ => return None,
         })
-    });
-    let Some(request) = object.get("request") else { return fields };
+    };
+    offer_all(object.entries(), outer, to);
+    let Some(request) = object.get("request") else { return };
     for (key, value) in request.entries() {
         let (slot, rank, key) = match key {
             "client_ip" => (PEER, 0, "request.client_ip"),
@@ -33,7 +34,7 @@ pub(crate) fn fields(object: Value<'_>) -> Fields<'_> {
             "proto" => (VERSION, 0, "request.proto"),
             _ => continue,
         };
-        fields.offer(slot, rank, key, value);
+        to.offer(slot, rank, key, value);
     }
     for (key, value) in request.get("headers").into_iter().flat_map(Value::entries) {
         let (slot, key) = match key {
@@ -42,9 +43,8 @@ pub(crate) fn fields(object: Value<'_>) -> Fields<'_> {
             "X-Request-Id" => (ID, "request.headers.X-Request-Id"),
             _ => continue,
         };
-        fields.offer(slot, 0, key, alone(value));
+        to.offer(slot, 0, key, alone(value));
     }
-    fields
 }
 
 /// Whether an object under `request` is Caddy's.

@@ -22,7 +22,7 @@ use crate::client::{self, Found};
 use crate::envelope::otel;
 use crate::json::Value;
 use crate::notes::Notes;
-use crate::pick::Picked;
+use crate::pick::{Entries, Picked};
 use crate::{DecodeKnobs, Format, Reject};
 
 /// The fields that the formats look for, as slots of [`Picked`].
@@ -107,7 +107,7 @@ pub(crate) fn flat<'t>(family: Family, pairs: impl Iterator<Item = (&'t str, Val
 }
 
 /// The service that a record names, as (namespace, name).
-pub(crate) fn service<'t>(format: Format, fields: &Fields<'t>) -> (&'t str, &'t str) {
+pub(crate) fn service<'t>(format: Format, fields: &impl Entries<'t>) -> (&'t str, &'t str) {
     let text = fields.text(slot::SERVICE);
     match format {
         Format::Envoy => envoy::service(text),
@@ -121,7 +121,7 @@ pub(crate) fn service<'t>(format: Format, fields: &Fields<'t>) -> (&'t str, &'t 
 }
 
 /// How many microseconds the unit of the record's duration has.
-pub(crate) fn unit_micros(format: Format, fields: &Fields<'_>) -> f64 {
+pub(crate) fn unit_micros<'t>(format: Format, fields: &impl Entries<'t>) -> f64 {
     match format {
         Format::Envoy => 1e3,
         Format::Traefik => 1e-3,
@@ -132,7 +132,7 @@ pub(crate) fn unit_micros(format: Format, fields: &Fields<'_>) -> f64 {
 }
 
 /// Whether the record's address is already the client's.
-pub(crate) fn is_resolved(format: Format, fields: &Fields<'_>) -> bool {
+pub(crate) fn is_resolved<'t>(format: Format, fields: &impl Entries<'t>) -> bool {
     format == Format::Caddy && fields.key(slot::PEER) == "request.client_ip"
 }
 
@@ -166,8 +166,8 @@ pub(crate) struct Made<'a> {
 }
 
 /// A request of these fields.
-pub(crate) fn read<'a, N: Notes>(
-    fields: &Fields<'a>,
+pub(crate) fn read<'a, 't: 'a, N: Notes>(
+    fields: &impl Entries<'t>,
     knobs: &DecodeKnobs,
     made: &Made<'a>,
     notes: &mut N,
@@ -175,12 +175,12 @@ pub(crate) fn read<'a, N: Notes>(
     let line = Line::of(fields.text(slot::LINE));
     // What was asked for, not what a rewrite made of it: `request_uri` and the request line come before `path`.
     let (target, from) =
-        if !line.target.is_empty() && fields.get(slot::PATH).is_none_or(|pick| is_rewritten(pick.key)) {
+        if !line.target.is_empty() && fields.entry(slot::PATH).is_none_or(|entry| is_rewritten(entry.key)) {
             (line.target, "the target in")
         } else {
             (fields.text(slot::PATH), "")
         };
-    if target.is_empty() && fields.get(slot::STATUS).is_none() {
+    if target.is_empty() && fields.entry(slot::STATUS).is_none() {
         notes.fault(|| "neither a path nor a status".to_owned());
         return Err(Reject::MissingField);
     }
@@ -203,7 +203,7 @@ pub(crate) fn read<'a, N: Notes>(
         user_agent: fields.text(slot::AGENT),
         request_id: fields.text(slot::ID),
     };
-    let key = |slot: usize| fields.get(slot).map_or("", |pick| pick.key);
+    let key = |slot: usize| fields.key(slot);
     notes.origin("client", || trust(found, key(slot::PEER), key(slot::FORWARDED)));
     let path =
         || if from.is_empty() { key(slot::PATH).to_owned() } else { format!("{from} {}", key(slot::LINE)) };
@@ -251,15 +251,26 @@ pub(crate) struct Line<'b> {
 
 impl<'b> Line<'b> {
     pub(crate) fn of(line: &'b str) -> Self {
-        if line == "-" {
+        if matches!(line, "" | "-") {
             return Self::default();
         }
         let bytes = line.as_bytes();
-        let (rest, version) = match memchr::memrchr(b' ', bytes) {
+        let last = match bytes.last_chunk() {
+            // What nearly all end in.
+            Some([b' ', b'H', b'T', b'T', b'P', b'/', _, b'.', b'0'..=b'9'])
+                if bytes[bytes.len() - 3] != b' ' =>
+            {
+                Some(bytes.len() - 9)
+            }
+            _ => memchr::memrchr(b' ', bytes),
+        };
+        let (rest, version) = match last {
             Some(at) if bytes[at + 1..].starts_with(b"HTTP/") => (&line[..at], &line[at + 6..]),
             _ => (line, ""),
         };
-        match memchr::memchr(b' ', rest.as_bytes()) {
+        // Methods are shorter than what a search needs to get going.
+        let few = rest.as_bytes().iter().take(8).position(|byte| *byte == b' ');
+        match few.or_else(|| memchr::memchr(b' ', rest.as_bytes())) {
             Some(at) => Self { method: &line[..at], target: &rest[at + 1..], version },
             None => Self { method: "", target: rest, version },
         }
@@ -300,7 +311,12 @@ fn is_rewritten(key: &str) -> bool {
 
 fn duration(value: Option<f64>, unit_micros: f64) -> Option<u64> {
     let micros = value? * unit_micros;
-    (micros >= 0.0).then(|| micros.round() as u64) // saturates
+    if micros.is_nan() || micros < 0.0 {
+        return None;
+    }
+    // As `f64::round` does, which is a call on most processors. Larger ones have no fraction.
+    let whole = micros as u64; // saturates
+    Some(if micros < 9e15 { whole + u64::from(micros - whole as f64 >= 0.5) } else { whole })
 }
 
 #[cfg(test)]

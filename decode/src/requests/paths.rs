@@ -5,6 +5,7 @@ use super::slot::*;
 use crate::envelope::otel;
 use crate::json::Value;
 use crate::path::{DOTS_MAX, find};
+use crate::pick::Offers as _;
 
 /// Canonical names, and the fields they stand for.
 const NAMES: [(&str, usize); 18] = [
@@ -81,6 +82,11 @@ impl FieldPaths {
         }
         self.paths.push((slot, path.to_owned()));
         Ok(())
+    }
+
+    /// Whether there is none.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.paths.is_empty()
     }
 
     /// Whether these name what was asked or answered; without it no record would be a request.

@@ -5,6 +5,7 @@ use super::Fields;
 use super::slot::*;
 use crate::json::Value;
 use crate::path::{alone, find};
+use crate::pick::Offers;
 
 /// Names, the fields they stand for, and which of several is taken (the lowest).
 const NAMES: [(&str, usize, u8); 43] = [
@@ -53,15 +54,13 @@ const NAMES: [(&str, usize, u8); 43] = [
     ("service.name", SERVICE, 0),
 ];
 
-/// The values at the paths of an object.
-pub(crate) fn of_object(object: Value<'_>, resolved: bool) -> Fields<'_> {
-    let mut fields = Fields::none();
+/// Offers the values at the paths of an object.
+pub(crate) fn offer<'t>(object: Value<'t>, resolved: bool, to: &mut impl Offers<'t>) {
     for (path, slot, rank) in NAMES {
         if let Some(value) = find(object, path) {
-            offer(&mut fields, (slot, rank), path, value, resolved);
+            offer_one(to, (slot, rank), path, value, resolved);
         }
     }
-    fields
 }
 
 /// The values of attributes.
@@ -69,7 +68,7 @@ pub(crate) fn of_pairs<'t>(pairs: impl Iterator<Item = (&'t str, Value<'t>)>, re
     let mut fields = Fields::none();
     for (key, value) in pairs {
         for (_, slot, rank) in NAMES.iter().filter(|(name, ..)| *name == key) {
-            offer(&mut fields, (*slot, *rank), key, alone(value), resolved);
+            offer_one(&mut fields, (*slot, *rank), key, alone(value), resolved);
         }
     }
     fields
@@ -77,8 +76,8 @@ pub(crate) fn of_pairs<'t>(pairs: impl Iterator<Item = (&'t str, Value<'t>)>, re
 
 /// What a library took for the client is the leftmost of X-Forwarded-For, which is the sender's own word: it counts only
 /// where the operator says that the client was found already, and then before the peer.
-fn offer<'t>(
-    fields: &mut Fields<'t>,
+fn offer_one<'t>(
+    to: &mut impl Offers<'t>,
     (slot, rank): (usize, u8),
     key: &'t str,
     value: Value<'t>,
@@ -87,7 +86,7 @@ fn offer<'t>(
     let is_word_of_sender = matches!(key, "client.address" | "http.client_ip");
     if resolved || !is_word_of_sender {
         let rank = if slot == PEER && resolved { 7 - rank } else { rank };
-        fields.offer(slot, rank, key, value);
+        to.offer(slot, rank, key, value);
     }
 }
 

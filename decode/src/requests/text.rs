@@ -4,8 +4,8 @@ use beaconfire_model::EventTime;
 use memchr::memchr;
 
 use super::{Line, alb, cloudfront, combined, envoy_text, haproxy};
-use crate::Format;
 use crate::time::Clock;
+use crate::{Format, scan};
 
 /// A line, taken apart. Text that the line does not have, or has as `-`, is empty.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -180,8 +180,8 @@ impl<'b> Iterator for Words<'b> {
 pub(crate) fn quote(line: &str, start: usize) -> (&str, usize) {
     let bytes = line.as_bytes();
     let mut at = start;
-    while let Some(found) = bytes.get(at..).and_then(|rest| memchr::memchr2(b'"', b'\\', rest)) {
-        at += found;
+    while let Some(found) = scan::far_quote_or_backslash(bytes, at) {
+        at = found;
         if bytes[at] == b'"' && matches!(bytes.get(at + 1), None | Some(b' ')) {
             return (&line[start..at], at + 1);
         }

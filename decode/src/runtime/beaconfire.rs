@@ -6,7 +6,7 @@ use super::{TEXT_BYTES_MAX, Told, clip, severity};
 use crate::Reject;
 use crate::json::Value;
 use crate::notes::Notes;
-use crate::pick::{Pick, Picked};
+use crate::pick::{Entries as _, Entry, Picked};
 
 const TIME: usize = 0;
 const EVENT: usize = 1;
@@ -48,8 +48,8 @@ impl<'t> Record<'t> {
     }
 
     /// Where the record's time is.
-    pub(crate) fn time(&self) -> Option<Pick<'t>> {
-        self.0.get(TIME)
+    pub(crate) fn time(&self) -> Option<Entry<'t>> {
+        self.0.entry(TIME)
     }
 
     /// What the record tells.

@@ -10,7 +10,7 @@ use crate::Reject;
 use crate::json::Value;
 use crate::kubernetes;
 use crate::notes::Notes;
-use crate::pick::{Pick, Picked};
+use crate::pick::{Entries as _, Entry, Offers as _, Picked};
 use crate::resources::repository;
 
 const TIME: usize = 0;
@@ -75,8 +75,8 @@ impl<'t> Alert<'t> {
     }
 
     /// Where the alert's time is.
-    pub(crate) fn time(&self) -> Option<Pick<'t>> {
-        self.fields.get(TIME)
+    pub(crate) fn time(&self) -> Option<Entry<'t>> {
+        self.fields.entry(TIME)
     }
 
     /// What the alert tells.

@@ -60,12 +60,12 @@ impl<N: Notes, F: FnMut(Decoded<'_>)> Walk<'_, N, F> {
         for list in record.get("attributes").into_iter().chain(map) {
             if let Some(fields) = self.knobs.fields.of_attributes(list) {
                 let format = if self.wanted == Format::Auto { Format::Otel } else { self.wanted };
-                return self.request_of(&fields, format, self.knobs.fields.unit_micros(), around);
+                return self.request_at(&fields, format, self.knobs.fields.unit_micros(), around);
             }
             let fields = requests::semantic::of_pairs(otel::pairs(list), self.knobs.client_resolved);
             if requests::semantic::is_request(&fields) && matches!(self.wanted, Format::Auto | Format::Otel) {
                 let unit_micros = requests::unit_micros(Format::Otel, &fields);
-                return self.request_of(&fields, Format::Otel, unit_micros, around);
+                return self.request_at(&fields, Format::Otel, unit_micros, around);
             }
             if let Some(format @ (Format::NginxJson | Format::Envoy | Format::Traefik | Format::Cloudflare)) =
                 auto::of_pairs(otel::pairs(list))
@@ -74,7 +74,7 @@ impl<N: Notes, F: FnMut(Decoded<'_>)> Walk<'_, N, F> {
                 let fields =
                     requests::flat(Family::of(format, self.knobs.client_resolved), otel::pairs(list));
                 let unit_micros = requests::unit_micros(format, &fields);
-                return self.request_of(&fields, format, unit_micros, around);
+                return self.request_at(&fields, format, unit_micros, around);
             }
         }
         match body.and_then(Value::text) {

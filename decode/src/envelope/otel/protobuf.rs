@@ -17,11 +17,13 @@ const DEPTH_MAX: usize = 12;
 const JSON_BYTES_MAX: usize = 8 << 20;
 
 /// The JSON of an export; `None` for bytes that are none.
+#[inline]
 pub(crate) fn to_json(bytes: &[u8]) -> Option<String> {
     // A list of resources with something in them: nearly all other bytes end here.
-    if bytes.first() != Some(&0x0a) || bytes.len() < 8 {
-        return None;
-    }
+    if bytes.first() != Some(&0x0a) || bytes.len() < 8 { None } else { export(bytes) }
+}
+
+fn export(bytes: &[u8]) -> Option<String> {
     of_logs(bytes).or_else(|| metrics::to_json(bytes))
 }
 

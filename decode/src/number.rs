@@ -1,0 +1,93 @@
+//! Numbers as logs write them, in JSON or in lines. What is short and plain is read here, all else by the library: both
+//! give the same.
+
+/// A number that counts something. Below zero is how logs say "none".
+#[inline]
+pub(crate) fn integer(text: &str) -> Option<u64> {
+    // Nineteen digits cannot overflow.
+    let digits = |sum: u64, byte: &u8| {
+        byte.is_ascii_digit().then(|| sum.wrapping_mul(10).wrapping_add(u64::from(byte & 15)))
+    };
+    match text.as_bytes() {
+        bytes @ [_, ..] if bytes.len() < 20 => bytes.iter().try_fold(0, digits).or_else(|| rounded(text)),
+        _ => rounded(text),
+    }
+}
+
+#[cold]
+fn rounded(text: &str) -> Option<u64> {
+    text.parse().ok().or_else(|| {
+        let number = text.parse::<f64>().ok().filter(|number| *number >= 0.0 && number.is_finite())?;
+        Some(number as u64) // saturates
+    })
+}
+
+/// A finite number.
+#[inline]
+pub(crate) fn float(text: &str) -> Option<f64> {
+    decimal(text.as_bytes()).or_else(|| text.parse().ok().filter(|number: &f64| number.is_finite()))
+}
+
+/// `12` or `0.012` of few digits. Such digits and such a power of ten are floats themselves, so that their quotient is
+/// the float nearest to the number, which is what the library finds the long way.
+#[inline]
+fn decimal(text: &[u8]) -> Option<f64> {
+    const POWERS: [f64; 16] =
+        [1.0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15];
+    if text.is_empty() || text.len() > POWERS.len() {
+        return None;
+    }
+    let (mut digits, mut point) = (0u64, None);
+    for (at, byte) in text.iter().enumerate() {
+        match byte {
+            b'0'..=b'9' => digits = digits.wrapping_mul(10).wrapping_add(u64::from(byte & 15)),
+            b'.' if point.is_none() => point = Some(at),
+            _ => return None,
+        }
+    }
+    let parts = match point {
+        // A point alone is no number, and one at an end is the library's to judge.
+        Some(at) if at == 0 || at + 1 == text.len() => return None,
+        Some(at) => text.len() - at - 1,
+        None => 0,
+    };
+    // 2^53: without a point, sixteen digits may be more.
+    (digits < 1 << 53).then(|| digits as f64 / POWERS[parts])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn numbers_are_read_in_every_way_logs_write_them() {
+        for (text, meant) in [
+            ("0", Some(0)),
+            ("200", Some(200)),
+            ("0200", Some(200)),
+            ("+7", Some(7)),
+            ("12.9", Some(12)),
+            ("1e3", Some(1000)),
+            ("9999999999999999999", Some(9_999_999_999_999_999_999)),
+            ("18446744073709551615", Some(u64::MAX)),
+            ("99999999999999999999", Some(u64::MAX)),
+            ("-1", None),
+            ("", None),
+            ("-", None),
+            (" 1", None),
+            ("1:", None),
+            ("inf", None),
+        ] {
+            assert_eq!(integer(text), meant, "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn the_short_way_reads_what_the_library_reads(text in "[0-9]{0,9}[.]?[0-9]{0,9}|[0-9.eE+-]{0,20}|.{0,6}") {
+            prop_assert_eq!(float(&text), text.parse().ok().filter(|number: &f64| number.is_finite()));
+            prop_assert_eq!(integer(&text), rounded(&text));
+        }
+    }
+}
