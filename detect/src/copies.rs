@@ -20,7 +20,7 @@ use crate::hash::Seeded;
 use crate::shard::TableCensus;
 
 /// Records that are left out of one id: with the one that counts, gateway and two sidecars.
-const COPIES_MAX: u8 = 2;
+const COPIES_MAX: usize = 2;
 /// Locks, so that workers seldom meet.
 const LANES: usize = 16;
 /// What one id occupies: a map is at least 7/16 full after it has grown.
@@ -32,7 +32,8 @@ struct Id {
     hash: u64,
     /// Where the record stands that counts: it counts again when it is read again.
     place: Place,
-    left_out: u8,
+    /// Where those stand that were left out, as many as there may be.
+    left_out: [Option<Place>; COPIES_MAX],
 }
 
 /// Where an event stands, hashed.
@@ -85,18 +86,22 @@ impl Copies {
             None => old.find_mut(hash, same),
         };
         if let Some(held) = held {
-            if held.place == place || held.left_out >= COPIES_MAX {
+            if held.place == place {
                 return false;
             }
-            held.left_out += 1;
-            return true;
+            // Read again it is left out again.
+            let free = held.left_out.iter().position(|known| known.is_none_or(|known| known == place));
+            if let Some(at) = free {
+                held.left_out[at] = Some(place);
+            }
+            return free.is_some();
         }
         if young.len() >= self.bound.load(Ordering::Relaxed).max(1) {
             *forgotten += old.len() as u64;
             old.clear();
             std::mem::swap(young, old);
         }
-        young.insert_unique(hash, Id { hash, place, left_out: 0 }, |id| id.hash);
+        young.insert_unique(hash, Id { hash, place, left_out: [None; COPIES_MAX] }, |id| id.hash);
         false
     }
 
@@ -159,6 +164,11 @@ mod tests {
         assert!(copies.is_copy(at(1), Offset(9), 0, &one), "the other sidecar's, in another partition");
         assert!(!copies.is_copy(at(0), Offset(5), 0, &one), "read again after a rewind");
         assert!(copies.is_copy(at(0), Offset(5), 1, &one), "another event of the same record");
+        assert!(
+            copies.is_copy(at(1), Offset(9), 0, &one) && copies.is_copy(at(0), Offset(5), 1, &one),
+            "again"
+        );
+        assert!(!copies.is_copy(at(2), Offset(1), 0, &one), "the fourth");
     }
 
     #[test]

@@ -214,7 +214,7 @@ impl Shard {
         let targets = self.common.clearances();
         if let Some(desk) = &mut self.desk {
             desk.take(parcel.gathered, signals);
-            desk.close(|entry| targets.get(&entry).copied(), signals);
+            desk.close(targets.values().copied().min().unwrap_or(EventTime::MIN), signals);
         }
         for (entry, target) in &targets {
             let cleared = self.cleared.entry(*entry).or_insert(EventTime::MIN);
@@ -342,6 +342,9 @@ impl Shard {
         self.common.leave(source);
         self.departed.leave(source);
         self.ahead.drop_of(source);
+        if let Some(desk) = &mut self.desk {
+            desk.left(source.entry);
+        }
         let Some(fed) = self.departed.fed_by(source) else { return };
         let mut gone = Vec::new();
         for part in self.parts.iter_mut().flatten() {
@@ -378,7 +381,7 @@ impl Shard {
             self.advance(EntryId(entry as u16), EventTime::MAX, signals);
         }
         if let Some(desk) = &mut self.desk {
-            desk.close(|_| Some(EventTime::MAX), signals);
+            desk.close(EventTime::MAX, signals);
         }
         let hot = self.hot(|_| true);
         self.read(hot, |_, _, _| true, Tell::All, signals);

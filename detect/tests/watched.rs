@@ -32,6 +32,13 @@ fn rig(plan: &Arc<Plan>, threads: usize) -> Rig {
     rig
 }
 
+/// A rig that reads the metrics' entry only.
+fn metrics(plan: &Arc<Plan>, threads: usize) -> Rig {
+    let mut rig = Rig::new(plan, threads, true, 64 << 20, Duration::from_secs(60));
+    rig.begin(METRICS, 0, None);
+    rig
+}
+
 fn sample(rig: &mut Rig, minute: i64, cores: f64, memory: f64) {
     let measured = [
         Measured { metric: Metric::CpuCores, value: cores },
@@ -110,7 +117,7 @@ fn mining(signals: &[Signal]) -> Vec<(String, Severity, i64)> {
 
 #[test]
 fn a_miner_that_is_started_is_a_page_with_its_evidence() {
-    let mut rig = rig(&plan("shop/*"), 2);
+    let mut rig = metrics(&plan("shop/*"), 2);
     let started = exec(3, "shop/cart", "xmrig", "xmrig -o stratum+tcp://pool.supportxmr.com:3333 -u wallet");
     rig.see(METRICS, Event::Runtime(started));
     rig.see(METRICS, Event::Runtime(exec(3, "shop/docs", "grep", "grep xmrig index.html")));
@@ -198,7 +205,7 @@ fn texts(signals: &[Signal]) -> Vec<String> {
 
 #[test]
 fn what_is_beyond_all_that_was_seen_is_told_in_words() {
-    let mut rig = rig(&usual(), 2);
+    let mut rig = metrics(&usual(), 2);
     week(&mut rig, 0..6_000);
     let before = texts(&rig.signals);
     assert!(before.iter().all(|text| text.contains(" Info ")), "an ordinary week: {before:?}");
@@ -215,20 +222,20 @@ fn what_is_beyond_all_that_was_seen_is_told_in_words() {
 fn a_restart_in_mid_series_changes_no_score() {
     let plan = usual();
     let (cut, end) = (5_987, 6_100);
-    let mut whole = rig(&plan, 1);
+    let mut whole = metrics(&plan, 1);
     week(&mut whole, 0..cut);
     whole.signals.clear();
     week(&mut whole, cut..end);
     assert!(!whole.signals.is_empty());
 
-    let mut first = rig(&plan, 1);
+    let mut first = metrics(&plan, 1);
     week(&mut first, 0..cut);
     let learned: Vec<Learned> = first.shards[0].learned();
     assert!(learned.len() >= 2, "CPU and memory");
     let floors = first.shards[0].hold_floors();
     let floor = (floors[&EntryId(1)].millis() - T0) / MINUTE;
     assert!((cut - 10..cut).contains(&floor), "{floor}");
-    let mut second = rig(&plan, 2);
+    let mut second = metrics(&plan, 2);
     assert_eq!(second.shards[0].remember(&learned), 0);
     week(&mut second, floor..end);
     assert_eq!(second.signals, whole.signals);
@@ -236,4 +243,92 @@ fn a_restart_in_mid_series_changes_no_score() {
     let broken = Learned { state: vec![0xff; 40], ..learned[0].clone() };
     let other = Learned { series: "workload/shop".into(), ..learned[0].clone() };
     assert_eq!(second.shards[0].remember(&[broken, other]), 2, "they learn anew");
+}
+
+/// Steady visitors of the first entry, minute by minute, as many as `share` of them; the metrics come along.
+fn visitors(rig: &mut Rig, minutes: std::ops::Range<i64>, share: usize) {
+    for minute in minutes {
+        let requests = (120 + minute as usize * 7_919 % 23) / share;
+        for n in 0..requests as i64 {
+            let at = T0 + minute * MINUTE + n * (MINUTE - 1_000) / requests as i64;
+            rig.see(source(0), Event::Request(request(at, "198.51.100.7")));
+        }
+        sample(rig, minute, 0.5, 3e8);
+        rig.merge();
+    }
+}
+
+/// What is said of requests that became much fewer; noise may have a shape of its own.
+fn of_requests(signals: &[Signal]) -> Vec<(Severity, EntryId, String)> {
+    let of = |signal: &&Signal| {
+        &*signal.rule == "unusual-requests"
+            && signal.severity > Severity::Info
+            && signal.evidence.observed.0 < 1.5
+    };
+    let told = |signal: &Signal| (signal.severity, signal.entry, signal.samples[0].text.clean().to_owned());
+    signals.iter().filter(of).map(told).collect()
+}
+
+#[test]
+fn a_log_that_ends_is_no_service_that_is_not_asked_any_more() {
+    let mut rig = rig(&usual(), 1);
+    visitors(&mut rig, 0..3_003, 1);
+    rig.finish();
+    assert_eq!(of_requests(&rig.signals), []);
+}
+
+#[test]
+fn a_service_that_is_asked_less_is_told_in_the_entry_it_was_read_in() {
+    let mut rig = rig(&usual(), 1);
+    visitors(&mut rig, 0..3_000, 1);
+    visitors(&mut rig, 3_000..3_030, 4);
+    let told = of_requests(&rig.signals);
+    assert!(!told.is_empty() && told.iter().all(|(_, entry, _)| *entry == EntryId(0)), "{told:?}");
+}
+
+/// The metrics are read at once, the request log is far behind: its requests are waited for, not taken for none.
+#[test]
+fn a_log_that_is_behind_is_waited_for() {
+    let plan = usual();
+    let mut first = rig(&plan, 1);
+    visitors(&mut first, 0..3_000, 1);
+    let learned = first.shards[0].learned();
+    let mut second = rig(&plan, 1);
+    assert_eq!(second.shards[0].remember(&learned), 0);
+    for minute in 2_990..3_060 {
+        sample(&mut second, minute, 0.5, 3e8);
+    }
+    second.merge();
+    visitors(&mut second, 2_990..3_000, 1);
+    for minute in 3_000..3_060 {
+        for n in 0..120 {
+            let at = T0 + minute * MINUTE + n * 490;
+            second.see(source(0), Event::Request(request(at, "198.51.100.7")));
+        }
+        second.merge();
+    }
+    assert_eq!(of_requests(&second.signals), []);
+}
+
+/// Half of a topic goes to another process: what is left is no fall in demand, it is learned anew.
+#[test]
+fn a_part_of_a_topic_that_leaves_is_no_fall_in_demand() {
+    let mut rig = rig(&usual(), 1);
+    rig.begin(source(1), 0, None);
+    for minute in 0..3_060 {
+        for n in 0..120i64 {
+            let at = T0 + minute * MINUTE + n * 490;
+            let partition = i32::from(n % 2 == 0 && minute < 3_000);
+            if minute < 3_000 || n % 2 == 1 {
+                rig.see(source(partition), Event::Request(request(at, "198.51.100.7")));
+            }
+        }
+        sample(&mut rig, minute, 0.5, 3e8);
+        rig.merge();
+        if minute == 3_000 {
+            rig.give_up(source(1));
+            rig.left(source(1), 0);
+        }
+    }
+    assert_eq!(of_requests(&rig.signals), []);
 }

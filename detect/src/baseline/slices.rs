@@ -110,6 +110,15 @@ impl<K: Ord + Clone> Slices<K> {
         self.heard = self.heard.max(last);
     }
 
+    /// Forgets the keys that `which` picks, with what is open of them.
+    pub fn forget(&mut self, which: impl Fn(&K) -> bool) {
+        self.known.retain(|key, _| !which(key));
+        self.open.retain(|_, sums| {
+            sums.retain(|key, _| !which(key));
+            !sums.is_empty()
+        });
+    }
+
     /// Takes a sample in.
     pub fn add(&mut self, key: &K, gather: Gather, at: EventTime, amount: Amount) -> Result<(), Left> {
         let taken = self.take(key, gather, at, amount);

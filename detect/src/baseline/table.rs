@@ -174,12 +174,28 @@ impl Baselines {
 
     /// Stops or resumes learning of one series; whether there is one.
     pub fn freeze(&mut self, key: &SeriesKey, frozen: bool) -> bool {
-        self.change(key, |series| series.freeze(frozen))
+        match self.get(key).map(Series::is_frozen) {
+            // As it was: nothing to store.
+            Some(held) if held == frozen => true,
+            _ => self.change(key, |series| series.freeze(frozen)),
+        }
     }
 
     /// Takes what one series does now for normal; whether there is one.
     pub fn accept(&mut self, key: &SeriesKey) -> bool {
         self.change(key, Series::accept)
+    }
+
+    /// Forgets the series that `which` picks: they learn anew.
+    pub fn forget(&mut self, which: impl Fn(&SeriesKey) -> bool) {
+        let bytes = &mut self.census.bytes;
+        self.held.retain(|key, _| {
+            let gone = which(key);
+            if gone {
+                *bytes -= Self::cost(key);
+            }
+            !gone
+        });
     }
 
     fn change(&mut self, key: &SeriesKey, change: impl FnOnce(&mut Series)) -> bool {

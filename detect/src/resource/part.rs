@@ -8,8 +8,8 @@ use super::counter::{Counter, Step};
 use super::flaw::{Flaw, Flaws, rate_max};
 use super::usage::Bounds;
 
-/// Values that wait at most: a slice and a lateness of once a second.
-const POINTS_MAX: usize = 512;
+/// Values that wait at most: five metrics every ten seconds, for the hours that another topic may be behind.
+const POINTS_MAX: usize = 8_192;
 /// Values that there is room for at first.
 const POINTS_MIN: usize = 8;
 /// Periods for which a value holds where none came: a scrape may fail once.

@@ -13,14 +13,18 @@ use super::rollouts::Rollouts;
 use super::usual::{Learned, Usual};
 use crate::baseline::Metric;
 use crate::engine::mining::{Finding, Mining, Slice};
-use crate::resource::{Figures, RateKnobs, Rates};
+use crate::resource::{Figures, Flaw, RateKnobs, Rates};
 use crate::{Plan, TableCensus};
 
-/// Sightings that may wait for their slice; beyond, they are judged as they come.
-const WAITING_MAX: usize = 1 << 18;
-/// Slices of which requests are kept: lateness and drift reach an hour and some.
-const SLICES_MAX: usize = 256;
+/// Bytes of sightings that may wait until nothing older comes; beyond, they are judged as they come.
+const WAITING_MAX: usize = 32 << 20;
+/// Services and slices of which requests are kept, some hundred bytes each; beyond, the oldest slice goes.
+const FLOWS_MAX: usize = 1 << 18;
+/// Requests in a minute below which a share of errors says nothing.
+const ERRORS_OF: u64 = 10;
 
+/// Workloads and services of which is kept where they were read.
+const HOMES_MAX: usize = 100_000;
 /// Workloads of which is kept whom they serve.
 const TIED_MAX: usize = 20_000;
 
@@ -125,14 +129,18 @@ pub(crate) struct Desk {
     /// By workload: those of them that it serves. Begun anew when another service is seen.
     tied: BTreeMap<Box<str>, Vec<Arc<str>>>,
     sightings: BTreeSet<Sighting>,
-    /// The entries that feed it: only they are waited for.
+    /// What they take.
+    waiting: usize,
+    /// The entries that feed it.
     entries: BTreeSet<EntryId>,
-    /// Which entry a workload's samples were last read in.
-    last_entry: EntryId,
+    /// The entry that a workload or service was read in; of several, the first in the configuration.
+    homes: BTreeMap<Subject, EntryId>,
     /// The first slice that is not closed.
     open: i64,
-    /// Sightings that found no room to wait.
-    hurried: u64,
+    /// The first and the last slice with anything in it.
+    span: Option<(i64, i64)>,
+    /// Sightings and flows that found no room, or came too late.
+    left_out: u64,
 }
 
 impl Desk {
@@ -153,10 +161,12 @@ impl Desk {
             services: BTreeSet::new(),
             tied: BTreeMap::new(),
             sightings: BTreeSet::new(),
+            waiting: 0,
             entries: BTreeSet::new(),
-            last_entry: EntryId(0),
+            homes: BTreeMap::new(),
             open: i64::MIN,
-            hurried: 0,
+            span: None,
+            left_out: 0,
         })
     }
 
@@ -165,29 +175,32 @@ impl Desk {
     pub(crate) fn take(&mut self, gathered: Gathered, signals: &mut Vec<Signal>) {
         let Gathered { readings, sightings, flows } = gathered;
         for reading in readings {
-            self.entries.insert(reading.entry);
-            self.last_entry = reading.entry;
             let sample = reading.sample();
             let slice = slice_of(sample.time);
+            self.note(reading.entry, slice);
             if slice >= self.open {
+                self.settle(SubjectKind::Workload, sample.workload, reading.entry);
                 self.rollouts.see(slice, sample.workload, sample.image, sample.pod);
             }
             self.rates.observe(&sample, None);
         }
         for sighting in sightings {
-            self.entries.insert(sighting.entry);
-            if self.sightings.len() >= WAITING_MAX {
-                self.hurried += 1;
+            self.note(sighting.entry, slice_of(sighting.time));
+            let bytes = sighting.bytes();
+            if self.waiting + bytes > WAITING_MAX {
+                self.left_out += 1;
                 self.judge(&sighting, signals);
-            } else {
-                self.sightings.insert(sighting);
+            } else if self.sightings.insert(sighting) {
+                self.waiting += bytes;
             }
         }
         for flow in flows {
-            self.entries.insert(flow.entry);
+            self.note(flow.entry, flow.slice);
             if flow.slice < self.open {
+                self.left_out += flow.requests;
                 continue;
             }
+            self.settle(SubjectKind::Service, &flow.service, flow.entry);
             if !self.services.contains(&flow.service) {
                 self.services.insert(flow.service.clone());
                 self.tied.clear();
@@ -197,20 +210,50 @@ impl Desk {
             asked.errors += flow.errors;
             self.flows_from = Some(self.flows_from.map_or(flow.slice, |from| from.min(flow.slice)));
         }
-        while self.flows.len() > SLICES_MAX {
-            // Without workloads nothing closes; what is oldest explains nothing any more.
-            self.flows.pop_first();
+        while self.flows.values().map(BTreeMap::len).sum::<usize>() > FLOWS_MAX {
+            // Another entry is so far behind that what is oldest cannot be kept until it comes.
+            let Some((_, gone)) = self.flows.pop_first() else { break };
+            self.left_out += gone.values().map(|asked| asked.requests).sum::<u64>();
         }
     }
 
-    /// The entries that feed it have come so far: closes what is over.
-    pub(crate) fn close(
-        &mut self,
-        cleared: impl Fn(EntryId) -> Option<EventTime>,
-        signals: &mut Vec<Signal>,
-    ) {
-        // An entry that is not read any more is not waited for.
-        let Some(cleared) = self.entries.iter().filter_map(|entry| cleared(*entry)).min() else { return };
+    /// Something of this slice was read in an entry.
+    fn note(&mut self, entry: EntryId, slice: i64) {
+        self.entries.insert(entry);
+        let (first, last) = self.span.unwrap_or((slice, slice));
+        self.span = Some((first.min(slice), last.max(slice)));
+    }
+
+    /// A workload or service was read in an entry.
+    fn settle(&mut self, kind: SubjectKind, name: &str, entry: EntryId) {
+        let subject = Subject::new(kind, name);
+        if let Some(held) = self.homes.get_mut(&subject) {
+            *held = entry.min(*held);
+        } else if self.homes.len() < HOMES_MAX {
+            self.homes.insert(subject, entry);
+        }
+    }
+
+    fn home(&self, subject: &Subject) -> EntryId {
+        let any = || self.entries.first().copied().unwrap_or(EntryId(0));
+        self.homes.get(subject).copied().unwrap_or_else(any)
+    }
+
+    /// A source of this entry is no longer read here: of its services only a part is seen.
+    pub(crate) fn left(&mut self, entry: EntryId) {
+        let services =
+            self.homes.iter().any(|(subject, home)| (subject.kind, *home) == (SubjectKind::Service, entry));
+        if let Some(usual) = self.usual.as_mut().filter(|_| services) {
+            usual.forget_services();
+        }
+    }
+
+    /// All entries that are read have come so far: closes what is over. Also one that has brought nothing yet is waited
+    /// for: it may have been behind before we began.
+    pub(crate) fn close(&mut self, cleared: EventTime, signals: &mut Vec<Signal>) {
+        let Some((_, last)) = self.span else { return };
+        // Where the input has ended, time ends with the last slice that is whole.
+        let cleared = if cleared == EventTime::MAX { begin_of(last.saturating_add(1)) } else { cleared };
         let end = slice_of(cleared);
         if end > self.open {
             self.open = end;
@@ -247,6 +290,7 @@ impl Desk {
                 self.sightings.insert(sighting);
                 return;
             }
+            self.waiting -= sighting.bytes();
             self.judge(&sighting, signals);
         }
     }
@@ -269,12 +313,18 @@ impl Desk {
         if let Some(mining) = self.mining.as_mut().filter(|_| used.cpu_cores.is_some()) {
             // The engine counts bad slices, and those without room.
             let _counted = mining.slice(&slice, &mut findings);
-            if let Some(usual) = &mut self.usual {
-                usual.freeze(&used.workload, mining.suspects(&used.workload));
+            let suspected = mining.suspects(&used.workload);
+            // An engine that knows nothing yet, as after a restart, thaws nothing.
+            if let Some(usual) = &mut self.usual
+                && (suspected || mining.is_learning(&used.workload) == Some(false))
+            {
+                usual.freeze(&used.workload, suspected);
             }
         }
+        let subject = Subject::new(SubjectKind::Workload, &*used.workload);
+        let home = self.home(&subject);
         for finding in &findings {
-            facts::state(finding, self.last_entry, signals);
+            facts::state(finding, home, signals);
         }
         let minute = Minute {
             slice: used.slice,
@@ -282,9 +332,8 @@ impl Desk {
             oom_kills: used.oom_kills,
             throttled: used.throttled,
         };
-        self.bounds.take(&used.workload, minute, self.last_entry, signals);
+        self.bounds.take(&used.workload, minute, home, signals);
         if let Some(usual) = &mut self.usual {
-            let subject = Subject::new(SubjectKind::Workload, &*used.workload);
             usual.value(&subject, Metric::Cpu, slice.at, used.cpu_cores);
             usual.value(&subject, Metric::Memory, slice.at, used.memory_bytes);
             usual.value(&subject, Metric::Received, slice.at, used.received);
@@ -295,21 +344,18 @@ impl Desk {
 
     /// Holds what was over before this slice against what is usual.
     fn compare(&mut self, end: i64, signals: &mut Vec<Signal>) {
-        let Some(usual) = &mut self.usual else { return };
+        let Some(mut usual) = self.usual.take() else { return };
         for (slice, flows) in self.flows.range(..end) {
             let at = begin_of(*slice);
             for (service, flow) in flows {
                 let subject = Subject::new(SubjectKind::Service, &**service);
                 usual.count(&subject, Metric::Requests, at, flow.requests);
-                usual.value(
-                    &subject,
-                    Metric::Errors,
-                    at,
-                    Some(flow.errors as f64 / flow.requests.max(1) as f64),
-                );
+                let share = (flow.requests >= ERRORS_OF).then(|| flow.errors as f64 / flow.requests as f64);
+                usual.value(&subject, Metric::Errors, at, share);
             }
         }
-        usual.close(begin_of(end), self.last_entry, signals);
+        usual.close(begin_of(end), |subject| self.home(subject), signals);
+        self.usual = Some(usual);
     }
 
     /// Requests a second of the services that a workload serves, where any is known and was read all the slice.
@@ -347,28 +393,28 @@ impl Desk {
 
     /// Goes on from what the store has; how many series could not be read, or found no room.
     pub(crate) fn remember(&mut self, learned: &[Learned]) -> usize {
-        let Some(usual) = &mut self.usual else { return 0 };
-        learned.iter().filter(|learned| !usual.remember(learned)).count()
+        self.usual.as_mut().map_or(0, |usual| usual.remember(learned))
     }
 
     /// From when on records must be read again after a restart, of every entry that feeds it: what is open, and what the
     /// store may not have.
     pub(crate) fn floors(&self) -> impl Iterator<Item = (EntryId, EventTime)> {
-        let open = begin_of(self.open);
+        // Before the first slice is closed, all that was read is open.
+        let open = begin_of(self.open.max(self.span.map_or(i64::MIN, |(first, _)| first)));
         let floor = self.usual.as_ref().map_or(open, |usual| usual.floor(open));
-        // Before the first slice nothing is open.
-        let entries = self.entries.iter().filter(|_| self.open > i64::MIN);
-        entries.map(move |entry| (*entry, floor))
+        self.entries.iter().map(move |entry| (*entry, floor))
     }
 
     /// What it holds.
     pub(crate) fn census(&self) -> impl Iterator<Item = TableCensus> {
         let mining = self.mining.as_ref().map(Mining::census).unwrap_or_default();
+        let flaws = self.rates.flaws();
+        let crowded = flaws.of(Flaw::Crowded) + flaws.of(Flaw::Full) + flaws.of(Flaw::Late);
         let workloads = TableCensus {
             name: "workloads",
             keys: mining.workloads as u64,
-            bytes: mining.bytes as u64,
-            evictions: mining.full + self.hurried + self.bounds.full,
+            bytes: (mining.bytes + self.rates.bytes() + self.waiting) as u64,
+            evictions: mining.full + self.left_out + self.bounds.full + self.rollouts.full + crowded,
         };
         [Some(workloads), self.usual.as_ref().map(Usual::census)].into_iter().flatten()
     }

@@ -9,7 +9,7 @@ use beaconfire_model::{
 use crate::engine::mining::Deed;
 
 /// Longer texts are cut: names that mean something are shorter, and all of them are a stranger's.
-const TEXT_MAX: usize = 1_024;
+const TEXT_MAX: usize = 512;
 /// Variables and answers of one event.
 const WORDS_MAX: usize = 64;
 
@@ -136,6 +136,14 @@ impl Sighting {
 
     pub(crate) fn workload(&self) -> &str {
         &self.workload
+    }
+
+    /// What it takes, about.
+    pub(crate) fn bytes(&self) -> usize {
+        let texts = [&self.workload, &self.process, &self.path, &self.cmdline, &self.remote, &self.domain];
+        let texts =
+            texts.into_iter().chain([&self.rule, &self.environment]).map(|text| text.len()).sum::<usize>();
+        size_of::<Self>() * 2 + texts + self.answers.len() * size_of::<IpAddr>()
     }
 
     pub(crate) fn deed(&self) -> Deed<'_> {

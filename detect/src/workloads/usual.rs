@@ -88,7 +88,12 @@ impl Usual {
     }
 
     /// Judges the slices that are over.
-    pub(super) fn close(&mut self, cleared: EventTime, entry: EntryId, signals: &mut Vec<Signal>) {
+    pub(super) fn close(
+        &mut self,
+        cleared: EventTime,
+        home: impl Fn(&Subject) -> EntryId,
+        signals: &mut Vec<Signal>,
+    ) {
         let Self { slices, baselines, unsaved_from } = self;
         slices.close(cleared, |key, at, value| {
             unsaved_from.get_or_insert(at);
@@ -103,7 +108,7 @@ impl Usual {
                 (Some(found), Some(_)) => (Severity::Error, found),
             };
             let severity = if is_small(key.metric, &found) { Severity::Info } else { severity };
-            signals.push(signal(key, severity, &found, at, entry));
+            signals.push(signal(key, severity, &found, at, home(&key.subject)));
         });
     }
 
@@ -119,15 +124,31 @@ impl Usual {
         learned.collect()
     }
 
-    /// Goes on from what the store has; whether it could be read, and found room.
-    pub(super) fn remember(&mut self, learned: &Learned) -> bool {
+    /// Goes on from what the store has; how many could not be read, or found no room.
+    pub(super) fn remember(&mut self, learned: &[Learned]) -> usize {
+        let newest = learned.iter().map(|learned| learned.closed_through).max().unwrap_or(EventTime::MIN);
+        let gone = newest.minus(FORGET_AFTER);
+        learned.iter().filter(|learned| !self.remember_one(learned, gone)).count()
+    }
+
+    fn remember_one(&mut self, learned: &Learned, gone: EventTime) -> bool {
         let Some(key) = key_of(&learned.series) else { return false };
         if !matches!(self.baselines.restore(&key, &learned.state), Ok(true)) {
             return false;
         }
-        let gather = key.metric.gather();
-        self.slices.resume(key, gather, learned.closed_through);
+        // A rate of 0 is not owed to what was gone before the restart.
+        if learned.closed_through >= gone {
+            let gather = key.metric.gather();
+            self.slices.resume(key, gather, learned.closed_through);
+        }
         true
+    }
+
+    /// What services are asked for is seen here only in part from now on, or only from now on in whole: it is learned anew.
+    pub(super) fn forget_services(&mut self) {
+        let of_service = |key: &SeriesKey| key.subject.kind == SubjectKind::Service;
+        self.slices.forget(of_service);
+        self.baselines.forget(of_service);
     }
 
     /// What is older has been judged and handed out.
