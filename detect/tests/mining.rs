@@ -263,7 +263,7 @@ fn miners_are_found() {
     assert_found(print_miners(12, 4), 8.0);
 }
 
-/// The bars of the issue, over three disjoint ranges of seeds.
+/// The whole table, over three disjoint ranges of seeds.
 #[test]
 #[ignore = "minutes; run with --release"]
 fn confusion_table() {
