@@ -19,7 +19,7 @@ use crate::samples::Samples;
 use crate::services::{OTHER, ServiceId, UNKNOWN, cut};
 use crate::sieve::{Judge, with_text};
 use crate::tides::Tide;
-use crate::workloads::Gathered;
+use crate::workloads::{Gathered, Places};
 use crate::{Parcel, Watch};
 
 /// What became of an event.
@@ -59,6 +59,7 @@ pub struct Combiner {
     samples: Samples,
     text: String,
     gathered: Gathered,
+    places: Places,
     /// The first minutes of entries that nobody read before.
     firsts: Firsts,
     /// Where the last request stood of an entry whose copies count once, and how many stood there before it.
@@ -82,6 +83,7 @@ impl Combiner {
             samples: Samples::new(watch, plan.rules.len(), seeded),
             text: String::new(),
             gathered: Gathered::default(),
+            places: Places::default(),
             firsts: Firsts::default(),
             last_place: None,
             plan,
@@ -235,11 +237,11 @@ impl Combiner {
     }
 
     fn request(&mut self, from: Origin, request: &Request<'_>) {
-        let Self { plan, known, judge, near, near_lane, pile, samples, text, gathered, .. } = self;
+        let Self { plan, known, judge, near, near_lane, pile, samples, text, gathered, places, .. } = self;
         let service = known.service(plan, from.source.entry, request.service);
         let name = known.name(plan, service);
         if plan.watches_workloads() && !from.again {
-            gathered.request(from.source.entry, name, request);
+            gathered.request(places, from.source.entry, (service, name), request);
         }
         judge.judge(plan, service, name, request);
         let add = Add {

@@ -19,6 +19,8 @@ use beaconfire_model::{
 /// So long a topic is new.
 const NEW: i64 = 10;
 const MINUTE: i64 = 60_000;
+/// So many minutes may be too quiet to be the first ten; after that nobody is told of.
+const QUIET: i64 = 60;
 /// In so many of them it has to send over half.
 const STEADY: usize = 8;
 /// Fewer requests in ten minutes say nothing: those ten minutes are not the first yet.
@@ -95,37 +97,49 @@ impl Minute {
 
 /// The minutes of one entry.
 #[derive(Debug, Clone, Default)]
-struct Minutes(BTreeMap<i64, Minute>);
+struct Minutes {
+    minutes: BTreeMap<i64, Minute>,
+    /// The first minute of those that follow one another and were too quiet.
+    begun: Option<i64>,
+}
 
 impl Minutes {
     fn bound(&mut self) {
         // Only the earliest ten are asked for.
-        while self.0.len() > MINUTES {
-            self.0.pop_last();
+        while self.minutes.len() > MINUTES {
+            self.minutes.pop_last();
         }
     }
 
     /// Who sent over half of the first ten minutes, when all of them has come; `None` while that is not so.
     fn first(&mut self, cleared: EventTime) -> Option<Option<First>> {
         loop {
-            let from = *self.0.first_key_value()?.0;
+            let from = *self.minutes.first_key_value()?.0;
             let until = from.saturating_add(NEW);
             // A log that ends within them says nothing of ten minutes.
-            let seen = self.0.last_key_value()?.0;
+            let seen = self.minutes.last_key_value()?.0;
             if *seen < until || cleared.millis() < until.saturating_mul(MINUTE) {
                 return None;
             }
             let mut all = Minute::default();
-            for (_, minute) in self.0.range(from..until) {
+            for (_, minute) in self.minutes.range(from..until) {
                 all.join(minute.total, minute.sure.iter().copied());
             }
             if all.total < LEAST {
-                self.0.pop_first();
+                // A stray record of long ago is not the beginning; what is quiet for an hour is not new any more.
+                let begun = *self.begun.get_or_insert(from);
+                self.minutes.pop_first();
+                let next = self.minutes.first_key_value().map(|(next, _)| *next);
+                if next.is_none_or(|next| next - from > QUIET) {
+                    self.begun = None;
+                } else if from - begun >= QUIET {
+                    return Some(None);
+                }
                 continue;
             }
             let most = all.sure.iter().max_by_key(|(client, n)| (*n, *client));
             let most = most.filter(|(client, n)| {
-                let minutes = self.0.range(from..until).filter(|(_, minute)| minute.is_mostly(*client));
+                let minutes = self.minutes.range(from..until).filter(|(_, minute)| minute.is_mostly(*client));
                 n * 2 > all.total && minutes.count() >= STEADY
             });
             return Some(most.map(|(client, n)| First {
@@ -207,7 +221,7 @@ impl Firsts {
             let held = all.entry(*entry).or_insert_with(|| Some(Minutes::default()));
             let Some(minutes) = held else { return false };
             for (at, count) in counted.0.drain(..) {
-                minutes.0.entry(at).or_default().join(count.total, count.sure());
+                minutes.minutes.entry(at).or_default().join(count.total, count.sure());
             }
             minutes.bound();
             let Some(first) = minutes.first(cleared(*entry)) else { return true };
@@ -324,6 +338,13 @@ mod tests {
             std::iter::repeat_n((second, 7), n).chain([(second, who)])
         });
         assert!(told(loud, 1).is_empty());
+    }
+
+    #[test]
+    fn what_is_quiet_for_an_hour_is_not_new_any_more() {
+        let quiet = (0..90 * 60).step_by(20).map(|second| (second, 1_000 + second as u32));
+        let later = log(90).map(|(second, who)| (90 * 60 + second, who));
+        assert!(told(quiet.chain(later), 1).is_empty());
     }
 
     #[test]

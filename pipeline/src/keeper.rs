@@ -112,8 +112,8 @@ pub struct Keeper {
     policy: Arc<Policy>,
     throttle: Throttle,
     facts: Vec<Held>,
-    /// What was learned of series and is not written yet, the latest of each.
-    learned: BTreeMap<String, Learned>,
+    /// What was learned of series and is not written yet, the latest of each, with the facts before it.
+    learned: BTreeMap<String, (u64, Learned)>,
     passing: BTreeMap<(WorkerId, u64), Passing>,
     order: u64,
 }
@@ -133,7 +133,7 @@ impl Keeper {
             self.facts.push(Held { order: self.order, since: now, fingerprint, signal });
         }
         for learned in report.learned {
-            self.learned.insert(learned.series.clone(), learned);
+            self.learned.insert(learned.series.clone(), (self.order, learned));
         }
         if let Some(barrier) = report.barrier {
             let key = (barrier.worker, barrier.number);
@@ -207,8 +207,10 @@ impl Keeper {
                 self.consequences(folded, shelf, now, &mut changes);
             }
         }
-        changes.learned = std::mem::take(&mut self.learned).into_values().collect();
         let oldest_waiting = self.facts.iter().map(|held| held.order).min().unwrap_or(u64::MAX);
+        // What was learned of a slice is written no sooner than what was found in it: read again, it tells nothing.
+        let due = self.learned.extract_if(.., |_, (behind, _)| *behind < oldest_waiting);
+        changes.learned = due.map(|(_, (_, learned))| learned).collect();
         for passing in self.passing.values() {
             if passing.behind.is_some_and(|behind| behind < oldest_waiting) {
                 changes.barriers.push(passing.barrier.clone());
@@ -285,7 +287,8 @@ impl Keeper {
     pub fn undo(&mut self, changes: Changes) {
         for learned in changes.learned {
             // What came meanwhile is newer.
-            self.learned.entry(learned.series.clone()).or_insert(learned);
+            // Its facts wait again too, and are written with it or before.
+            self.learned.entry(learned.series.clone()).or_insert((self.order, learned));
         }
         self.facts.extend(changes.taken);
         self.facts.sort_by_key(|held| held.order);

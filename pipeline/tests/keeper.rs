@@ -34,18 +34,17 @@ fn wall(second: i64) -> Wall {
     Wall::from_millis(event(second).millis())
 }
 
-/// A flood on `shop` from second 0 to 60, stated by each of these entries.
-fn incident(entries: &[&str]) -> Incident {
-    let mut keeper = keeper(entries);
-    let fact = |entry| Signal {
+/// A flood on `shop` for a minute from this second on.
+fn fact(entry: u16, from: i64) -> Signal {
+    Signal {
         rule: "rate".into(),
         kind: Kind::Flood,
         severity: Severity::Warning,
         target: Subject::service("shop"),
         subject: Subject::client(Client::of([203, 0, 113, 7].into())),
-        first: Earliest(event(0)),
-        began: Earliest(event(0)),
-        holds_until: Latest(event(60)),
+        first: Earliest(event(from)),
+        began: Earliest(event(from)),
+        holds_until: Latest(event(from + 60)),
         evidence: Evidence {
             observed: Peak(700.0),
             threshold: 600.0,
@@ -56,8 +55,13 @@ fn incident(entries: &[&str]) -> Incident {
         participants: Vec::new(),
         samples: Vec::new(),
         entry: EntryId(entry),
-    };
-    let signals = (0..entries.len()).map(|entry| fact(entry as u16)).collect();
+    }
+}
+
+/// A flood on `shop` from second 0 to 60, stated by each of these entries.
+fn incident(entries: &[&str]) -> Incident {
+    let mut keeper = keeper(entries);
+    let signals = (0..entries.len()).map(|entry| fact(entry as u16, 0)).collect();
     keeper.receive(Report { thread: 0, signals, learned: Vec::new(), barrier: None }, wall(60));
     keeper.fold(&Shelf::default(), wall(60)).folded.remove(0).incident
 }
@@ -104,4 +108,21 @@ fn what_was_learned_is_written_once_the_latest_of_each_series() {
     assert_eq!(changes.learned, [learned("cpu", 2), learned("memory", 3)]);
     keeper.saved(changes);
     assert!(keeper.fold(&Shelf::default(), wall(0)).is_empty());
+}
+
+/// A fact that waits for its episode holds back what was learned of its slice: read again after a crash, that slice would
+/// tell nothing any more.
+#[test]
+fn what_was_learned_waits_for_the_facts_before_it() {
+    let open = incident(&["edge"]);
+    let shelf = Shelf { episodes: [(open.fingerprint.clone(), (vec![open], 1))].into(), ..Shelf::default() };
+    let learned = Learned { series: "cpu".to_owned(), closed_through: event(1), state: vec![1] };
+    let mut keeper = keeper(&["edge"]);
+    let signals = vec![fact(0, 100_000)];
+    keeper.receive(Report { thread: 0, signals, learned: vec![learned.clone()], barrier: None }, wall(60));
+    let changes = keeper.fold(&shelf, wall(60));
+    assert!(changes.folded.is_empty() && changes.learned.is_empty(), "{changes:?}");
+    keeper.saved(changes);
+    let changes = keeper.fold(&shelf, wall(75));
+    assert_eq!((changes.folded.is_empty(), changes.learned), (false, vec![learned]));
 }

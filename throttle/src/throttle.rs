@@ -61,7 +61,7 @@ pub struct Throttle {
     /// What was decided within the last minute, and when: at most `per_minute` for each mode. By key, so that a fold
     /// that is repeated after a conflict in the store does not pay twice.
     made: BTreeMap<DecisionKey, Wall>,
-    /// Addresses that a sensor told are shared by many, until when. After a restart they are told again, while it holds.
+    /// Addresses that a sensor told are shared by many, until when. After a restart those that hold are told again.
     shared: BTreeMap<IpNet, Wall>,
 }
 

@@ -7,6 +7,7 @@ use beaconfire_model::{EntryId, EventTime, Request, ResourceSample, RuntimeEvent
 
 use super::owned::{Flow, Gathered, Reading, Sighting};
 use crate::engine::mining::{self, Knobs};
+use crate::services::ServiceId;
 
 /// Slices of event time, in which requests are counted and engines are fed.
 pub(crate) const SLICE: Duration = Duration::from_mins(1);
@@ -23,8 +24,21 @@ pub(crate) fn begin_of(slice: i64) -> EventTime {
     EventTime::from_millis(slice.saturating_mul(SLICE_MILLIS))
 }
 
-/// So far back the flow of a service is looked for; what is counted twice over is added up in the shard.
-const NEAR: usize = 16;
+/// Where the flows of a service's last slices lie, which may be elsewhere by now: whoever asks looks.
+#[derive(Debug, Default)]
+pub(crate) struct Places(Vec<u32>);
+
+impl Places {
+    #[inline]
+    fn of(&mut self, service: ServiceId, slice: i64) -> &mut u32 {
+        // Around the turn of a minute two slices take turns.
+        let at = service.0 as usize * 2 + (slice & 1) as usize;
+        if self.0.len() <= at {
+            self.0.resize(at + 1, u32::MAX);
+        }
+        &mut self.0[at]
+    }
+}
 
 impl Gathered {
     pub(crate) fn sample(&mut self, entry: EntryId, sample: &ResourceSample<'_>) {
@@ -41,12 +55,19 @@ impl Gathered {
         true
     }
 
+    /// Counts a request of a service; `places` knows where its slices lie.
     #[inline]
-    pub(crate) fn request(&mut self, entry: EntryId, service: &Arc<str>, request: &Request<'_>) {
+    pub(crate) fn request(
+        &mut self,
+        places: &mut Places,
+        entry: EntryId,
+        (id, service): (ServiceId, &Arc<str>),
+        request: &Request<'_>,
+    ) {
         let slice = slice_of(request.time);
         let errors = u64::from(request.status >= 500);
-        // Requests come in stretches of one service and slice.
-        if let Some(flow) = self.flows.last_mut()
+        let place = places.of(id, slice);
+        if let Some(flow) = self.flows.get_mut(*place as usize)
             && flow.slice == slice
             && flow.entry == entry
             && Arc::ptr_eq(&flow.service, service)
@@ -55,30 +76,46 @@ impl Gathered {
             flow.errors += errors;
             return;
         }
-        self.other(entry, service, slice, errors);
-    }
-
-    #[cold]
-    fn other(&mut self, entry: EntryId, service: &Arc<str>, slice: i64, errors: u64) {
-        let same = |flow: &Flow| flow.slice == slice && flow.entry == entry && *flow.service == **service;
-        let far = self.flows.len().saturating_sub(NEAR);
-        match self.flows[far..].iter().position(same) {
-            Some(at) => {
-                let at = far + at;
-                let last = self.flows.len() - 1;
-                self.flows.swap(at, last);
-                self.flows[last].requests += 1;
-                self.flows[last].errors += errors;
-            }
-            None => {
-                let service = service.clone();
-                self.flows.push(Flow { entry, service, slice, requests: 1, errors });
-            }
-        }
+        // The combiner is full long before there are so many.
+        *place = self.flows.len() as u32;
+        self.flows.push(Flow { entry, service: service.clone(), slice, requests: 1, errors });
     }
 
     /// How much there is, as partials count.
     pub(crate) fn len(&self) -> usize {
         self.readings.len() + self.sightings.len() + self.flows.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn however_many_services_take_turns_each_has_one_flow_a_slice() {
+        let mut names = Vec::new();
+        for n in 0..200 {
+            let name: Arc<str> = format!("s{n}").into();
+            names.push((ServiceId(n), name));
+        }
+        let (mut gathered, mut places) = (Gathered::default(), Places::default());
+        for n in 0..20_000u32 {
+            let (id, name) = &names[n as usize % 200];
+            let time = EventTime::from_millis(1_700_000_000_000 + i64::from(n / 2 % 2) * SLICE_MILLIS);
+            let status = if n < 200 { 503 } else { 200 };
+            gathered.request(
+                &mut places,
+                EntryId(0),
+                (*id, name),
+                &Request { time, status, ..Request::default() },
+            );
+        }
+        assert!(gathered.flows.len() <= 400);
+        assert_eq!(gathered.flows.iter().map(|flow| flow.requests).sum::<u64>(), 20_000);
+        assert_eq!(gathered.flows.iter().map(|flow| flow.errors).sum::<u64>(), 200);
+        // What was taken leaves places behind that mean nothing any more.
+        let _taken = std::mem::take(&mut gathered);
+        gathered.request(&mut places, EntryId(1), (names[7].0, &names[7].1), &Request::default());
+        assert_eq!((gathered.flows.len(), &*gathered.flows[0].service), (1, "s7"));
     }
 }

@@ -15,5 +15,6 @@ mod rollouts;
 mod usual;
 
 pub(crate) use desk::Desk;
+pub(crate) use gather::Places;
 pub use owned::{Flow, Gathered, Reading, Sighting};
 pub use usual::Learned;
