@@ -59,6 +59,9 @@ pub struct PlanSpec {
     pub mining: Option<mining::Knobs>,
     /// The bytes for what is usual of workloads and services; `None` where nothing is held against it.
     pub baselines: Option<usize>,
+    /// Whether services are told of by their baselines, too. Not in this version: they are learned, for the engine that
+    /// tells a crowd from an attack, and until it is fed, what is too much is told by the rules.
+    pub tell_services: bool,
     /// The seed of the tables' hashes: the store's, or 0 in a replay.
     pub seed: u64,
 }
@@ -171,6 +174,7 @@ pub struct Plan {
     pub(crate) finding_cut: Cut,
     pub(crate) mining: Option<mining::Knobs>,
     pub(crate) baselines: Option<usize>,
+    pub(crate) tell_services: bool,
     /// Services with the patterns of their workloads.
     ties: Vec<(String, Vec<String>)>,
     entries: Vec<EntrySpec>,
@@ -237,6 +241,7 @@ impl Plan {
             finding_cut: Cut::new(spec.finding_window),
             mining: spec.mining,
             baselines: spec.baselines,
+            tell_services: spec.tell_services,
             ties,
             entry_services: spec
                 .entries

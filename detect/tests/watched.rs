@@ -171,7 +171,10 @@ fn the_same_is_stated_for_any_threads_and_any_order_within_the_lateness() {
 
 /// A plan that holds against what is usual, and does not look for miners.
 fn usual() -> Arc<Plan> {
-    Arc::new(Plan::compile(PlanSpec { baselines: Some(64 << 20), ..spec(Vec::new()) }).unwrap())
+    Arc::new(
+        Plan::compile(PlanSpec { baselines: Some(64 << 20), tell_services: true, ..spec(Vec::new()) })
+            .unwrap(),
+    )
 }
 
 /// Samples of these minutes: memory goes up and down with the day, and is eight times as much from minute 6,000 on.
@@ -260,11 +263,7 @@ fn visitors(rig: &mut Rig, minutes: std::ops::Range<i64>, share: usize) {
 
 /// What is said of requests that became much fewer; noise may have a shape of its own.
 fn of_requests(signals: &[Signal]) -> Vec<(Severity, EntryId, String)> {
-    let of = |signal: &&Signal| {
-        &*signal.rule == "unusual-requests"
-            && signal.severity > Severity::Info
-            && signal.evidence.observed.0 < 1.5
-    };
+    let of = |signal: &&Signal| &*signal.rule == "unusual-requests" && signal.evidence.observed.0 < 1.5;
     let told = |signal: &Signal| (signal.severity, signal.entry, signal.samples[0].text.clean().to_owned());
     signals.iter().filter(of).map(told).collect()
 }

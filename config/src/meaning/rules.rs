@@ -33,6 +33,7 @@ pub(crate) fn plan(judge: &mut Judge<'_>, raw: &Raw, entries: Vec<EntrySpec>) ->
         finding_window: Duration::from_secs(60),
         mining: None,
         baselines: None,
+        tell_services: false,
         seed: 0,
     };
     let mut rules = Vec::new();

@@ -152,7 +152,7 @@ impl Desk {
         Some(Self {
             plan: plan.clone(),
             mining: plan.mining.clone().map(Mining::new),
-            usual: plan.baselines.map(|memory| Usual::new(memory, plan.seed)),
+            usual: plan.baselines.map(|memory| Usual::new(memory, plan.seed, plan.tell_services)),
             bounds: Bounds::default(),
             rollouts: Rollouts::new(plan.seeded),
             rates: Rates::new(RateKnobs { slice: SLICE, ..RateKnobs::default() }),

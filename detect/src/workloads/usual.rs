@@ -17,8 +17,6 @@ use crate::baseline::{Amount, Baselines, Fed, Finding, Metric, SLICE, SeriesKey,
 const KEYS_MAX: usize = 200_000;
 /// A service that is not asked for so long has no rate of 0 any more: it is gone.
 const FORGET_AFTER: std::time::Duration = std::time::Duration::from_hours(24);
-/// Requests a second.
-const SMALL: f64 = 1.0;
 /// A fact holds for so many slices beyond the one that told it: heads tell a thing once and hold it then.
 const HOLDS: u32 = 3;
 
@@ -43,6 +41,8 @@ pub(super) struct Usual {
     baselines: Baselines,
     /// The first slice that was judged and may not have been handed out for the store.
     unsaved_from: Option<EventTime>,
+    /// Or only learned.
+    tell_services: bool,
 }
 
 fn name_of(key: &SeriesKey) -> String {
@@ -57,9 +57,9 @@ fn key_of(name: &str) -> Option<SeriesKey> {
 }
 
 impl Usual {
-    pub(super) fn new(memory: usize, seed: u64) -> Self {
+    pub(super) fn new(memory: usize, seed: u64, tell_services: bool) -> Self {
         let slices = Slices::new(SLICE, KEYS_MAX, FORGET_AFTER);
-        Self { slices, baselines: Baselines::new(memory, seed), unsaved_from: None }
+        Self { slices, baselines: Baselines::new(memory, seed), unsaved_from: None, tell_services }
     }
 
     /// Takes a value of a minute.
@@ -94,7 +94,7 @@ impl Usual {
         home: impl Fn(&Subject) -> EntryId,
         signals: &mut Vec<Signal>,
     ) {
-        let Self { slices, baselines, unsaved_from } = self;
+        let Self { slices, baselines, unsaved_from, tell_services } = self;
         slices.close(cleared, |key, at, value| {
             unsaved_from.get_or_insert(at);
             let Fed::Taken(Verdict::Judged { quiet, local }) = baselines.feed(key, at, value) else { return };
@@ -107,7 +107,9 @@ impl Usual {
                 (None, Some(found)) => (Severity::Info, found),
                 (Some(found), Some(_)) => (Severity::Error, found),
             };
-            let severity = if is_small(key.metric, &found) { Severity::Info } else { severity };
+            if key.subject.kind == SubjectKind::Service && !*tell_services {
+                return;
+            }
             signals.push(signal(key, severity, &found, at, home(&key.subject)));
         });
     }
@@ -167,12 +169,6 @@ impl Usual {
             evictions: held.evicted + held.refused,
         }
     }
-}
-
-/// Whether so little is asked of a service that being unusual is worth showing and no more: what a few visitors do is
-/// unusual every day.
-fn is_small(metric: Metric, found: &Finding) -> bool {
-    metric == Metric::Requests && found.observed.max(found.expected.1) < SMALL
 }
 
 fn kind_of(metric: Metric) -> Kind {
