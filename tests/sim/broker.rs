@@ -102,12 +102,22 @@ impl Broker {
         }
         let free: Vec<usize> =
             (0..self.partitions.len()).filter(|at| self.partitions[*at].owner.is_none()).collect();
-        let members: Vec<u32> = self.members.keys().copied().collect();
         for partition in free {
+            let members = self.may_have(partition);
             if !members.is_empty() {
                 self.give(partition, members[self.sky.below(members.len())]);
             }
         }
+    }
+
+    /// Who may be given a partition: nobody in whose process another worker has not heard yet that it has lost it.
+    fn may_have(&self, partition: usize) -> Vec<u32> {
+        let deaf = |id: u32, process: usize| {
+            let mut others = self.members.iter().filter(|(other, _)| **other != id);
+            others.any(|(_, other)| other.process == process && other.reading.contains_key(&partition))
+        };
+        let may = self.members.iter().filter(|(id, member)| !deaf(**id, member.process));
+        may.map(|(id, _)| *id).collect()
     }
 
     fn take(&mut self, commits: &[Committed]) {
@@ -167,8 +177,8 @@ impl Broker {
         partition.asked = true;
         member.news.push_back(if lost { News::Lost(vec![at]) } else { News::Asked(vec![at]) });
         let process = member.process;
-        let others = self.members.iter().filter(|(_, other)| other.process != process);
-        let others: Vec<u32> = others.map(|(id, _)| *id).collect();
+        let mut others = self.may_have(at);
+        others.retain(|id| self.members[id].process != process);
         if lost && !others.is_empty() {
             self.give(at, others[self.sky.below(others.len())]);
         }
@@ -365,7 +375,8 @@ impl Log for SimLog {
             if broker.partitions[at].owner != Some(self.me) {
                 continue;
             }
-            let others: Vec<u32> = broker.members.keys().copied().filter(|other| *other != self.me).collect();
+            let mut others = broker.may_have(at);
+            others.retain(|other| *other != self.me);
             match others.len() {
                 // It comes back to where it was.
                 0 => broker.give(at, self.me),
