@@ -38,7 +38,7 @@ fn the_example_is_accepted_without_a_doubt() {
     let desk = load(example);
     assert_eq!(desk.said(), "");
     let config = desk.config();
-    assert_eq!(config.decode.len(), 6);
+    assert_eq!(config.decode.len(), 7);
     assert!(config.plan.rules.iter().any(|rule| &*rule.name == "downloads-per-client"));
     assert_eq!(config.plan.services["shop"].overrides["requests-per-client"].threshold, Some(1200.0));
 }
