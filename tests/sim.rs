@@ -113,6 +113,8 @@ struct Compared {
     failures: u64,
     /// Runs that differ, and counted why.
     breaches: usize,
+    /// Series that were learned and stored.
+    learned: usize,
 }
 
 /// Runs histories undisturbed and under their fates, and compares.
@@ -127,6 +129,7 @@ fn compare(histories: std::ops::Range<u64>, keyed: Keyed, fate: impl Fn(u64) -> 
             let outcome = run(&history, &fate(seed));
             let found = of(&outcome);
             counted.add(&outcome);
+            counted.learned += outcome.learned;
             // The two breaches of exactness that may be: both are counted.
             if found != expected && outcome.stale + outcome.impatient > 0 {
                 counted.breaches += 1;
@@ -143,6 +146,7 @@ fn compare(histories: std::ops::Range<u64>, keyed: Keyed, fate: impl Fn(u64) -> 
     eprintln!("{counted:?}");
     if only().is_none() {
         assert!(counted.incidents >= 30, "only {} incidents", counted.incidents);
+        assert!(counted.learned >= counted.runs, "of each run something is learned: {counted:?}");
         assert!(counted.conflicts >= 100 && counted.failures >= 100, "{counted:?}");
     }
     counted

@@ -331,3 +331,35 @@ fn a_part_of_a_topic_that_leaves_is_no_fall_in_demand() {
     }
     assert_eq!(of_requests(&rig.signals), []);
 }
+
+/// Memory that climbs by a tenth of its limit an hour is told before it is full, and what is held shows in the census.
+#[test]
+fn memory_that_will_be_full_is_told_ahead() {
+    let mut rig = metrics(&plan("shop/*"), 1);
+    for minute in 0..300 {
+        let measured = [
+            Measured { metric: Metric::MemoryBytes, value: 5e8 + minute as f64 * 1.7e6 },
+            Measured { metric: Metric::MemoryLimitBytes, value: 1e9 },
+        ];
+        let sample = ResourceSample {
+            time: EventTime::from_millis(T0 + minute * MINUTE + 5_000),
+            workload: "shop/cache",
+            pod: "cache-0",
+            container: "app",
+            measured: &measured,
+            ..ResourceSample::default()
+        };
+        rig.see(METRICS, Event::Resource(sample));
+        rig.merge();
+    }
+    let told: Vec<&Signal> = rig.signals.iter().filter(|signal| &*signal.rule == "memory-climbing").collect();
+    let first = told.first().expect("it is told");
+    let minute = (first.first.0.millis() - T0) / MINUTE;
+    assert!((40..60).contains(&minute) && &*first.target.value == "shop/cache", "{minute}: {first:?}");
+    assert!(first.entry == EntryId(1) && first.severity == Severity::Warning, "{first:?}");
+    assert!(told.iter().any(|signal| signal.severity == Severity::Error), "half an hour before it is full");
+    let census = rig.shards[0].census();
+    let workloads =
+        census.tables.iter().find(|table| table.name == "workloads").expect("a table of workloads");
+    assert!(workloads.bytes > 0 && workloads.evictions == 0, "{workloads:?}");
+}

@@ -8,13 +8,14 @@ use std::time::Duration;
 
 use beaconfire::round::{Round, Unsaved};
 use beaconfire_decode::Reject;
-use beaconfire_detect::{Plan, Shard, ShardKnobs, Watch};
+use beaconfire_detect::{Learned, Plan, Shard, ShardKnobs, Watch};
 use beaconfire_incident::{Actor, Command};
 use beaconfire_model::{Names, Record, Source, Wall};
 use beaconfire_pipeline::{
     Barrier, DeadLetterSink, Durable, Exchange, Freight, Host, Keeper, Known, Registry, Report, Shelf, Tides,
     Worker, WorkerId, serve,
 };
+use beaconfire_store::Baseline;
 use beaconfire_throttle::Throttle;
 use tokio::runtime::Runtime;
 
@@ -130,7 +131,14 @@ impl Process {
         let (tides, spans) = (Arc::<Tides>::default(), Arc::<Registry>::default());
         let threads = 2;
         let knobs = ShardKnobs { memory: 32 << 20, early: true, drift: setting.worker.drift };
-        let shard = |thread| Shard::new(plan.clone(), thread, threads, knobs.clone(), heavy.clone());
+        let learned = setting.runtime.block_on(setting.store.baselines()).expect("the store answers");
+        let of = |Baseline { series, closed_through, state }| Learned { series, closed_through, state };
+        let learned: Vec<Learned> = learned.into_iter().map(of).collect();
+        let shard = |thread| {
+            let mut shard = Shard::new(plan.clone(), thread, threads, knobs.clone(), heavy.clone());
+            assert_eq!(shard.remember(&learned), 0, "what was stored can be read again");
+            shard
+        };
         let throttle = Throttle::new(setting.config.throttle_rules.clone(), setting.config.guard.clone());
         let progress = setting.runtime.block_on(setting.store.progress()).expect("the store answers");
         let engine = Engine {

@@ -201,6 +201,8 @@ pub struct Outcome {
     /// Records that came when what they belong to had been settled. Only a partition that was with another process for
     /// so long can bring them.
     pub stale: u64,
+    /// Series of which the store has what was learned.
+    pub learned: usize,
     /// Facts that would have begun an episode, and waited in vain for ten seconds for the end of the one before.
     pub impatient: u64,
 }
@@ -377,6 +379,7 @@ impl World<'_> {
             let dossier = runtime.block_on(store.dossier(id)).expect("the store answers");
             self.outcome.dossiers.push(dossier.expect("it is there"));
         }
+        self.outcome.learned = runtime.block_on(store.baselines()).expect("the store answers").len();
         self.outcome.rows = runtime.block_on(store.rows(&ids)).expect("the store answers");
         assert!(self.outcome.dossiers.iter().all(|dossier| dossier.incident.status == Status::Resolved));
         runtime.block_on(store.close());

@@ -2,7 +2,7 @@
 //!
 //! Workers copy resource samples and what sensors saw ([`gather`]), and count requests by service and slice; all of it
 //! goes to the first shard thread, which owns all workloads (there are few of them, and requests of a service explain the
-//! CPU of workloads wherever they are). It waits until the entries it came from have closed a slice, so that nothing
+//! CPU of workloads wherever they are). It waits until all entries that are read have closed a slice, so that nothing
 //! depends on the order of arrival, and then hands the slice to the engines ([`desk`]). What they find becomes signals
 //! ([`facts`]).
 

@@ -1,4 +1,5 @@
-//! What workloads use and services are asked for, held against what is usual for them.
+//! What workloads use, held against what is usual for them; what services are asked for is learned, and told of only where
+//! the plan says so.
 //!
 //! Each slice of five minutes goes to the series' two heads ([`crate::baseline`]). The quiet head alone is a warning, the
 //! local head alone is shown, both together are an error. A series says nothing on its first day.

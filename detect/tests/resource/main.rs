@@ -304,6 +304,12 @@ fn the_table_has_a_bound_and_says_so() {
     }
     assert!(rates.flaws().of(Flaw::Crowded) + rates.flaws().of(Flaw::Full) > full);
     assert!(rates.bytes() <= knobs.bytes_max);
+    // Where there is room for more, so many of one thing are kept, and no more.
+    let mut rates = Rates::new(RateKnobs::default());
+    for n in 0..10_000 {
+        rates.observe(&told(4100 + n / 1000, "cart-1", &[(Metric::CpuCores, n as f64 / 1e4)]).sample(), None);
+    }
+    assert_eq!((rates.flaws().of(Flaw::Crowded), rates.flaws().of(Flaw::Full)), (10_000 - 8_192, 0));
 }
 
 /// Nothing is left to pay for what was forgotten.
