@@ -42,6 +42,7 @@ mod ring;
 mod rule;
 mod run;
 mod samples;
+mod sealed;
 mod services;
 mod shard;
 mod sieve;

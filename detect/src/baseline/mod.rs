@@ -28,10 +28,10 @@ mod table;
 mod tail;
 mod verdict;
 
+pub use crate::sealed::SnapshotError;
 pub use metric::{Gather, Metric};
 pub use parameters::{FIRST_DAY, SLICE};
 pub use series::Series;
 pub use slices::{Amount, Left, Slices, SlicesCensus};
-pub use snapshot::SnapshotError;
 pub use table::{Baselines, BaselinesCensus, Fed, SeriesKey};
 pub use verdict::{BadSample, Finding, Judgement, Side, Verdict, View};

@@ -1,11 +1,5 @@
-//! A series as bytes, and back, bit for bit: what is scored after a restart is what would have been scored without it.
-//!
-//! One walk over all that a series holds serves both ways, so that writing and reading cannot disagree. Bytes of
-//! another version, or damaged ones, are an error: a series then learns anew, which is told, and never half a state.
-
-use std::fmt;
-
-use beaconfire_model::EventTime;
+//! A series as bytes, and back: what is scored after a restart is what would have been scored without it. `sealed.rs`
+//! has how one walk serves both ways.
 
 use super::band::Band;
 use super::book::Book;
@@ -17,132 +11,25 @@ use super::quiet::Quiet;
 use super::series::Series;
 use super::spread::Spread;
 use super::tail::Tail;
+use crate::sealed::{self, End, SnapshotError};
 
 /// Changes with the layout, and with any number in `parameters.rs` that old state would not fit.
 const VERSION: u8 = 1;
 
-/// Why bytes are no series.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum SnapshotError {
-    /// Another version wrote them.
-    Version(u8),
-    /// They are cut off, too long, or not what was written.
-    Damaged,
-}
-
-impl fmt::Display for SnapshotError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Version(version) => write!(f, "a baseline of version {version}, and this is {VERSION}"),
-            Self::Damaged => f.write_str("a damaged baseline"),
-        }
-    }
-}
-
-impl std::error::Error for SnapshotError {}
-
 impl Series {
     /// All that it holds, as bytes: at most 4 KB.
     pub fn snapshot(&self) -> Vec<u8> {
-        let mut out = Out(Vec::with_capacity(size_of::<Self>()));
-        out.0.push(VERSION);
-        series(&mut self.clone(), &mut out);
-        let sum = checksum(&out.0);
-        out.0.extend(sum);
-        out.0
+        sealed::seal(VERSION, |out| series(&mut self.clone(), out))
     }
 
     /// The series that these bytes were taken of.
     pub fn restore(bytes: &[u8]) -> Result<Self, SnapshotError> {
-        let (body, sum) = bytes.split_last_chunk::<8>().ok_or(SnapshotError::Damaged)?;
-        let (version, state) = body.split_first().ok_or(SnapshotError::Damaged)?;
-        if checksum(body) != *sum {
-            return Err(SnapshotError::Damaged);
-        }
-        if *version != VERSION {
-            return Err(SnapshotError::Version(*version));
-        }
         let mut read = Self::default();
-        let mut input = In { left: state, is_short: false };
-        series(&mut read, &mut input);
-        let whole = input.left.is_empty() && !input.is_short && read.is_sound();
-        if whole { Ok(read) } else { Err(SnapshotError::Damaged) }
-    }
-}
-
-/// FNV-1a: finds damage, not intent.
-fn checksum(bytes: &[u8]) -> [u8; 8] {
-    let sum = bytes
-        .iter()
-        .fold(0xcbf2_9ce4_8422_2325u64, |sum, byte| (sum ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3));
-    sum.to_le_bytes()
-}
-
-/// One end of the walk: takes bytes out of values, or puts them in.
-trait End {
-    fn bytes<const N: usize>(&mut self, value: [u8; N]) -> [u8; N];
-
-    fn f64(&mut self, value: &mut f64) {
-        *value = f64::from_le_bytes(self.bytes(value.to_le_bytes()));
-    }
-
-    fn f32(&mut self, value: &mut f32) {
-        *value = f32::from_le_bytes(self.bytes(value.to_le_bytes()));
-    }
-
-    fn u32(&mut self, value: &mut u32) {
-        *value = u32::from_le_bytes(self.bytes(value.to_le_bytes()));
-    }
-
-    fn i32(&mut self, value: &mut i32) {
-        *value = i32::from_le_bytes(self.bytes(value.to_le_bytes()));
-    }
-
-    fn i16(&mut self, value: &mut i16) {
-        *value = i16::from_le_bytes(self.bytes(value.to_le_bytes()));
-    }
-
-    fn u8(&mut self, value: &mut u8) {
-        *value = u8::from_le_bytes(self.bytes([*value]));
-    }
-
-    fn bool(&mut self, value: &mut bool) {
-        let mut byte = u8::from(*value);
-        self.u8(&mut byte);
-        *value = byte != 0;
-    }
-
-    fn time(&mut self, value: &mut Option<EventTime>) {
-        let mut is_some = value.is_some();
-        self.bool(&mut is_some);
-        let millis = value.map_or(0, EventTime::millis);
-        let millis = i64::from_le_bytes(self.bytes(millis.to_le_bytes()));
-        *value = is_some.then(|| EventTime::from_millis(millis));
-    }
-}
-
-struct Out(Vec<u8>);
-
-impl End for Out {
-    fn bytes<const N: usize>(&mut self, value: [u8; N]) -> [u8; N] {
-        self.0.extend(value);
-        value
-    }
-}
-
-struct In<'b> {
-    left: &'b [u8],
-    is_short: bool,
-}
-
-impl End for In<'_> {
-    fn bytes<const N: usize>(&mut self, _: [u8; N]) -> [u8; N] {
-        let Some((value, left)) = self.left.split_first_chunk::<N>() else {
-            self.is_short = true;
-            return [0; N];
-        };
-        self.left = left;
-        *value
+        sealed::open(VERSION, bytes, |input| {
+            series(&mut read, input);
+            input.check(read.is_sound());
+        })?;
+        Ok(read)
     }
 }
 

@@ -10,9 +10,9 @@ use beaconfire_model::{EventTime, Subject};
 use super::metric::Metric;
 use super::parameters::{FIRST_DAY, SLICE};
 use super::series::Series;
-use super::snapshot::SnapshotError;
 use super::verdict::{BadSample, Verdict};
 use crate::hash::Seeded;
+use crate::sealed::SnapshotError;
 
 /// A series that was not fed for so long may go.
 const IDLE: std::time::Duration = std::time::Duration::from_secs(7 * 86_400);

@@ -2,12 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use beaconfire_model::{EntryId, EventTime, Signal, Subject, SubjectKind};
 
 use super::bounds::{Bounds, Minute};
 use super::facts;
 use super::gather::{SLICE, SLICE_MILLIS, begin_of, slice_of};
+use super::kept;
 use super::owned::{Gathered, Sighting};
 use super::rollouts::Rollouts;
 use super::usual::{Learned, Usual};
@@ -22,6 +24,10 @@ const WAITING_MAX: usize = 32 << 20;
 const FLOWS_MAX: usize = 1 << 18;
 /// Requests in a minute below which a share of errors says nothing.
 const ERRORS_OF: u64 = 10;
+
+/// So much is read again before what is open: a counter makes a rate only with what it was before, and the first slice of a
+/// request log is not whole.
+const RUN_UP: Duration = Duration::from_mins(5);
 
 /// Workloads and services of which is kept where they were read.
 const HOMES_MAX: usize = 100_000;
@@ -137,6 +143,8 @@ pub(crate) struct Desk {
     homes: BTreeMap<Subject, EntryId>,
     /// The first slice that is not closed.
     open: i64,
+    /// What sensors saw before this time was judged.
+    judged: EventTime,
     /// The first and the last slice with anything in it.
     span: Option<(i64, i64)>,
     /// Sightings and flows that found no room, or came too late.
@@ -165,6 +173,7 @@ impl Desk {
             entries: BTreeSet::new(),
             homes: BTreeMap::new(),
             open: i64::MIN,
+            judged: EventTime::MIN,
             span: None,
             left_out: 0,
         })
@@ -261,6 +270,7 @@ impl Desk {
         }
         // What was seen is not kept waiting for the rest of its slice: nothing older comes.
         self.judge_sightings(cleared, signals);
+        self.judged = cleared;
     }
 
     fn close_slices(&mut self, end: i64, cleared: EventTime, signals: &mut Vec<Signal>) {
@@ -388,12 +398,19 @@ impl Desk {
 
     /// What was learned since it was last asked for, for the store.
     pub(crate) fn learned(&mut self) -> Vec<Learned> {
-        self.usual.as_mut().map(Usual::learned).unwrap_or_default()
+        let mut learned = self.usual.as_mut().map(Usual::learned).unwrap_or_default();
+        learned.extend(self.mining.iter_mut().flat_map(|mining| kept::learned(mining, self.judged)));
+        learned
     }
 
-    /// Goes on from what the store has; how many series could not be read, or found no room.
+    /// Goes on from what the store has; how many rows could not be read, or found no room.
     pub(crate) fn remember(&mut self, learned: &[Learned]) -> usize {
-        self.usual.as_mut().map_or(0, |usual| usual.remember(learned))
+        let (mined, usual): (Vec<&Learned>, Vec<&Learned>) =
+            learned.iter().partition(|row| kept::is_mining(row));
+        // A service that nobody asks anything just now is asked nothing, rather than unknown.
+        self.services.extend(kept::services(&usual));
+        let lost = self.usual.as_mut().map_or(0, |held| held.remember(&usual));
+        lost + self.mining.as_mut().map_or(0, |mining| kept::remember(mining, mined))
     }
 
     /// From when on records must be read again after a restart, of every entry that feeds it: what is open, and what the
@@ -401,7 +418,9 @@ impl Desk {
     pub(crate) fn floors(&self) -> impl Iterator<Item = (EntryId, EventTime)> {
         // Before the first slice is closed, all that was read is open.
         let open = begin_of(self.open.max(self.span.map_or(i64::MIN, |(first, _)| first)));
-        let floor = self.usual.as_ref().map_or(open, |usual| usual.floor(open));
+        let usual = self.usual.as_ref().map_or(open, |usual| usual.floor(open));
+        let mined = self.mining.as_ref().and_then(Mining::unsaved_from).unwrap_or(open);
+        let floor = usual.min(mined).minus(RUN_UP);
         self.entries.iter().map(move |entry| (*entry, floor))
     }
 

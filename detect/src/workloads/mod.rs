@@ -4,12 +4,13 @@
 //! goes to the first shard thread, which owns all workloads (there are few of them, and requests of a service explain the
 //! CPU of workloads wherever they are). It waits until all entries that are read have closed a slice, so that nothing
 //! depends on the order of arrival, and then hands the slice to the engines ([`desk`]). What they find becomes signals
-//! ([`facts`]).
+//! ([`facts`]), and what they learn goes to the store and comes back from it ([`kept`], [`usual`]).
 
 mod bounds;
 mod desk;
 mod facts;
 mod gather;
+mod kept;
 mod owned;
 mod rollouts;
 mod usual;

@@ -17,17 +17,17 @@ use crate::baseline::{Amount, Baselines, Fed, Finding, Metric, SLICE, SeriesKey,
 /// Series that may have open slices: each takes some hundred bytes.
 const KEYS_MAX: usize = 200_000;
 /// A service that is not asked for so long has no rate of 0 any more: it is gone.
-const FORGET_AFTER: std::time::Duration = std::time::Duration::from_hours(24);
+pub(super) const FORGET_AFTER: std::time::Duration = std::time::Duration::from_hours(24);
 /// A fact holds for so many slices beyond the one that told it: heads tell a thing once and hold it then.
 const HOLDS: u32 = 3;
 
 /// Series that are handed out for the store at once: some 4 KiB each, in one transaction.
 const LEARNED_MAX: usize = 2_000;
 
-/// What was learned of one series, for the store.
+/// What was learned of one series, or by one engine of one workload, for the store.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Learned {
-    /// Which series: its subject's kind, its subject and its metric.
+    /// Which series: its subject's kind, its subject and its metric, or the engine's name.
     pub series: String,
     /// The last slice in it: what is read again of that and before changes nothing.
     pub closed_through: EventTime,
@@ -128,7 +128,7 @@ impl Usual {
     }
 
     /// Goes on from what the store has; how many could not be read, or found no room.
-    pub(super) fn remember(&mut self, learned: &[Learned]) -> usize {
+    pub(super) fn remember(&mut self, learned: &[&Learned]) -> usize {
         let newest = learned.iter().map(|learned| learned.closed_through).max().unwrap_or(EventTime::MIN);
         let gone = newest.minus(FORGET_AFTER);
         learned.iter().filter(|learned| !self.remember_one(learned, gone)).count()

@@ -4,6 +4,8 @@
 //! of them. Nothing here is measured from a real system; the shapes and ranges are those that the reference names as
 //! twins of mining, and each is drawn anew for each seed.
 
+#![allow(dead_code, reason = "each test binary uses its part")]
+
 pub(crate) mod benign;
 pub(crate) mod miner;
 pub(crate) mod noise;

@@ -19,6 +19,7 @@ mod profile;
 mod regression;
 mod shape;
 mod slice;
+mod stored;
 mod suspicion;
 mod window;
 mod workload;
@@ -34,6 +35,7 @@ pub(crate) use deed::tells;
 pub use finding::Finding;
 pub use lists::{ENTRIES_MAX, ListError, Lists};
 pub use slice::{BadSlice, Slice};
+pub use stored::Stored;
 pub use suspicion::Contribution;
 pub(crate) use suspicion::PAGE;
 
@@ -75,6 +77,12 @@ pub(crate) struct Said {
     at: EventTime,
 }
 
+impl Default for Said {
+    fn default() -> Self {
+        Self { kind: Kind::Mining, severity: Severity::Info, classes: 0, at: EventTime::MIN }
+    }
+}
+
 /// A finding holds for so long after the minute it was stated for, and is stated anew before that.
 pub const HOLDS: Duration = Duration::from_secs(600);
 const RENEWED: Duration = Duration::from_secs(300);
@@ -93,6 +101,8 @@ pub struct Mining {
     workloads: BTreeMap<Box<str>, Box<Workload>>,
     /// Recent beginnings of plateaus that no rollout explains, for seeing that they spread.
     onsets: VecDeque<(EventTime, Box<str>)>,
+    /// The first minute that changed a workload which was not handed out for the store since.
+    unsaved_from: Option<i64>,
     census: Census,
 }
 
@@ -102,7 +112,8 @@ impl Mining {
         if knobs.workloads_max == 0 {
             knobs.workloads_max = 20_000;
         }
-        Self { knobs, workloads: BTreeMap::new(), onsets: VecDeque::new(), census: Census::default() }
+        let (workloads, onsets) = (BTreeMap::new(), VecDeque::new());
+        Self { knobs, workloads, onsets, unsaved_from: None, census: Census::default() }
     }
 
     /// Takes a closed slice. Slices of one workload come in order of time.
@@ -117,8 +128,10 @@ impl Mining {
             return Err(BadSlice::Late);
         }
         if workload.take(folded, slice.span >= Duration::from_secs(60)) {
+            let closed = workload.last_minute;
             self.spread(slice.workload);
             self.state(slice.workload, slice.at, findings);
+            self.mark(slice.workload, closed);
         }
         Ok(())
     }
@@ -127,6 +140,10 @@ impl Mining {
     pub fn deed(&mut self, name: &str, at: EventTime, deed: &Deed<'_>, findings: &mut Vec<Finding>) {
         let mut found = Vec::new();
         let known = self.workloads.get(name);
+        if known.is_some_and(|known| at < known.judged) {
+            // It is in what was stored.
+            return;
+        }
         let nobody = pairing::Pairing::default();
         deed::read(deed, &self.knobs.lists, known.map_or(&nobody, |known| &known.answers), &mut found);
         // Most deeds are nothing to us, and make no workload known.
@@ -146,13 +163,18 @@ impl Mining {
             workload.suspicion.add(indicator, at, plateau);
         }
         self.state(name, at, findings);
+        self.mark(name, minute);
     }
 
     /// An operator says that what this workload does is as it should be: it is learned, and old evidence is forgotten.
-    pub fn accept(&mut self, name: &str, at: EventTime) {
-        if let Some(workload) = self.workloads.get_mut(name) {
-            workload.accept(at);
-        }
+    /// Whether it is known.
+    pub fn accept(&mut self, name: &str, at: EventTime) -> bool {
+        let Some(workload) = self.workloads.get_mut(name) else {
+            return false;
+        };
+        let minute = workload.accept(at);
+        self.mark(name, minute);
+        true
     }
 
     /// Whether a workload is suspected, so that nothing should be learned of what it does.
@@ -199,11 +221,10 @@ impl Mining {
         }
         let onset = workload.onset();
         let near = |other: EventTime| onset.since(other).max(other.since(onset)) <= APART;
+        let mut noted = workload.noted;
         if !self.onsets.iter().any(|(at, who)| **who == *name && near(*at)) {
-            if self.onsets.len() == ONSETS {
-                self.onsets.pop_front();
-            }
-            self.onsets.push_back((onset, name.into()));
+            self.note_onset(onset, name);
+            noted = Some(onset);
         }
         let mut with: Vec<&str> =
             self.onsets.iter().filter(|(at, _)| near(*at)).map(|(_, who)| &**who).collect();
@@ -212,6 +233,7 @@ impl Mining {
         let with = with.len();
         if let Some(workload) = self.workloads.get_mut(name) {
             workload.spread_with = with;
+            workload.noted = noted;
         }
     }
 

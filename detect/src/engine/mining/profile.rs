@@ -4,6 +4,8 @@
 //! expected at two in the morning. How often it was how far above what was expected is kept as shares of time, so that
 //! a worker that transcodes at the limit every day is not new to us when it does so again.
 
+use crate::sealed::End;
+
 /// Minutes before an hour of the day is known.
 const KNOWN: f32 = 30.0;
 /// An hour of the day forgets in about five days.
@@ -60,6 +62,15 @@ impl Profile {
     /// The share of the last week that it went as high as this and higher.
     pub(crate) fn share_above(&self, excess: f64, limit: f64) -> f64 {
         f64::from(self.heights[Self::bin(excess, limit)..].iter().sum::<f32>())
+    }
+
+    pub(crate) fn walk(&mut self, end: &mut impl End) {
+        let Self { hours, counts, mean, heights, seen } = self;
+        for each in hours.iter_mut().chain(heights).chain([mean, seen]) {
+            end.f32(each);
+            end.check(each.is_finite() && *each >= 0.0);
+        }
+        counts.iter_mut().for_each(|count| end.u16(count));
     }
 
     fn bin(excess: f64, limit: f64) -> usize {

@@ -8,6 +8,8 @@
 //! The spread grows with the load, so it is kept relative to what is expected plus a tenth of the limit, and it is a median
 //! (0.6745 of a deviation), so that a report each night does not make the whole day look ragged.
 
+use crate::sealed::End;
+
 /// Of one sample a minute: half is forgotten in 1,386 samples, which is a day.
 const FORGETTING: f64 = 0.9995;
 /// How little is known at first. Also the cap of both variances: without excitation they would wind up.
@@ -156,6 +158,18 @@ impl Regression {
         self.p[2] = self.p[2].min(IGNORANCE);
         let bound = (self.p[0] * self.p[2]).sqrt();
         self.p[1] = self.p[1].clamp(-bound, bound);
+    }
+
+    pub(crate) fn walk(&mut self, end: &mut impl End) {
+        let Self { theta, p, scale, rough, neighbours, variance, last, unit, seen } = self;
+        let [p00, p01, p11] = p;
+        for each in theta.iter_mut().chain([p01, neighbours, last]) {
+            end.real(each);
+        }
+        for each in [p00, p11, scale, rough, variance, unit] {
+            end.amount(each);
+        }
+        end.u32(seen);
     }
 
     fn line(&self, x: [f64; 2]) -> f64 {

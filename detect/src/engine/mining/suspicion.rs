@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use beaconfire_model::{EventTime, Severity};
 
-use super::class::{Class, Indicator};
+use super::class::{Class, EVIDENCE_BYTES, Indicator};
+use crate::sealed::End;
 
 const HALF_LIFE: f64 = 6.0 * 3600.0;
 /// An indicator of this weight is enough for a page.
@@ -105,6 +106,17 @@ impl Suspicion {
         self.entries.is_empty()
     }
 
+    pub(crate) fn walk(&mut self, end: &mut impl End) {
+        let mut count = self.entries.len();
+        end.size(&mut count, Class::ALL.len());
+        self.entries.resize_with(count, Entry::blank);
+        for entry in &mut self.entries {
+            entry.walk(end);
+        }
+        let in_order = self.entries.is_sorted_by(|a, b| a.indicator.class < b.indicator.class);
+        end.check(in_order);
+    }
+
     /// How bad it is, and the score; `None` where there is nothing to say. `allowed` workloads need evidence that names
     /// mining.
     pub(crate) fn judge(&self, shape: ShapeNow, allowed: bool, at: EventTime) -> Option<(Severity, f64)> {
@@ -169,7 +181,41 @@ impl Suspicion {
     }
 }
 
+impl ShapeNow {
+    pub(crate) fn walk(&mut self, end: &mut impl End) {
+        let Self { points, excess, plateau, holds, ticket } = self;
+        end.amount(points);
+        [excess, plateau, holds, ticket].into_iter().for_each(|each| end.bool(each));
+    }
+}
+
 impl Entry {
+    /// What reading fills.
+    fn blank() -> Self {
+        let indicator = Indicator { class: Class::Shape, weight: 0.0, evidence: String::new() };
+        let never = EventTime::MIN;
+        Self { indicator, first: never, last: never, days: 0, day: 0 }
+    }
+
+    fn walk(&mut self, end: &mut impl End) {
+        let Self { indicator: Indicator { class, weight, evidence }, first, last, days, day } = self;
+        let mut number = class.number();
+        end.u8(&mut number);
+        let found = Class::ALL.into_iter().find(|class| class.number() == number);
+        end.check(found.is_some());
+        *class = found.unwrap_or(*class);
+        end.amount(weight);
+        end.text(evidence, EVIDENCE_BYTES);
+        end.check(!evidence.chars().any(char::is_control));
+        for time in [first, last] {
+            let mut millis = time.millis();
+            end.i64(&mut millis);
+            *time = EventTime::from_millis(millis);
+        }
+        end.u8(days);
+        end.i64(day);
+    }
+
     fn fresh(&self, at: EventTime) -> f64 {
         (-at.since(self.last).as_secs_f64() / HALF_LIFE).exp2()
     }

@@ -1,5 +1,7 @@
 //! The last 48 minutes of a workload, and the few statistics that tell a plateau from work.
 
+use crate::sealed::End;
+
 /// Minutes kept: what a ticket within 45 minutes can look back on.
 pub(crate) const KEPT: usize = 48;
 
@@ -42,6 +44,24 @@ impl Window {
 
     pub(crate) fn len(&self) -> usize {
         self.len
+    }
+
+    /// Only the minutes that there are, the oldest first.
+    pub(crate) fn walk(&mut self, end: &mut impl End) {
+        let mut len = self.len;
+        end.size(&mut len, KEPT);
+        let mut ring = [Minute::default(); KEPT];
+        for (slot, minute) in ring.iter_mut().zip(self.last(KEPT)) {
+            *slot = minute;
+        }
+        for Minute { cores, excess, requests, memory, network, hot } in &mut ring[..len] {
+            for each in [cores, excess, requests, memory, network] {
+                end.f32(each);
+                end.check(each.is_finite());
+            }
+            end.bool(hot);
+        }
+        *self = Self { ring, next: len % KEPT, len };
     }
 
     /// The last `n` minutes, oldest first (fewer where there are fewer).

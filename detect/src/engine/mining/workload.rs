@@ -5,14 +5,17 @@
 //! (a dearer request, a ragged load) is learned after all, faster than usual; what stays a plateau without a reason is
 //! frozen until it ends or an operator accepts it.
 
+mod judge;
+mod snapshot;
+
 use beaconfire_model::EventTime;
 
 use super::profile::Profile;
 use super::regression::{Expected, Regression};
-use super::shape::{DATASET_MIB, FirstSight, Ground, QUICK, SUSTAINED, Shape, enough};
+use super::shape::{DATASET_MIB, FirstSight, QUICK, Shape};
 use super::slice::{Folded, MINUTE_MILLIS};
 use super::suspicion::{ShapeNow, Suspicion};
-use super::window::{KEPT, Level, Minute, Window};
+use super::window::{Level, Minute, Window};
 
 /// Slack and alarm line of the cumulative sum: with these, independent noise alarms once in 5.7e7 minutes (Siegmund).
 const SLACK: f64 = 0.5;
@@ -23,19 +26,10 @@ const SUM_MAX: f64 = 24.0;
 const STEP_MAX: f64 = 5.0;
 /// Minutes before a workload's ways are known.
 const LEARNING: u32 = 720;
-/// Samples in which requests are held against CPU within the window itself; after these, all that was learned knows better.
-const FIRST: u32 = 240;
 /// Minutes in which an accepted workload is learned whatever it does.
 const ACCEPTING: i64 = 360;
-/// Samples after which all that is there has been seen to begin.
-const WATCHED: u32 = 2880;
-/// A plateau without memory to look at, in a workload without requests, is a ticket only after so many minutes.
-const BLIND: i64 = 180;
 /// What has lasted so long and is no plateau may be learned.
 const RAGGED: i64 = 120;
-/// Minutes after a rollout in which it may explain what is seen, and in which it still weakens it.
-const ROLLOUT: i64 = 32;
-const ROLLOUT_FADES: i64 = 120;
 
 #[derive(Debug, Clone)]
 pub(crate) struct Workload {
@@ -73,9 +67,18 @@ pub(crate) struct Workload {
     pub(crate) said: Option<super::Said>,
     pub(crate) answers: super::pairing::Pairing,
     pub(crate) spread_with: usize,
+    /// The beginning that was last noted for seeing that it spreads.
+    pub(crate) noted: Option<EventTime>,
+    /// Deeds before this time were judged before a restart.
+    pub(crate) judged: EventTime,
+    /// The first minute that changed it since it was last stored.
+    pub(crate) unsaved: Option<i64>,
 }
 
-#[derive(Debug, Clone, Copy)]
+/// The minute of what has not happened yet.
+const NEVER: i64 = i64::MIN / 2;
+
+#[derive(Debug, Clone, Copy, Default)]
 struct Before {
     memory_minute: Option<f64>,
     roughness: f64,
@@ -105,14 +108,14 @@ impl Workload {
     pub(crate) fn new() -> Self {
         Self {
             folding: None,
-            last_minute: i64::MIN / 2,
+            last_minute: NEVER,
             born: 0,
             model: Regression::new(),
             profile: Profile::new(),
             window: Window::new(),
             sum: 0.0,
             onset: 0,
-            rolled_out: i64::MIN / 2,
+            rolled_out: NEVER,
             resting: 0,
             memory_steps: [Slow::default(); 2],
             step: None,
@@ -120,7 +123,7 @@ impl Workload {
             before: None,
             plateau: None,
             thawed: false,
-            accepted: i64::MIN / 2,
+            accepted: NEVER,
             limit: None,
             tied: false,
             replicas: 1.0,
@@ -131,6 +134,9 @@ impl Workload {
             said: None,
             answers: super::pairing::Pairing::default(),
             spread_with: 0,
+            noted: None,
+            judged: EventTime::MIN,
+            unsaved: None,
         }
     }
 
@@ -151,6 +157,11 @@ impl Workload {
             closed = true;
         }
         closed
+    }
+
+    /// The last minute that is in it.
+    pub(crate) fn closed_through(&self) -> Option<EventTime> {
+        (self.last_minute != NEVER).then(|| EventTime::from_millis(self.last_minute * MINUTE_MILLIS))
     }
 
     /// Whether a slice of this minute comes too late to count.
@@ -294,17 +305,19 @@ impl Workload {
         !self.thawed
     }
 
-    /// An operator says that this is how the workload is.
-    pub(crate) fn accept(&mut self, at: EventTime) {
+    /// An operator says that this is how the workload is; the minute from which on it is.
+    pub(crate) fn accept(&mut self, at: EventTime) -> i64 {
         self.model.doubt(1000.0);
         self.sum = 0.0;
-        self.accepted = at.millis().div_euclid(MINUTE_MILLIS);
+        // After a restart nothing may have been read yet that would tell the time.
+        self.accepted = at.millis().div_euclid(MINUTE_MILLIS).max(self.last_minute.saturating_add(1));
         self.end_excess(self.accepted);
         self.suspicion.clear();
         self.now = ShapeNow::NONE;
         self.shape = None;
         self.first_sight = None;
         self.said = None;
+        self.accepted
     }
 
     fn scale(&self) -> f64 {
@@ -316,7 +329,7 @@ impl Workload {
     }
 
     pub(crate) fn onset(&self) -> EventTime {
-        EventTime::from_millis(self.since() * MINUTE_MILLIS)
+        EventTime::from_millis(self.since().saturating_mul(MINUTE_MILLIS))
     }
 
     /// When the plateau began, or, before there is one, the excess.
@@ -327,148 +340,5 @@ impl Workload {
     /// Whether a rollout stands within ten minutes of the beginning.
     pub(crate) fn rollout_near(&self) -> bool {
         (self.rolled_out - self.since()).abs() <= 10
-    }
-
-    /// Judges the last minutes.
-    fn look(&mut self, minute: i64) {
-        self.shape = None;
-        self.first_sight = None;
-        self.now = ShapeNow::NONE;
-        if minute - self.accepted < ACCEPTING {
-            return;
-        }
-        if let Some(before) = self.before.filter(|_| self.sum > ALARM / 2.0) {
-            let ground = Ground {
-                lasted: usize::try_from(minute - self.onset + 1).unwrap_or(0),
-                limit: self.limit,
-                roughness: before.roughness,
-                scale: before.scale,
-                spread: before.spread,
-                // With a dataset, half of the alarm will do.
-                alarm: self.sum >= ALARM || self.step.is_some_and(|(at, ..)| minute - at <= 40),
-                rolled_out: minute - self.rolled_out,
-                tied: self.tied,
-                memory_minute: before.memory_minute,
-                step: self.step.map(|(at, step, from)| (minute - at, step, from)),
-                rest: self.model.rest(self.scale()).cores.max(0.0),
-                plateau: self
-                    .plateau
-                    .filter(|(_, last)| minute - last <= 15)
-                    .map(|(since, _)| minute - since),
-                network_at_rest: self.network,
-            };
-            let shape = Shape::of(&self.window, &ground);
-            self.trace(&shape, minute);
-            self.now = self.weigh(&shape, minute);
-            self.shape = Some(shape);
-        }
-        let last = Level::of(self.window.last(5).map(|minute| minute.excess)).mean;
-        if self.before.is_some() && self.shape.is_none() && last >= 0.5 * enough(self.limit) {
-            // Too early to tell a shape, and early enough beside evidence that names mining.
-            self.now = ShapeNow { points: 2.0, excess: true, ..ShapeNow::NONE };
-        }
-        if self.now == ShapeNow::NONE {
-            self.look_first(minute);
-        }
-    }
-
-    /// Remembers when the plateau began: it may outlast the window, and a ragged minute does not end it.
-    fn trace(&mut self, shape: &Shape, minute: i64) {
-        if shape.is_plateau() {
-            let since = minute - i64::try_from(shape.since).unwrap_or(0);
-            let first =
-                self.plateau.filter(|(_, last)| minute - last <= 15).map_or(since, |(first, _)| first);
-            self.plateau = Some((first.min(since), minute));
-        }
-    }
-
-    fn weigh(&self, shape: &Shape, minute: i64) -> ShapeNow {
-        let high = self.profile.share_above(0.85 * shape.excess, self.scale());
-        // Work of its own seldom begins with a dataset that then stands still: it must do so often to be its own.
-        let mined = shape.dataset.is_some() && shape.quiet;
-        let often = if mined {
-            0.05
-        } else if self.tied {
-            0.04
-        } else {
-            0.01
-        };
-        let customary = high >= often;
-        // What a job does from its first minute on is its work, not a change.
-        let own = !self.tied && self.since() - self.born <= 10;
-        let last = Level::of(self.window.last(5).map(|minute| minute.excess)).mean;
-        let explained = shape.dearer.is_some() || shape.rose;
-        let excess = last >= 0.5 * enough(self.limit) && !explained;
-        if !shape.is_plateau() || !shape.unexplained || customary || own {
-            let points = if excess { 2.0 } else { 0.0 };
-            return ShapeNow { points, excess, ..ShapeNow::NONE };
-        }
-        let since_rollout = minute - self.rolled_out;
-        let mut points = if shape.flat { 6.0 } else { 5.0 };
-        points += f64::from(u8::from(shape.quiet));
-        points += f64::from(u8::from(shape.dataset.is_some()));
-        points += f64::from(u8::from(shape.decoupled));
-        points += f64::from(u8::from(self.profile.off_hours(minute)));
-        points += if self.spread_with >= 3 { 3.0 } else { 0.0 };
-        let fresh = self.rollout_near() && (since_rollout < ROLLOUT || shape.bursts);
-        if self.rollout_near() && since_rollout < ROLLOUT_FADES {
-            points -= if fresh { 3.0 } else { 1.0 };
-        }
-        let worn = shape.bursts || shape.minutes >= SUSTAINED;
-        let lasted = minute - self.since();
-        // More than one thread at once, more than ever before, and no version to blame: who mines without a dataset.
-        let unheard = self.tied
-            && shape.flat
-            && shape.excess >= (0.3 * self.scale()).max(1.15)
-            && high < 0.0005
-            && lasted <= 60
-            && self.model.seen() >= WATCHED
-            && since_rollout > ROLLOUT_FADES;
-        // Without requests to compare with, what works on data looks the same but for the network.
-        let told = (self.tied || shape.quiet)
-            && (shape.dataset.is_some() || (!shape.memory_known && lasted >= BLIND));
-        ShapeNow {
-            points,
-            excess: true,
-            plateau: true,
-            // A job's first minutes are as flat as a miner's.
-            holds: told && !self.learning() && (self.tied || shape.minutes >= 16),
-            ticket: points >= 6.0 && worn && (told || unheard) && !self.learning() && !fresh,
-        }
-    }
-
-    /// What was there before we began to watch cannot be a change: requests must fail to explain it within the window,
-    /// or, later, in all that was learned.
-    fn look_first(&mut self, minute: i64) {
-        let learning = self.model.seen() < FIRST;
-        // Once an hour is often enough for what has been there all along.
-        if self.window.len() < 5 || self.model.seen() > WATCHED || !learning && minute % 60 != 0 {
-            return;
-        }
-        let sight = FirstSight::of(self.window.last(KEPT), self.limit);
-        let rest = if learning {
-            sight.rest.filter(|_| sight.minutes >= SUSTAINED)
-        } else {
-            let rest = self.model.rest(self.scale());
-            Some(rest.cores - 3.0 * rest.spread).filter(|_| self.tied)
-        };
-        let share = if learning { 0.5 * sight.cores } else { 0.35 * self.scale() };
-        let resting = rest.is_some_and(|cores| cores >= share.max(0.5) && sight.least >= 0.95 * cores);
-        self.resting = if resting { self.resting.saturating_add(1) } else { 0 };
-        // One core, neither more nor less, is a thread that spins.
-        let spins = rest.is_some_and(|cores| (cores * self.replicas - 1.0).abs() < 0.15);
-        if !(resting || sight.busy && learning) {
-            return;
-        }
-        let sure = resting && self.resting >= if learning { 11 } else { 3 };
-        self.now = ShapeNow {
-            points: if sure { 6.0 } else { 2.0 },
-            excess: sight.busy || sure,
-            plateau: false,
-            // What software shows as it starts is no reason to wake anybody for a first sight.
-            holds: sure && !spins && !sight.moves_data && !learning,
-            ticket: sure && !spins && !sight.moves_data,
-        };
-        self.first_sight = Some(FirstSight { rest: rest.filter(|_| sure), ..sight });
     }
 }
