@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use beaconfire_model::{Client, EntryId, EventTime, Signal, Source};
+use beaconfire_model::{Client, EntryId, EventTime, Signal, Source, Subject};
 
 use crate::ahead::Ahead;
 use crate::ask::{Ask, Asks};
@@ -433,6 +433,13 @@ impl Shard {
     /// Goes on from what the store has of series; how many could not be read, or found no room.
     pub fn remember(&mut self, learned: &[Learned]) -> usize {
         self.desk.as_mut().map_or(0, |desk| desk.remember(learned))
+    }
+
+    /// An operator says that what this workload or service does now is as it should be: what was frozen is learned again, and
+    /// what was told of it ends by itself. Whether anything was known of it. The first thread's shard knows; what it
+    /// changes is stored with the next barrier.
+    pub fn accept(&mut self, target: &Subject) -> bool {
+        self.desk.as_mut().is_some_and(|desk| desk.accept(target))
     }
 
     /// What the tables hold.

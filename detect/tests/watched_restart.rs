@@ -10,7 +10,7 @@ use beaconfire_detect::baseline::Series;
 use beaconfire_detect::{Learned, MiningKnobs, Plan, PlanSpec, ServiceSpec};
 use beaconfire_model::{
     EntryId, Event, EventTime, Kind, Measured, Metric, ResourceSample, RuntimeDetails, RuntimeEvent,
-    RuntimeKind, Severity, Signal, Source, TopicId,
+    RuntimeKind, Severity, Signal, Source, Subject, SubjectKind, TopicId,
 };
 use support::{Rig, T0, request, source, spec};
 
@@ -190,6 +190,45 @@ fn a_frozen_series_stays_frozen_and_thaws_after_a_restart() {
     log.read(&mut third, START + 1_425..START + 1_800);
     let cpu = third.shards[0].learned().into_iter().find(|row| row.series == "workload/shop/web/cpu");
     assert!(is_frozen(&cpu.expect("a row")), "and the series stays frozen as it was");
+}
+
+/// The numbers of the workload's signals that people are bothered with.
+fn bothers(signals: &[Signal]) -> usize {
+    let of = |signal: &&Signal| signal.severity >= Severity::Warning && &*signal.target.value == "shop/web";
+    signals.iter().filter(of).count()
+}
+
+#[test]
+fn what_is_accepted_is_learned_and_stays_so_after_a_restart() {
+    let (plan, end) = (plan(), START + 1_440);
+    let log = Log::new(START..end, end);
+    let cut = START + 300;
+    let mut first = rig(&plan);
+    log.read(&mut first, 0..cut);
+    assert!(bothers(&first.signals) > 0);
+    let web = Subject::new(SubjectKind::Workload, "shop/web");
+    assert!(first.shards[0].accept(&web));
+    assert!(
+        !first.shards[0].accept(&Subject::new(SubjectKind::Workload, "shop/other")),
+        "nothing is known of it"
+    );
+    assert!(!first.shards[1].accept(&web), "the first thread's shard knows workloads");
+    let [cpu, _] = rows(&mut first);
+    assert!(!is_frozen(&cpu));
+    // Also where the process ends right behind it.
+    let mut again = rig(&plan);
+    log.read(&mut again, 0..cut);
+    assert!(again.shards[0].accept(&web));
+    let (mut second, floor) = restarted(&plan, &mut again, cut);
+    for (rig, from) in [(&mut first, cut), (&mut second, floor)] {
+        rig.signals.clear();
+        log.read(rig, from..cut + 180);
+        assert_eq!(bothers(&rig.signals), 0, "{:?}", rig.signals.first());
+        log.read(rig, cut + 180..end);
+        // A baseline this young may be surprised by the next day's peak; of mining nothing is said any more.
+        assert_eq!(worst(&rig.signals), None);
+    }
+    assert_eq!(rows(&mut first), rows(&mut second));
 }
 
 #[test]

@@ -413,6 +413,16 @@ impl Desk {
         lost + self.mining.as_mut().map_or(0, |mining| kept::remember(mining, mined))
     }
 
+    /// An operator says that what a workload or service does now is as it should be: learning resumes, and what is told of
+    /// it ends. Whether anything was known of it.
+    pub(crate) fn accept(&mut self, target: &Subject) -> bool {
+        let mut is_known = self.usual.as_mut().is_some_and(|usual| usual.accept(target));
+        if let Some(mining) = self.mining.as_mut().filter(|_| target.kind == SubjectKind::Workload) {
+            is_known |= mining.accept(&target.value, begin_of(self.open));
+        }
+        is_known
+    }
+
     /// From when on records must be read again after a restart, of every entry that feeds it: what is open, and what the
     /// store may not have.
     pub(crate) fn floors(&self) -> impl Iterator<Item = (EntryId, EventTime)> {

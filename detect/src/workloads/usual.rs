@@ -134,6 +134,15 @@ impl Usual {
         learned.iter().filter(|learned| !self.remember_one(learned, gone)).count()
     }
 
+    /// Takes what this subject does now for usual; whether anything was known of it.
+    pub(super) fn accept(&mut self, subject: &Subject) -> bool {
+        let mut is_known = false;
+        for metric in Metric::ALL {
+            is_known |= self.baselines.accept(&SeriesKey { subject: subject.clone(), metric });
+        }
+        is_known
+    }
+
     fn remember_one(&mut self, learned: &Learned, gone: EventTime) -> bool {
         let Some(key) = key_of(&learned.series) else { return false };
         if !matches!(self.baselines.restore(&key, &learned.state), Ok(true)) {
