@@ -6,7 +6,7 @@ use std::time::Duration;
 use beaconfire_model::{EntryId, EventTime, Request, ResourceSample, RuntimeEvent};
 
 use super::owned::{Flow, Gathered, Reading, Sighting};
-use crate::engine::mining::{self, Knobs};
+use crate::engine::mining::{self, Deed, Knobs};
 use crate::services::ServiceId;
 
 /// Slices of event time, in which requests are counted and engines are fed.
@@ -47,12 +47,10 @@ impl Gathered {
 
     /// Keeps an event that can matter to the mining engine; whether it does.
     pub(crate) fn event(&mut self, knobs: &Knobs, entry: EntryId, event: &RuntimeEvent<'_>) -> bool {
-        let sighting = Sighting::of(entry, event);
-        let Some(sighting) = sighting.filter(|sighting| mining::tells(&sighting.deed(), &knobs.lists)) else {
-            return false;
-        };
-        self.sightings.push(sighting);
-        true
+        let tells = |deed: &Deed<'_>| mining::tells(deed, &knobs.lists);
+        let before = self.sightings.len();
+        self.sightings.extend(Sighting::of(entry, event, tells));
+        self.sightings.len() > before
     }
 
     /// Counts a request of a service; `places` knows where its slices lie.

@@ -103,35 +103,96 @@ enum What {
     Finding,
 }
 
-impl Sighting {
-    /// What the mining engine can judge; `None` of events that say nothing to it.
-    pub(crate) fn of(entry: EntryId, event: &RuntimeEvent<'_>) -> Option<Self> {
-        let RuntimeDetails { exe, flags, environment, answers, .. } = *event.details;
-        let what = match event.kind {
-            RuntimeKind::Exec => What::Exec { dropped: flags.contains("EXE_UPPER_LAYER") },
-            RuntimeKind::Connect => What::Connect,
-            RuntimeKind::Dns => What::Lookup,
-            RuntimeKind::File => What::File { written: is_written(flags) },
-            RuntimeKind::Finding => What::Finding,
+/// The texts of an event, cut to what travels, wherever they lie.
+#[derive(Debug, Clone, Copy)]
+struct Told<'a> {
+    process: &'a str,
+    path: &'a str,
+    cmdline: &'a str,
+    remote: &'a str,
+    domain: &'a str,
+    rule: &'a str,
+    environment: &'a str,
+    answers: &'a [IpAddr],
+}
+
+impl What {
+    /// `None` of events that say nothing to the mining engine.
+    fn of(event: &RuntimeEvent<'_>) -> Option<Self> {
+        let flags = event.details.flags;
+        Some(match event.kind {
+            RuntimeKind::Exec => Self::Exec { dropped: flags.contains("EXE_UPPER_LAYER") },
+            RuntimeKind::Connect => Self::Connect,
+            RuntimeKind::Dns => Self::Lookup,
+            RuntimeKind::File => Self::File { written: is_written(flags) },
+            RuntimeKind::Finding => Self::Finding,
             RuntimeKind::Health | RuntimeKind::Other => return None,
-        };
+        })
+    }
+
+    fn deed(self, told: Told<'_>) -> Deed<'_> {
+        let Told { process, path, cmdline, remote, domain, rule, environment, answers } = told;
+        match self {
+            Self::Exec { dropped } => Deed::Exec { process, path, cmdline, environment, dropped },
+            Self::Connect => Deed::Connect { process, remote, domain },
+            Self::Lookup => Deed::Lookup { process, name: domain, answers },
+            Self::File { written } => Deed::File { process, path, written },
+            Self::Finding => Deed::Finding { rule, process, cmdline, domain },
+        }
+    }
+}
+
+fn short(text: &str) -> &str {
+    &text[..text.floor_char_boundary(TEXT_MAX)]
+}
+
+impl Sighting {
+    /// What the mining engine can judge, where `tells` says so of the event as it lies there: most events do not matter,
+    /// and those are not copied.
+    pub(crate) fn of(
+        entry: EntryId,
+        event: &RuntimeEvent<'_>,
+        tells: impl FnOnce(&Deed<'_>) -> bool,
+    ) -> Option<Self> {
+        let RuntimeDetails { exe, environment, answers, .. } = *event.details;
+        let what = What::of(event)?;
         let path = if exe.is_empty() || what == (What::File { written: true }) { event.path } else { exe };
-        let short = |text: &str| Box::from(&text[..text.floor_char_boundary(TEXT_MAX)]);
-        let names = environment.iter().take(WORDS_MAX);
-        Some(Self {
-            time: event.time,
-            entry,
-            what,
-            workload: short(event.workload),
+        // An empty text takes nothing.
+        let environment = environment[..environment.len().min(WORDS_MAX)].join(" ");
+        let told = Told {
             process: short(event.process),
             path: short(path),
             cmdline: short(event.cmdline),
             remote: short(event.remote),
             domain: short(event.domain),
             rule: short(event.rule),
-            environment: short(&names.copied().collect::<Vec<_>>().join(" ")),
-            answers: answers.iter().take(WORDS_MAX).filter_map(|answer| answer.parse().ok()).collect(),
-        })
+            environment: short(&environment),
+            // What was answered makes no deed matter, and none matter less.
+            answers: &[],
+        };
+        if !tells(&what.deed(told)) {
+            return None;
+        }
+        let answers = answers.iter().take(WORDS_MAX).filter_map(|answer| answer.parse().ok()).collect();
+        Some(Self { answers, ..Self::made(entry, event.time, short(event.workload), what, told) })
+    }
+
+    fn made(entry: EntryId, time: EventTime, workload: &str, what: What, told: Told<'_>) -> Self {
+        let Told { process, path, cmdline, remote, domain, rule, environment, answers } = told;
+        Self {
+            time,
+            entry,
+            what,
+            workload: workload.into(),
+            process: process.into(),
+            path: path.into(),
+            cmdline: cmdline.into(),
+            remote: remote.into(),
+            domain: domain.into(),
+            rule: rule.into(),
+            environment: environment.into(),
+            answers: answers.to_vec(),
+        }
     }
 
     pub(crate) fn workload(&self) -> &str {
@@ -148,13 +209,7 @@ impl Sighting {
 
     pub(crate) fn deed(&self) -> Deed<'_> {
         let Self { process, path, cmdline, remote, domain, rule, environment, answers, .. } = self;
-        match self.what {
-            What::Exec { dropped } => Deed::Exec { process, path, cmdline, environment, dropped },
-            What::Connect => Deed::Connect { process, remote, domain },
-            What::Lookup => Deed::Lookup { process, name: domain, answers },
-            What::File { written } => Deed::File { process, path, written },
-            What::Finding => Deed::Finding { rule, process, cmdline, domain },
-        }
+        self.what.deed(Told { process, path, cmdline, remote, domain, rule, environment, answers })
     }
 }
 

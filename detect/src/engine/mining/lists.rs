@@ -13,6 +13,7 @@
 use std::collections::BTreeSet;
 use std::fmt;
 use std::net::IpAddr;
+use std::ops::Bound::{Excluded, Unbounded};
 
 /// A file has at most so many entries, and so many bytes a line.
 pub const ENTRIES_MAX: usize = 100_000;
@@ -193,8 +194,10 @@ impl Lists {
     /// 15 bytes.
     pub(crate) fn miner(&self, name: &str) -> Option<bool> {
         let name = name.strip_suffix(".exe").unwrap_or(name).to_lowercase();
-        let cut = |listed: &str| name.len() == 15 && listed.len() > 15 && listed.starts_with(&*name);
-        if self.processes.contains(&*name) || self.processes.iter().any(|listed| cut(listed)) {
+        // What is listed behind a name that was cut begins with it, and is the next in order.
+        let next = || self.processes.range::<str, _>((Excluded(&*name), Unbounded)).next();
+        let cut = || name.len() == 15 && next().is_some_and(|listed| listed.starts_with(&*name));
+        if self.processes.contains(&*name) || cut() {
             return Some(true);
         }
         GENERIC_PROCESSES.contains(&&*name).then_some(false)
