@@ -14,7 +14,7 @@ use super::owned::{Gathered, Sighting};
 use super::rollouts::Rollouts;
 use super::usual::{Learned, Usual};
 use crate::baseline::Metric;
-use crate::engine::mining::{Finding, Mining, Slice};
+use crate::engine::mining::{DROPPER, Deed, Finding, Mining, Slice, tells};
 use crate::resource::{Figures, Flaw, RateKnobs, Rates};
 use crate::{Plan, TableCensus};
 
@@ -33,6 +33,12 @@ const RUN_UP: Duration = Duration::from_mins(5);
 const HOMES_MAX: usize = 100_000;
 /// Workloads of which is kept whom they serve.
 const TIED_MAX: usize = 20_000;
+
+/// When a slice has all but ended: what is known of it as a whole is judged behind all that was seen in it, whatever came
+/// first.
+fn end_of(slice: i64) -> EventTime {
+    begin_of(slice.saturating_add(1)).minus(Duration::from_millis(1))
+}
 
 /// What a workload used in a slice, its containers together.
 #[derive(Debug)]
@@ -112,6 +118,7 @@ fn sum(a: Option<f64>, b: Option<f64>) -> Option<f64> {
 struct Asked {
     requests: u64,
     errors: u64,
+    droppers: u64,
 }
 
 /// Requests of the services in one slice.
@@ -189,19 +196,15 @@ impl Desk {
             self.note(reading.entry, slice);
             if slice >= self.open {
                 self.settle(SubjectKind::Workload, sample.workload, reading.entry);
-                self.rollouts.see(slice, sample.workload, sample.image, sample.pod);
+                if self.rollouts.see(slice, sample.workload, sample.image, sample.pod) {
+                    self.deploy(slice, reading.entry, sample.workload, sample.image, signals);
+                }
             }
             self.rates.observe(&sample, None);
         }
         for sighting in sightings {
             self.note(sighting.entry, slice_of(sighting.time));
-            let bytes = sighting.bytes();
-            if self.waiting + bytes > WAITING_MAX {
-                self.left_out += 1;
-                self.judge(&sighting, signals);
-            } else if self.sightings.insert(sighting) {
-                self.waiting += bytes;
-            }
+            self.wait(sighting, signals);
         }
         for flow in flows {
             self.note(flow.entry, flow.slice);
@@ -217,12 +220,32 @@ impl Desk {
             let asked = self.flows.entry(flow.slice).or_default().entry(flow.service).or_default();
             asked.requests += flow.requests;
             asked.errors += flow.errors;
+            asked.droppers += flow.droppers;
             self.flows_from = Some(self.flows_from.map_or(flow.slice, |from| from.min(flow.slice)));
         }
         while self.flows.values().map(BTreeMap::len).sum::<usize>() > FLOWS_MAX {
             // Another entry is so far behind that what is oldest cannot be kept until it comes.
             let Some((_, gone)) = self.flows.pop_first() else { break };
             self.left_out += gone.values().map(|asked| asked.requests).sum::<u64>();
+        }
+    }
+
+    /// A copy of this image was seen in a slice: evidence while it runs, where it is a miner's.
+    fn deploy(&mut self, slice: i64, entry: EntryId, workload: &str, image: &str, signals: &mut Vec<Signal>) {
+        let Some(knobs) = &self.plan.mining else { return };
+        if tells(&Deed::Deploy { image }, &knobs.lists) {
+            self.wait(Sighting::deploy(entry, end_of(slice), workload, image), signals);
+        }
+    }
+
+    /// Keeps a sighting until nothing older comes.
+    fn wait(&mut self, sighting: Sighting, signals: &mut Vec<Signal>) {
+        let bytes = sighting.bytes();
+        if self.waiting + bytes > WAITING_MAX {
+            self.left_out += 1;
+            self.judge(&sighting, signals);
+        } else if self.sightings.insert(sighting) {
+            self.waiting += bytes;
         }
     }
 
@@ -333,6 +356,12 @@ impl Desk {
         }
         let subject = Subject::new(SubjectKind::Workload, &*used.workload);
         let home = self.home(&subject);
+        if self.is_tried(used.slice, &used.workload)
+            && let Some(mining) = &mut self.mining
+        {
+            let deed = Deed::Agent { user_agent: DROPPER, outbound: false };
+            mining.deed(&used.workload, end_of(used.slice), &deed, &mut findings);
+        }
         for finding in &findings {
             facts::state(finding, home, signals);
         }
@@ -370,11 +399,22 @@ impl Desk {
 
     /// Requests a second of the services that a workload serves, where any is known and was read all the slice.
     fn requests(&mut self, slice: i64, workload: &str) -> Option<f64> {
-        // Where nobody had any, their log is away rather than everybody idle.
-        let flows = self.flows.get(&slice)?;
         if self.flows_from.is_none_or(|from| slice <= from) {
             return None;
         }
+        let sum: u64 = self.asked(slice, workload)?.map(|asked| asked.requests).sum();
+        Some(sum as f64 * 1_000.0 / SLICE_MILLIS as f64)
+    }
+
+    /// Whether a dropper tried one of the services that a workload serves.
+    fn is_tried(&mut self, slice: i64, workload: &str) -> bool {
+        self.asked(slice, workload).is_some_and(|mut asked| asked.any(|asked| asked.droppers > 0))
+    }
+
+    /// What the services that a workload serves were asked; `None` where none is tied to it.
+    fn asked(&mut self, slice: i64, workload: &str) -> Option<impl Iterator<Item = &Asked>> {
+        // Where nobody had any, their log is away rather than everybody idle.
+        let flows = self.flows.get(&slice)?;
         if !self.tied.contains_key(workload) {
             if self.tied.len() >= TIED_MAX {
                 self.tied.clear();
@@ -383,8 +423,7 @@ impl Desk {
             self.tied.insert(workload.into(), tied.cloned().collect());
         }
         let tied = self.tied.get(workload).filter(|tied| !tied.is_empty())?;
-        let sum: u64 = tied.iter().filter_map(|service| flows.get(service)).map(|asked| asked.requests).sum();
-        Some(sum as f64 * 1_000.0 / SLICE_MILLIS as f64)
+        Some(tied.iter().filter_map(|service| flows.get(service)))
     }
 
     fn judge(&mut self, sighting: &Sighting, signals: &mut Vec<Signal>) {

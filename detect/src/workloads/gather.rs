@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use beaconfire_model::{EntryId, EventTime, Request, ResourceSample, RuntimeEvent};
+use beaconfire_model::{EntryId, EventTime, Request, ResourceSample, RuntimeEvent, RuntimeKind};
 
 use super::owned::{Flow, Gathered, Reading, Sighting};
-use crate::engine::mining::{self, Deed, Knobs};
+use crate::engine::mining::{self, DROPPER, Deed, Knobs};
 use crate::services::ServiceId;
 
 /// Slices of event time, in which requests are counted and engines are fed.
@@ -50,6 +50,11 @@ impl Gathered {
         let tells = |deed: &Deed<'_>| mining::tells(deed, &knobs.lists);
         let before = self.sightings.len();
         self.sightings.extend(Sighting::of(entry, event, tells));
+        // Where no metrics tell which images run, the programs they start do.
+        let is_miners = event.kind == RuntimeKind::Exec && tells(&Deed::Deploy { image: event.image });
+        if is_miners {
+            self.sightings.push(Sighting::deploy(entry, event.time, event.workload, event.image));
+        }
         self.sightings.len() > before
     }
 
@@ -64,6 +69,7 @@ impl Gathered {
     ) {
         let slice = slice_of(request.time);
         let errors = u64::from(request.status >= 500);
+        let droppers = u64::from(request.user_agent == DROPPER);
         let place = places.of(id, slice);
         if let Some(flow) = self.flows.get_mut(*place as usize)
             && flow.slice == slice
@@ -72,11 +78,12 @@ impl Gathered {
         {
             flow.requests += 1;
             flow.errors += errors;
+            flow.droppers += droppers;
             return;
         }
         // The combiner is full long before there are so many.
         *place = self.flows.len() as u32;
-        self.flows.push(Flow { entry, service: service.clone(), slice, requests: 1, errors });
+        self.flows.push(Flow { entry, service: service.clone(), slice, requests: 1, errors, droppers });
     }
 
     /// How much there is, as partials count.

@@ -101,6 +101,7 @@ enum What {
     Lookup,
     File { written: bool },
     Finding,
+    Deploy,
 }
 
 /// The texts of an event, cut to what travels, wherever they lie.
@@ -138,6 +139,7 @@ impl What {
             Self::Lookup => Deed::Lookup { process, name: domain, answers },
             Self::File { written } => Deed::File { process, path, written },
             Self::Finding => Deed::Finding { rule, process, cmdline, domain },
+            Self::Deploy => Deed::Deploy { image: path },
         }
     }
 }
@@ -175,6 +177,21 @@ impl Sighting {
         }
         let answers = answers.iter().take(WORDS_MAX).filter_map(|answer| answer.parse().ok()).collect();
         Some(Self { answers, ..Self::made(entry, event.time, short(event.workload), what, told) })
+    }
+
+    /// That an image runs.
+    pub(crate) fn deploy(entry: EntryId, time: EventTime, workload: &str, image: &str) -> Self {
+        let told = Told {
+            process: "",
+            path: short(image),
+            cmdline: "",
+            remote: "",
+            domain: "",
+            rule: "",
+            environment: "",
+            answers: &[],
+        };
+        Self::made(entry, time, short(workload), What::Deploy, told)
     }
 
     fn made(entry: EntryId, time: EventTime, workload: &str, what: What, told: Told<'_>) -> Self {
@@ -232,6 +249,8 @@ pub struct Flow {
     pub requests: u64,
     /// How many of them the server failed.
     pub errors: u64,
+    /// How many came from what drops miners.
+    pub droppers: u64,
 }
 
 /// What a worker gathered since its last parcel.

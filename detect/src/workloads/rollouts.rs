@@ -33,28 +33,30 @@ impl Rollouts {
         Self { seen: BTreeMap::new(), running: BTreeMap::new(), seeded, full: 0 }
     }
 
-    /// Takes note of a copy.
-    pub(super) fn see(&mut self, slice: i64, workload: &str, image: &str, pod: &str) {
+    /// Takes note of a copy; false where one of its template was seen in this slice before.
+    pub(super) fn see(&mut self, slice: i64, workload: &str, image: &str, pod: &str) -> bool {
         // The last part of a pod's name is made up for each; a number before it is a job's time.
         let replica_set = pod.rsplit_once('-').map_or("", |(before, _)| before);
         let replica_set = replica_set.trim_end_matches(|c: char| c.is_ascii_digit());
         if image.is_empty() && replica_set.is_empty() {
-            return;
+            return false;
         }
         let template = self.seeded.hash_one((image, replica_set));
         if self.seen.len() >= SLICES_MAX && !self.seen.contains_key(&slice) {
             self.full += 1;
-            return;
+            return true;
         }
         let workloads = self.seen.entry(slice).or_default();
         if !workloads.contains_key(workload) && workloads.len() >= WORKLOADS_MAX {
             self.full += 1;
-            return;
+            return true;
         }
         let templates = workloads.entry(workload.into()).or_default();
-        if !templates.contains(&template) && templates.len() < TEMPLATES_MAX {
+        let is_new = !templates.contains(&template);
+        if is_new && templates.len() < TEMPLATES_MAX {
             templates.push(template);
         }
+        is_new
     }
 
     /// Whether a workload has copies in this slice of a template that it did not have lately. Slices come in order.

@@ -85,6 +85,9 @@ pub enum Deed<'a> {
     },
 }
 
+/// The user agent of a dropper that looks for ways in: an attempt, no more.
+pub(crate) const DROPPER: &str = "libredtail-http";
+
 /// Who looks names up for others, or because its own rules name pools (a rule on `fd.sip.name` makes Falco resolve every
 /// pool it lists): their lookups say nothing of the workload.
 const RESOLVERS: [&str; 9] = [
@@ -153,8 +156,9 @@ pub(crate) fn read(deed: &Deed<'_>, lists: &Lists, answers: &impl Answers, found
         }
         Deed::Agent { user_agent, outbound } => agent(user_agent, outbound, found),
         Deed::Deploy { image } => {
-            let name = image.split(['@', ':']).next().unwrap_or(image);
-            if name.split('/').any(|part| lists.miner(part) == Some(true)) {
+            // Each part without what follows it: a registry's port, a tag, a digest.
+            let mut parts = image.split('/').map(|part| part.split(['@', ':']).next().unwrap_or(part));
+            if parts.any(|part| lists.miner(part) == Some(true)) {
                 found.push(Indicator::new(Class::MinerImage, 4.0, "a miner's image", image));
             }
         }
@@ -299,7 +303,7 @@ fn agent(user_agent: &str, outbound: bool, found: &mut Vec<Indicator>) {
         || user_agent.starts_with("ccminer");
     if outbound && miner {
         found.push(Indicator::new(Class::MinerAgent, 8.0, "a miner's user agent", user_agent));
-    } else if !outbound && user_agent == "libredtail-http" {
+    } else if !outbound && user_agent == DROPPER {
         found.push(Indicator::new(Class::MinerAgent, 1.0, "a dropper tried", user_agent));
     }
 }

@@ -65,6 +65,7 @@ fn each_class_has_a_deed_that_shows_it() {
         (Deed::Agent { user_agent: "XMRig/6.21", outbound: true }, vec![(14, 8.0)]),
         (Deed::Agent { user_agent: "libredtail-http", outbound: false }, vec![(14, 1.0)]),
         (Deed::Deploy { image: "docker.io/someone/xmrig:latest" }, vec![(15, 4.0)]),
+        (Deed::Deploy { image: "registry.example.com:5000/xmrig:6@sha256:00" }, vec![(15, 4.0)]),
         (finding("CryptoCurrency:Runtime/BitcoinTool.B!DNS", "x", ""), vec![(16, 10.0)]),
     ] {
         assert_eq!(weights(deed), wanted, "{deed:?}");

@@ -31,7 +31,7 @@ use beaconfire_model::{EventTime, Kind, Severity};
 
 pub use class::{Class, EVIDENCE_BYTES, Indicator};
 pub use deed::Deed;
-pub(crate) use deed::tells;
+pub(crate) use deed::{DROPPER, tells};
 pub use finding::Finding;
 pub use lists::{ENTRIES_MAX, ListError, Lists};
 pub use slice::{BadSlice, Slice};

@@ -224,10 +224,12 @@ impl Entry {
         self.indicator.weight * self.fresh(at)
     }
 
-    /// Names of mining never become a habit.
+    /// Names of mining never become a habit. Droppers try whatever can be reached, day after day.
     fn is_habit(&self) -> bool {
         let class = self.indicator.class;
-        let ambient = !class.names_mining() && !matches!(class, Class::MinerAgent | Class::MinerImage);
+        let names_miner =
+            class == Class::MinerImage || class == Class::MinerAgent && self.indicator.weight > 1.0;
+        let ambient = !class.names_mining() && !names_miner;
         ambient && self.days > HABIT_DAYS
     }
 
@@ -308,6 +310,13 @@ mod tests {
         }
         let dropped = suspicion.judge(SHAPE, false, at(97)).unwrap();
         assert_eq!(dropped.0, Severity::Warning, "the shape alone");
+        for (weight, wanted) in [(1.0, Severity::Warning), (8.0, Severity::Critical)] {
+            let mut tried = Suspicion::default();
+            for day in 0..5 {
+                tried.add(Indicator::new(Class::MinerAgent, weight, "seen", "x"), at(day * 24), false);
+            }
+            assert_eq!(tried.judge(SHAPE, false, at(98)).unwrap().0, wanted, "{weight}");
+        }
         for day in 0..5 {
             suspicion.add(Indicator::new(Class::PoolLookup, 6.0, "seen", "x"), at(day * 24), false);
         }
