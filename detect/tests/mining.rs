@@ -263,12 +263,13 @@ fn miners_are_found() {
     assert_found(print_miners(12, 4), 8.0);
 }
 
-/// The whole table, over three disjoint ranges of seeds.
+/// The whole table, over three disjoint ranges of seeds, or those in `SEEDS`, which are separated by spaces.
 #[test]
 #[ignore = "minutes; run with --release"]
 fn confusion_table() {
     let mut told = Vec::new();
-    for seed in [1_000, 20_000, 300_000] {
+    let seeds = std::env::var("SEEDS").unwrap_or_else(|_| "1000 20000 300000".to_owned());
+    for seed in seeds.split(' ').map(|seed| seed.parse().expect("a seed")) {
         println!("\nseeds from {seed}\n");
         let (bothered, engine) = ordinary(200, 30, seed);
         let sum = print_ordinary(&bothered);

@@ -111,6 +111,9 @@ fn words(shape: &Shape, workload: &Workload) -> String {
     if workload.rollout_near() {
         said += ", began with a rollout";
     }
+    if let Some(held) = workload.held.filter(|_| workload.now.recent) {
+        said += &format!(", until {} minutes ago", held.ago(workload.last_minute));
+    }
     if workload.spread_with >= 3 {
         said += &format!(", at once in {} workloads", workload.spread_with);
     }

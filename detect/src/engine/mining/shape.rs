@@ -4,7 +4,7 @@
 //! apart and named in words, and what they are worth together is a ticket at most.
 
 use super::regression::base;
-use super::window::{Level, Minute, Slope, Window, evenness, median};
+use super::window::{Level, Minute, Slope, Window, evenness, median, upper};
 
 /// Minutes for the first, quick look, which only counts beside an indicator.
 pub(crate) const QUICK: usize = 8;
@@ -40,8 +40,8 @@ pub(crate) struct Ground {
     pub(crate) rest: f64,
     /// Minutes since a plateau that still lasts was first seen.
     pub(crate) plateau: Option<i64>,
-    /// The lower third of network use.
-    pub(crate) network_at_rest: Option<f64>,
+    /// The lower third of network use, and its upper tenth.
+    pub(crate) network: Option<[f64; 2]>,
 }
 
 /// What the look found.
@@ -166,6 +166,16 @@ impl Shape {
             && excess.drift.abs() <= 0.1 * excess.mean + 2.0 * noise;
         // The mean of many minutes is surer than that of few, but for what wanders slowly.
         let sure = (2.0 * (QUICK as f64 / n.max(1) as f64).sqrt()).clamp(1.2, 2.0);
+        // What was ragged and now stands still is no chance, however wide it wandered before.
+        let tame = near_limit && cores.variation() <= 0.02 && ground.roughness >= 0.06;
+        // At the limit no more can be seen than the limit leaves; beside a dataset that will do.
+        let reach = i64::try_from(n).unwrap_or(0) + 10;
+        let mined = near_limit && ground.step.is_some_and(|(ago, ..)| ago <= reach);
+        let (enough, sure) = match (tame, mined) {
+            (true, _) => (enough, 0.6),
+            (false, true) => (0.6 * enough, 1.0),
+            (false, false) => (enough, sure),
+        };
         let enough = excess.mean >= enough.max(sure * ground.spread);
         Self {
             minutes: n,
@@ -220,7 +230,11 @@ impl Shape {
     /// Runs of excess at one height with returns to the usual between them.
     fn look_for_bursts(&mut self, window: &Window, ground: &Ground) {
         let n = ground.lasted.min(window.len());
-        let minutes = window.last(n);
+        // What is a burst is so beside the highest of them, not beside what was usual: they may come on top of other work.
+        let high = 0.5 * upper(window.last(n).map(|minute| minute.excess));
+        let minutes = window
+            .last(n)
+            .map(|minute| Minute { hot: minute.hot && f64::from(minute.excess) >= high, ..minute });
         let (mut runs, mut previous, mut first) = (0, false, None);
         for (i, minute) in minutes.clone().enumerate() {
             runs += usize::from(minute.hot && !previous);
@@ -237,9 +251,11 @@ impl Shape {
             .filter(|((a, b), c)| a.hot && b.hot && c.hot)
             .map(|((_, b), _)| b);
         let hot = inner.clone().count();
-        if !(runs >= 3 && hot >= BURST_MINUTES || runs == 2 && hot >= 2 * BURST_MINUTES) || hot * 9 < n {
+        if runs < 2 || hot < BURST_MINUTES || hot * 9 < n {
             return;
         }
+        // Two short runs are chance, unless a dataset stays between them.
+        let surely = runs >= 3 || hot >= 2 * BURST_MINUTES;
         let excess = Level::of(inner.clone().map(|minute| minute.excess));
         let cores = Level::of(inner.map(|minute| minute.cores));
         let noise = ground.noise(cores.mean - excess.mean);
@@ -252,6 +268,11 @@ impl Shape {
             self.minutes = hot;
             self.since = first.unwrap_or(n);
             self.unexplained = ground.alarm;
+            if !surely {
+                let mut seen = *self;
+                seen.look_at_memory(window, ground);
+                self.bursts = seen.dataset.is_some() && seen.quiet;
+            }
         }
     }
 
@@ -259,8 +280,8 @@ impl Shape {
         let now = Level::of(window.last(self.since).map(|minute| minute.network)).mean;
         let before = before(window, self.since, |minute| minute.network);
         // Where requests explain the network, it is compared with the minutes before; else with what it is at rest.
-        let network = match ground.network_at_rest.filter(|_| !ground.tied) {
-            Some(rest) => now <= 2.0 * rest + 20_000.0,
+        let network = match ground.network.filter(|_| !ground.tied) {
+            Some([rest, busy]) => now <= (2.0 * rest + 20_000.0).max(busy),
             None => before.is_none_or(|before| now <= 1.5 * before + 20_000.0),
         };
         let Some(minute) = ground.memory_minute else {

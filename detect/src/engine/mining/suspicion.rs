@@ -9,6 +9,7 @@ use std::time::Duration;
 use beaconfire_model::{EventTime, Severity};
 
 use super::class::{Class, EVIDENCE_BYTES, Indicator};
+use super::slice::MINUTE_MILLIS;
 use crate::sealed::End;
 
 const HALF_LIFE: f64 = 6.0 * 3600.0;
@@ -64,11 +65,23 @@ pub(crate) struct ShapeNow {
     pub(crate) holds: bool,
     /// It is worth a ticket by itself.
     pub(crate) ticket: bool,
+    /// It held within the last hour: still enough beside any evidence.
+    pub(crate) recent: bool,
+    /// It was there before we were, and is beyond doubt: enough beside evidence that was seen from this minute on, since what
+    /// software shows as it starts is no reason to wake anybody.
+    pub(crate) sighted: Option<i64>,
 }
 
 impl ShapeNow {
-    pub(crate) const NONE: Self =
-        Self { points: 0.0, excess: false, plateau: false, holds: false, ticket: false };
+    pub(crate) const NONE: Self = Self {
+        points: 0.0,
+        excess: false,
+        plateau: false,
+        holds: false,
+        ticket: false,
+        recent: false,
+        sighted: None,
+    };
 }
 
 impl Suspicion {
@@ -130,7 +143,13 @@ impl Suspicion {
         let strong =
             counted().any(|entry| entry.indicator.weight >= STRONG && at.since(entry.last) <= STRONG_HOLDS);
         let any = counted().next().is_some();
-        let page = strong || (indicators >= PAGE && names) || (shape.holds && any) || (shape.excess && names);
+        let later =
+            |from: i64| counted().any(|entry| entry.last.millis() >= from.saturating_mul(MINUTE_MILLIS));
+        let page = strong
+            || (indicators >= PAGE && names)
+            || ((shape.holds || shape.recent) && any)
+            || (shape.excess && names)
+            || shape.sighted.is_some_and(later);
         let severity = if page {
             Severity::Critical
         } else if shape.ticket {
@@ -183,9 +202,10 @@ impl Suspicion {
 
 impl ShapeNow {
     pub(crate) fn walk(&mut self, end: &mut impl End) {
-        let Self { points, excess, plateau, holds, ticket } = self;
+        let Self { points, excess, plateau, holds, ticket, recent, sighted } = self;
         end.amount(points);
-        [excess, plateau, holds, ticket].into_iter().for_each(|each| end.bool(each));
+        [excess, plateau, holds, ticket, recent].into_iter().for_each(|each| end.bool(each));
+        end.option(sighted, 0, |end, from| end.i64(from));
     }
 }
 
@@ -243,7 +263,8 @@ mod tests {
     use super::*;
 
     const HOUR: i64 = 3_600_000;
-    const SHAPE: ShapeNow = ShapeNow { points: 7.0, excess: true, plateau: true, holds: true, ticket: true };
+    const SHAPE: ShapeNow =
+        ShapeNow { points: 7.0, excess: true, plateau: true, holds: true, ticket: true, ..ShapeNow::NONE };
 
     fn at(hours: i64) -> EventTime {
         EventTime::from_millis(hours * HOUR)

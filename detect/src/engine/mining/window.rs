@@ -123,6 +123,12 @@ pub(crate) fn median(values: impl Iterator<Item = f32>) -> f64 {
     if n == 0 { 0.0 } else { f64::from(sorted[n / 2]) }
 }
 
+/// What one in ten lies above; zero where there is none.
+pub(crate) fn upper(values: impl Iterator<Item = f32>) -> f64 {
+    let (sorted, n) = sorted(values);
+    if n == 0 { 0.0 } else { f64::from(sorted[(n * 9 / 10).min(n - 1)]) }
+}
+
 fn sorted(values: impl Iterator<Item = f32>) -> ([f32; KEPT], usize) {
     let mut sorted = [0f32; KEPT];
     let mut n = 0;

@@ -26,8 +26,12 @@ const SUM_MAX: f64 = 24.0;
 const STEP_MAX: f64 = 5.0;
 /// Minutes before a workload's ways are known.
 const LEARNING: u32 = 720;
+/// Samples that show what was there before we began to watch.
+const DAWN: u32 = 60;
 /// Minutes in which an accepted workload is learned whatever it does.
 const ACCEPTING: i64 = 360;
+/// Minutes in which a dataset that was made may belong to what is seen.
+const STEPPED: i64 = 40;
 /// What has lasted so long and is no plateau may be learned.
 const RAGGED: i64 = 120;
 
@@ -37,6 +41,8 @@ pub(crate) struct Workload {
     pub(crate) last_minute: i64,
     /// When samples began, or began again.
     born: i64,
+    /// The least that was used in the first hour.
+    dawn: f64,
     model: Regression,
     profile: Profile,
     window: Window,
@@ -49,12 +55,16 @@ pub(crate) struct Workload {
     memory_steps: [Slow; 2],
     /// When memory last rose at once by as much as a dataset.
     step: Option<(i64, f64, f64)>,
-    /// The lower third of network use.
-    network: Option<f64>,
+    /// The lower third of network use, and its upper tenth.
+    network: Option<[f64; 2]>,
+    /// The most memory of about a week, in MiB.
+    peak: Option<f64>,
     /// What was usual when the excess began.
     before: Option<Before>,
-    /// When the plateau began, and when it was last seen.
-    plateau: Option<(i64, i64)>,
+    /// When the plateau began, when it was last seen, and how high.
+    plateau: Option<(i64, i64, f64)>,
+    /// The last shape that held.
+    pub(crate) held: Option<Held>,
     thawed: bool,
     accepted: i64,
     limit: Option<f64>,
@@ -75,15 +85,33 @@ pub(crate) struct Workload {
     pub(crate) unsaved: Option<i64>,
 }
 
+const MIB: f64 = 1024.0 * 1024.0;
 /// The minute of what has not happened yet.
 const NEVER: i64 = i64::MIN / 2;
 
 #[derive(Debug, Clone, Copy, Default)]
 struct Before {
     memory_minute: Option<f64>,
+    peak: Option<f64>,
     roughness: f64,
     scale: f64,
     spread: f64,
+}
+
+/// A shape that held: an indicator is not always seen while the CPU is used.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Held {
+    since: i64,
+    last: i64,
+    points: f64,
+    shape: Shape,
+}
+
+impl Held {
+    /// How many minutes ago.
+    pub(crate) fn ago(&self, minute: i64) -> i64 {
+        minute - self.last
+    }
 }
 
 /// A mean that forgets.
@@ -110,6 +138,7 @@ impl Workload {
             folding: None,
             last_minute: NEVER,
             born: 0,
+            dawn: f64::INFINITY,
             model: Regression::new(),
             profile: Profile::new(),
             window: Window::new(),
@@ -120,8 +149,10 @@ impl Workload {
             memory_steps: [Slow::default(); 2],
             step: None,
             network: None,
+            peak: None,
             before: None,
             plateau: None,
+            held: None,
             thawed: false,
             accepted: NEVER,
             limit: None,
@@ -178,6 +209,9 @@ impl Workload {
         if gap > 15 {
             self.born = at.minute;
         }
+        if self.model.seen() < DAWN {
+            self.dawn = self.dawn.min(at.cores);
+        }
         self.last_minute = at.minute;
         self.limit = at.limit;
         self.tied = at.requests.is_some();
@@ -194,8 +228,7 @@ impl Workload {
         let excess = at.cores - expected.cores.min(at.limit.unwrap_or(f64::INFINITY));
         let z = excess / expected.spread;
         let known = self.model.seen() >= 60;
-        self.add(if known { z } else { 0.0 }, at.minute, expected.spread);
-        let memory = at.memory.map_or(0.0, |bytes| bytes / (1024.0 * 1024.0));
+        let memory = at.memory.map_or(0.0, |bytes| bytes / MIB);
         self.window.push(Minute {
             cores: at.cores as f32,
             excess: excess as f32,
@@ -205,6 +238,7 @@ impl Workload {
             hot: known && z > 2.0,
         });
         self.watch_memory(at.minute);
+        self.add(if known { z } else { 0.0 }, at.minute, expected.spread);
         self.look(at.minute);
         if !self.now.holds && self.model.seen() > 60 {
             let last = Level::of(self.window.last(QUICK).map(|minute| minute.excess));
@@ -217,12 +251,13 @@ impl Workload {
 
     /// Notes when memory rises at once by as much as a dataset.
     fn watch_memory(&mut self, minute: i64) {
-        let mut memory = self.window.last(4).map(|minute| f64::from(minute.memory));
-        let (Some(first), Some(last)) = (memory.next(), memory.last()) else {
+        let memory = self.window.last(4).map(|minute| f64::from(minute.memory));
+        let Some(first) = memory.clone().next() else {
             return;
         };
         let usual = self.memory_steps[1].known().unwrap_or(f64::INFINITY);
-        let change = last - first;
+        // What a collection gives back meanwhile does not hide it.
+        let change: f64 = memory.clone().zip(memory.skip(1)).map(|(a, b)| (b - a).max(0.0)).sum();
         if change >= DATASET_MIB.max(4.0 * usual) {
             let larger = self.step.is_none_or(|(at, step, _)| minute - at > 10 || change > step);
             if larger {
@@ -234,17 +269,23 @@ impl Workload {
     /// One step of the cumulative sum, and what was before it rose.
     fn add(&mut self, z: f64, minute: i64, spread: f64) {
         self.sum = (self.sum + z.min(STEP_MAX) - SLACK).clamp(0.0, SUM_MAX);
-        if self.sum < 3.0 {
+        if self.sum < 3.0 && !self.stepped(minute) {
             self.end_excess(minute);
         } else if self.before.is_none() {
             self.onset = minute;
             self.before = Some(Before {
                 memory_minute: self.memory_steps[0].known(),
+                peak: self.peak.filter(|_| !self.learning()),
                 roughness: self.model.roughness(),
                 scale: self.model.scale(),
                 spread,
             });
         }
+    }
+
+    /// Whether memory rose by a dataset lately.
+    fn stepped(&self, minute: i64) -> bool {
+        self.step.is_some_and(|(at, ..)| minute - at <= STEPPED)
     }
 
     fn end_excess(&mut self, minute: i64) {
@@ -268,12 +309,17 @@ impl Workload {
         let cores = if known { at.cores.clamp(usual - most, usual + most) } else { at.cores };
         self.profile.learn(at.minute, cores);
         if let Some(network) = at.network {
-            let low = self.network.get_or_insert(network);
-            let step: f64 = if network < *low { -0.021 } else { 0.009 };
-            *low *= step.exp();
-            *low = low.max(1.0);
+            let [low, high] = self.network.get_or_insert([network; 2]);
+            for (held, down, up) in [(low, -0.021, 0.009), (high, -0.003, 0.027)] {
+                let step: f64 = if network < *held { down } else { up };
+                *held = (*held * step.exp()).max(1.0);
+            }
         }
-        if at.memory.is_some() {
+        if let Some(memory) = at.memory {
+            let memory = memory / MIB;
+            // A workload's most is forgotten in a week.
+            let peak = self.peak.unwrap_or(memory);
+            self.peak = Some(memory.max(peak - (peak - memory) / 10_080.0));
             for (slow, apart) in self.memory_steps.iter_mut().zip([1, 3]) {
                 let memory = self.window.last(apart + 1).map(|minute| f64::from(minute.memory));
                 if let (Some(first), Some(last)) = (memory.clone().next(), memory.last()) {
@@ -316,6 +362,7 @@ impl Workload {
         self.now = ShapeNow::NONE;
         self.shape = None;
         self.first_sight = None;
+        self.held = None;
         self.said = None;
         self.accepted
     }
@@ -329,12 +376,13 @@ impl Workload {
     }
 
     pub(crate) fn onset(&self) -> EventTime {
-        EventTime::from_millis(self.since().saturating_mul(MINUTE_MILLIS))
+        let held = self.held.filter(|_| self.now.recent).map(|held| held.since);
+        EventTime::from_millis(held.unwrap_or(self.since()).saturating_mul(MINUTE_MILLIS))
     }
 
     /// When the plateau began, or, before there is one, the excess.
     fn since(&self) -> i64 {
-        self.plateau.map_or(self.onset, |(since, _)| since)
+        self.plateau.map_or(self.onset, |(since, ..)| since)
     }
 
     /// Whether a rollout stands within ten minutes of the beginning.

@@ -4,7 +4,7 @@
 use super::super::shape::{FirstSight, Ground, SUSTAINED, Shape, enough};
 use super::super::suspicion::ShapeNow;
 use super::super::window::{KEPT, Level};
-use super::{ACCEPTING, ALARM, Workload};
+use super::{ACCEPTING, ALARM, Held, Workload};
 
 /// Samples in which requests are held against CPU within the window itself; after these, all that was learned knows better.
 const FIRST: u32 = 240;
@@ -15,6 +15,12 @@ const BLIND: i64 = 180;
 /// Minutes after a rollout in which it may explain what is seen, and in which it still weakens it.
 const ROLLOUT: i64 = 32;
 const ROLLOUT_FADES: i64 = 120;
+/// Minutes in which a shape that held still counts beside evidence.
+const RECENT: i64 = 60;
+/// Minutes in which software starts.
+const STARTING: i64 = 10;
+/// Minutes of a plateau that count beside evidence in a workload without requests.
+const UNTIED: usize = 10;
 
 impl Workload {
     /// Judges the last minutes.
@@ -25,7 +31,7 @@ impl Workload {
         if minute - self.accepted < ACCEPTING {
             return;
         }
-        if let Some(before) = self.before.filter(|_| self.sum > ALARM / 2.0) {
+        if let Some(before) = self.before.filter(|_| self.sum > ALARM / 2.0 || self.stepped(minute)) {
             let ground = Ground {
                 lasted: usize::try_from(minute - self.onset + 1).unwrap_or(0),
                 limit: self.limit,
@@ -33,7 +39,7 @@ impl Workload {
                 scale: before.scale,
                 spread: before.spread,
                 // With a dataset, half of the alarm will do.
-                alarm: self.sum >= ALARM || self.step.is_some_and(|(at, ..)| minute - at <= 40),
+                alarm: self.sum >= ALARM || self.stepped(minute),
                 rolled_out: minute - self.rolled_out,
                 tied: self.tied,
                 memory_minute: before.memory_minute,
@@ -41,9 +47,9 @@ impl Workload {
                 rest: self.model.rest(self.scale()).cores.max(0.0),
                 plateau: self
                     .plateau
-                    .filter(|(_, last)| minute - last <= 15)
-                    .map(|(since, _)| minute - since),
-                network_at_rest: self.network,
+                    .filter(|(_, last, _)| minute - last <= 15)
+                    .map(|(since, ..)| minute - since),
+                network: self.network,
             };
             let shape = Shape::of(&self.window, &ground);
             self.trace(&shape, minute);
@@ -58,15 +64,39 @@ impl Workload {
         if self.now == ShapeNow::NONE {
             self.look_first(minute);
         }
+        self.look_back(minute);
+    }
+
+    /// What held within the last hour still counts beside evidence: who mines in bursts or at night is not always seen
+    /// while it does.
+    fn look_back(&mut self, minute: i64) {
+        if let Some(shape) = self.shape.filter(|_| self.now.holds) {
+            self.held = Some(Held { since: self.since(), last: minute, points: self.now.points, shape });
+            return;
+        }
+        self.held = self.held.filter(|held| held.ago(minute) <= RECENT);
+        if let Some(held) = self.held {
+            self.now.recent = true;
+            self.now.points = self.now.points.max(held.points);
+            self.shape = Some(held.shape);
+            self.first_sight = None;
+        }
+    }
+
+    /// The least memory of the last minutes.
+    fn memory(&self) -> f64 {
+        f64::from(self.window.last(4).map(|minute| minute.memory).fold(f32::INFINITY, f32::min))
     }
 
     /// Remembers when the plateau began: it may outlast the window, and a ragged minute does not end it.
     fn trace(&mut self, shape: &Shape, minute: i64) {
         if shape.is_plateau() {
             let since = minute - i64::try_from(shape.since).unwrap_or(0);
-            let first =
-                self.plateau.filter(|(_, last)| minute - last <= 15).map_or(since, |(first, _)| first);
-            self.plateau = Some((first.min(since), minute));
+            // Another level is another plateau.
+            let same = |level: f64| shape.excess <= 1.3 * level;
+            let held = self.plateau.filter(|(_, last, level)| minute - last <= 15 && same(*level));
+            let (first, level) = held.map_or((since, shape.excess), |(first, _, level)| (first, level));
+            self.plateau = Some((first.min(since), minute, level));
         }
     }
 
@@ -74,7 +104,12 @@ impl Workload {
         let high = self.profile.share_above(0.85 * shape.excess, self.scale());
         // Work of its own seldom begins with a dataset that then stands still: it must do so often to be its own.
         let mined = shape.dataset.is_some() && shape.quiet;
-        let often = if mined {
+        // And hardly ever where that takes more memory than there ever was.
+        let beyond = self.before.and_then(|before| before.peak).zip(shape.dataset);
+        let beyond = beyond.is_some_and(|(peak, step)| self.memory() >= peak + 0.5 * step);
+        let often = if mined && beyond {
+            0.3
+        } else if mined {
             0.05
         } else if self.tied {
             0.04
@@ -120,8 +155,9 @@ impl Workload {
             excess: true,
             plateau: true,
             // A job's first minutes are as flat as a miner's.
-            holds: told && !self.learning() && (self.tied || shape.minutes >= 16),
+            holds: told && !self.learning() && (self.tied || shape.minutes >= UNTIED),
             ticket: points >= 6.0 && worn && (told || unheard) && !self.learning() && !fresh,
+            ..ShapeNow::NONE
         }
     }
 
@@ -141,7 +177,9 @@ impl Workload {
             Some(rest.cores - 3.0 * rest.spread).filter(|_| self.tied)
         };
         let share = if learning { 0.5 * sight.cores } else { 0.35 * self.scale() };
-        let resting = rest.is_some_and(|cores| cores >= share.max(0.5) && sight.least >= 0.95 * cores);
+        // What began while we watched is no miner that was there before.
+        let early = |cores: f64| sight.least.min(self.dawn) >= 0.95 * cores;
+        let resting = rest.is_some_and(|cores| cores >= share.max(0.5) && early(cores));
         self.resting = if resting { self.resting.saturating_add(1) } else { 0 };
         // One core, neither more nor less, is a thread that spins.
         let spins = rest.is_some_and(|cores| (cores * self.replicas - 1.0).abs() < 0.15);
@@ -156,6 +194,8 @@ impl Workload {
             // What software shows as it starts is no reason to wake anybody for a first sight.
             holds: sure && !spins && !sight.moves_data && !learning,
             ticket: sure && !spins && !sight.moves_data,
+            recent: false,
+            sighted: (sure && !spins && !sight.moves_data).then_some(self.born + STARTING),
         };
         self.first_sight = Some(FirstSight { rest: rest.filter(|_| sure), ..sight });
     }

@@ -9,7 +9,7 @@ use super::super::Said;
 use super::super::shape::{FirstSight, Shape};
 use super::super::slice::MINUTE_MILLIS;
 use super::super::window::KEPT;
-use super::{Before, NEVER, Slow, Workload};
+use super::{Before, Held, NEVER, Slow, Workload};
 use crate::sealed::{self, End, SnapshotError};
 
 /// Changes with the layout, and with any number that old state would not fit.
@@ -36,6 +36,7 @@ impl Workload {
             folding: _,
             last_minute,
             born,
+            dawn,
             model,
             profile,
             window,
@@ -46,8 +47,10 @@ impl Workload {
             memory_steps,
             step,
             network,
+            peak,
             before,
             plateau,
+            held,
             thawed,
             accepted,
             limit,
@@ -72,6 +75,7 @@ impl Workload {
         for each in [born, onset] {
             minute(each, end);
         }
+        figure(dawn, end);
         model.walk(end);
         profile.walk(end);
         window.walk(end);
@@ -86,16 +90,30 @@ impl Workload {
             end.real(change);
             end.real(from);
         });
-        for each in [network, limit] {
+        end.option(network, [0.0; 2], |end, both| both.iter_mut().for_each(|each| end.amount(each)));
+        for each in [peak, limit] {
             end.option(each, 0.0, |end, value| end.amount(value));
         }
-        end.option(before, Before::default(), |end, Before { memory_minute, roughness, scale, spread }| {
-            end.option(memory_minute, 0.0, |end, value| end.amount(value));
-            [roughness, scale, spread].into_iter().for_each(|each| end.amount(each));
-        });
-        end.option(plateau, (0, 0), |end, (since, last)| {
+        end.option(
+            before,
+            Before::default(),
+            |end, Before { memory_minute, peak, roughness, scale, spread }| {
+                for each in [memory_minute, peak] {
+                    end.option(each, 0.0, |end, value| end.amount(value));
+                }
+                [roughness, scale, spread].into_iter().for_each(|each| end.amount(each));
+            },
+        );
+        end.option(plateau, (0, 0, 0.0), |end, (since, last, level)| {
             minute(since, end);
             minute(last, end);
+            end.real(level);
+        });
+        end.option(held, Held::default(), |end, Held { since, last, points, shape }| {
+            minute(since, end);
+            minute(last, end);
+            end.amount(points);
+            look(shape, end);
         });
         end.bool(thawed);
         end.bool(tied);
