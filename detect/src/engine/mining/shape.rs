@@ -8,6 +8,8 @@ use super::window::{Level, Minute, Slope, Window, evenness, median, upper};
 
 /// Minutes for the first, quick look, which only counts beside an indicator.
 pub(crate) const QUICK: usize = 8;
+/// Minutes that will do for that beside a dataset made in them: a burst may be no longer.
+const BRIEF: usize = 4;
 /// Minutes before a shape alone is worth a ticket: JIT warm-up, builds and cold caches are over by then.
 pub(crate) const SUSTAINED: usize = 25;
 /// Minutes inside bursts that show their height.
@@ -130,7 +132,13 @@ impl Shape {
             }
         }
         if most < QUICK {
-            return Self::plateau(window, ground, most);
+            let mut shape = Self::plateau(window, ground, most);
+            if shape.flat {
+                shape.look_at_requests(window, ground);
+                shape.look_at_memory(window, ground);
+                shape.flat = shape.quiet && shape.dataset.is_some();
+            }
+            return shape;
         }
         if !shape.flat {
             shape.look_for_bursts(window, ground);
@@ -183,7 +191,7 @@ impl Shape {
             cores: cores.mean,
             excess: excess.mean,
             variation: if near_limit { cores.variation() } else { excess.deviation / excess.mean.max(1e-9) },
-            flat: n >= QUICK && enough && (near_limit || steady),
+            flat: n >= BRIEF && enough && (near_limit || steady),
             unexplained: ground.alarm && enough,
             ..Self::default()
         }
