@@ -238,8 +238,8 @@ fn print_miners(each: usize, seed: u64) -> (f64, f64, f64) {
 
 /// What is reached over all seeds tried, a little below the worst: a change that finds fewer fails. The aims are 95, 90 and
 /// 70 %; `detect/docs/mining-and-surge.md` says who is missed and why.
-const PAGED: f64 = 88.0;
-const TICKETED: f64 = 85.0;
+const PAGED: f64 = 92.0;
+const TICKETED: f64 = 88.0;
 const THROTTLED: f64 = 70.0;
 
 fn assert_found(shares: (f64, f64, f64), slack: f64) {
@@ -268,7 +268,8 @@ fn miners_are_found() {
 #[ignore = "minutes; run with --release"]
 fn confusion_table() {
     let mut told = Vec::new();
-    let seeds = std::env::var("SEEDS").unwrap_or_else(|_| "1000 20000 300000".to_owned());
+    let given = std::env::var_os("SEEDS").and_then(|seeds| seeds.into_string().ok());
+    let seeds = given.unwrap_or_else(|| "1000 20000 300000".to_owned());
     for seed in seeds.split(' ').map(|seed| seed.parse().expect("a seed")) {
         println!("\nseeds from {seed}\n");
         let (bothered, engine) = ordinary(200, 30, seed);

@@ -3,7 +3,8 @@
 use beaconfire_model::{EventTime, Kind, Severity};
 
 use super::class::Class;
-use super::shape::{FirstSight, Shape};
+use super::first_sight::FirstSight;
+use super::shape::Shape;
 use super::suspicion::Contribution;
 use super::workload::Workload;
 

@@ -13,6 +13,7 @@ mod class;
 mod command;
 mod deed;
 mod finding;
+mod first_sight;
 mod lists;
 mod pairing;
 mod profile;

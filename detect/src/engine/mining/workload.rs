@@ -6,13 +6,15 @@
 //! frozen until it ends or an operator accepts it.
 
 mod judge;
+mod learn;
 mod snapshot;
 
 use beaconfire_model::EventTime;
 
+use super::first_sight::FirstSight;
 use super::profile::Profile;
-use super::regression::{Expected, Regression};
-use super::shape::{DATASET_MIB, FirstSight, QUICK, Shape};
+use super::regression::Regression;
+use super::shape::{DATASET_MIB, QUICK, Shape};
 use super::slice::{Folded, MINUTE_MILLIS};
 use super::suspicion::{ShapeNow, Suspicion};
 use super::window::{Level, Minute, Window};
@@ -32,8 +34,6 @@ const DAWN: u32 = 60;
 const ACCEPTING: i64 = 360;
 /// Minutes in which a dataset that was made may belong to what is seen.
 const STEPPED: i64 = 40;
-/// What has lasted so long and is no plateau may be learned.
-const RAGGED: i64 = 120;
 
 #[derive(Debug, Clone)]
 pub(crate) struct Workload {
@@ -63,6 +63,8 @@ pub(crate) struct Workload {
     before: Option<Before>,
     /// When the plateau began, when it was last seen, and how high.
     plateau: Option<(i64, i64, f64)>,
+    /// When there was last more than is explained.
+    exceeded: i64,
     /// The last shape that held.
     pub(crate) held: Option<Held>,
     thawed: bool,
@@ -152,6 +154,7 @@ impl Workload {
             peak: None,
             before: None,
             plateau: None,
+            exceeded: NEVER,
             held: None,
             thawed: false,
             accepted: NEVER,
@@ -296,61 +299,6 @@ impl Workload {
         self.spread_with = 0;
     }
 
-    fn learn(&mut self, at: &Folded, input: f64, usual: f64, expected: &Expected) {
-        let limit = at.limit.unwrap_or(1.0);
-        // At the limit more would have been used: that says nothing of what a request costs.
-        let censored = at.limit.is_some_and(|limit| at.cores >= 0.93 * limit && expected.cores > at.cores);
-        if !censored {
-            self.model.learn(input, at.cores, limit);
-        }
-        // The day's profile learns robustly as well: one wild hour is not tomorrow's expectation.
-        let known = self.model.seen() > 1440;
-        let most = 3.0 * expected.spread;
-        let cores = if known { at.cores.clamp(usual - most, usual + most) } else { at.cores };
-        self.profile.learn(at.minute, cores);
-        if let Some(network) = at.network {
-            let [low, high] = self.network.get_or_insert([network; 2]);
-            for (held, down, up) in [(low, -0.021, 0.009), (high, -0.003, 0.027)] {
-                let step: f64 = if network < *held { down } else { up };
-                *held = (*held * step.exp()).max(1.0);
-            }
-        }
-        if let Some(memory) = at.memory {
-            let memory = memory / MIB;
-            // A workload's most is forgotten in a week.
-            let peak = self.peak.unwrap_or(memory);
-            self.peak = Some(memory.max(peak - (peak - memory) / 10_080.0));
-            for (slow, apart) in self.memory_steps.iter_mut().zip([1, 3]) {
-                let memory = self.window.last(apart + 1).map(|minute| f64::from(minute.memory));
-                if let (Some(first), Some(last)) = (memory.clone().next(), memory.last()) {
-                    // A collection is not what usually happens within a minute.
-                    let change = (last - first).abs();
-                    let most = slow.known().map_or(f64::INFINITY, |usual| 4.0 * usual + 1.0);
-                    slow.learn(change.min(most), 60.0);
-                }
-            }
-        }
-    }
-
-    /// Whether nothing may be learned at this minute.
-    fn frozen(&mut self, minute: i64) -> bool {
-        if minute - self.accepted < ACCEPTING {
-            return false;
-        }
-        if self.now.plateau || self.now.holds {
-            self.thawed = false;
-            return true;
-        }
-        if self.sum <= ALARM / 2.0 {
-            return false;
-        }
-        if minute - self.onset > RAGGED && !self.thawed {
-            self.thawed = true;
-            self.model.doubt(3.0);
-        }
-        !self.thawed
-    }
-
     /// An operator says that this is how the workload is; the minute from which on it is.
     pub(crate) fn accept(&mut self, at: EventTime) -> i64 {
         self.model.doubt(1000.0);
@@ -363,6 +311,7 @@ impl Workload {
         self.shape = None;
         self.first_sight = None;
         self.held = None;
+        self.exceeded = NEVER;
         self.said = None;
         self.accepted
     }

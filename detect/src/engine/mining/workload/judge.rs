@@ -1,7 +1,8 @@
 //! What the last minutes of a workload look like, and what that is worth: [`Shape`] says what is there, this says what
 //! it means for a workload with this past.
 
-use super::super::shape::{FirstSight, Ground, SUSTAINED, Shape, enough};
+use super::super::first_sight::FirstSight;
+use super::super::shape::{Ground, SUSTAINED, Shape, enough};
 use super::super::suspicion::ShapeNow;
 use super::super::window::{KEPT, Level};
 use super::{ACCEPTING, ALARM, Held, Workload};
@@ -15,8 +16,12 @@ const BLIND: i64 = 180;
 /// Minutes after a rollout in which it may explain what is seen, and in which it still weakens it.
 const ROLLOUT: i64 = 32;
 const ROLLOUT_FADES: i64 = 120;
+/// Minutes in which more than is explained still counts beside evidence that names mining.
+const EXCEEDED: i64 = 20;
 /// Minutes in which a shape that held still counts beside evidence.
 const RECENT: i64 = 60;
+/// Minutes in a week, of which a profile has shares.
+const WEEK: f64 = 10_080.0;
 /// Minutes in which software starts.
 const STARTING: i64 = 10;
 /// Minutes of a plateau that count beside evidence in a workload without requests.
@@ -70,6 +75,10 @@ impl Workload {
     /// What held within the last hour still counts beside evidence: who mines in bursts or at night is not always seen
     /// while it does.
     fn look_back(&mut self, minute: i64) {
+        if self.now.excess {
+            self.exceeded = minute;
+        }
+        self.now.excess = minute - self.exceeded <= EXCEEDED;
         if let Some(shape) = self.shape.filter(|_| self.now.holds) {
             self.held = Some(Held { since: self.since(), last: minute, points: self.now.points, shape });
             return;
@@ -139,11 +148,14 @@ impl Workload {
         }
         let worn = shape.bursts || shape.minutes >= SUSTAINED;
         let lasted = minute - self.since();
-        // More than one thread at once, more than ever before, and no version to blame: who mines without a dataset.
+        // More than one thread at once, far more than ever before, and no version to blame: who mines without a dataset. A
+        // job of every night is as high in some as it never was in others. Its own minutes are among what was noted.
+        let ever = self.profile.share_above(0.4 * shape.excess, self.scale());
+        let ever = ever - (lasted + 2) as f64 / WEEK;
         let unheard = self.tied
             && shape.flat
             && shape.excess >= (0.3 * self.scale()).max(1.15)
-            && high < 0.0005
+            && ever < 0.0005
             && lasted <= 60
             && self.model.seen() >= WATCHED
             && since_rollout > ROLLOUT_FADES;

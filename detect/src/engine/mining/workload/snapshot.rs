@@ -6,7 +6,8 @@
 use beaconfire_model::{EventTime, Kind, Severity};
 
 use super::super::Said;
-use super::super::shape::{FirstSight, Shape};
+use super::super::first_sight::FirstSight;
+use super::super::shape::Shape;
 use super::super::slice::MINUTE_MILLIS;
 use super::super::window::KEPT;
 use super::{Before, Held, NEVER, Slow, Workload};
@@ -50,6 +51,7 @@ impl Workload {
             peak,
             before,
             plateau,
+            exceeded,
             held,
             thawed,
             accepted,
@@ -67,7 +69,7 @@ impl Workload {
             judged,
             unsaved: _,
         } = self;
-        for minute in [last_minute, rolled_out, accepted] {
+        for minute in [last_minute, rolled_out, accepted, exceeded] {
             end.i64(minute);
             let is_sound = *minute == NEVER || is_minute(*minute);
             end.check(is_sound);
