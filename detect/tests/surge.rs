@@ -117,7 +117,7 @@ fn a_crowd_beyond_the_capacity_pages_for_its_backlog() {
     let mut service = Service::new(Event::ProductLaunch, 9);
     let usual = service.minute(30).requests() / 60.0;
     let capacities = BTreeMap::from([(Box::from("shop"), usual * 1.6)]);
-    let mut engine = Surge::new(Knobs { capacities, services_max: 0 });
+    let mut engine = Surge::new(Knobs { capacities, ..Knobs::default() });
     let mut findings = Vec::new();
     for t in 0..BEFORE + LASTS {
         engine.minute(&service.minute(t), &mut findings);
@@ -149,5 +149,5 @@ fn traffic_with(
     minute: beaconfire_detect::engine::surge::Minute<'static>,
     bad: f64,
 ) -> beaconfire_detect::engine::surge::Minute<'static> {
-    beaconfire_detect::engine::surge::Minute { new_networks: bad, ..minute }
+    beaconfire_detect::engine::surge::Minute { new_networks: Some(bad), ..minute }
 }

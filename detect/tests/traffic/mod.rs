@@ -3,7 +3,7 @@
 //! Ordinary visitors read a page with its assets; the kinds of event change who comes, how many, how fast and for what.
 //! What the engine is told is measured from the draws, as the service's own tables would measure it.
 
-use beaconfire_detect::engine::surge::Minute;
+use beaconfire_detect::engine::surge::{Around, Minute};
 use beaconfire_model::EventTime;
 
 use crate::noise::Rng;
@@ -247,26 +247,26 @@ impl Service {
             *ten = (mean + mean.sqrt() * self.rng.normal()).max(0.0);
         }
         let requests: f64 = tens.iter().sum();
-        Minute {
-            service: "shop",
-            at: EventTime::from_millis(t * 60_000),
-            tens,
+        let around = Around {
             expected: (t > 20).then_some(self.usual() / 60.0 * self.level(t)),
-            clients: n as f64,
-            new_networks: all.new / total,
-            client_p95: all.per_client.get(n / 20).copied().unwrap_or(0.0),
-            client_max: all.per_client.first().copied().unwrap_or(0.0).min(requests),
-            top_variation: variance.sqrt() / mean.max(1e-9),
-            path_concentration: all.paths.iter().map(|path| (path / total).powi(2)).sum(),
-            assets_per_page: all.assets / all.pages.max(1.0),
-            query_ratio: (self.terms * (1.0 - (-all.queries / self.terms).exp()) + all.random)
-                / all.pages.max(1.0),
-            client_errors: all.errors / total,
-            server_errors,
-            agents_per_thousand: all.agents / total * 1000.0 * (1.0 + 0.03 * self.rng.normal()),
             saturated: false,
-            in_time: None,
             rolled_out: self.event == Event::ColdCaches && into == 0,
+        };
+        let queries = self.terms * (1.0 - (-all.queries / self.terms).exp()) + all.random;
+        Minute {
+            tens,
+            clients: Some(n as f64),
+            new_networks: Some(all.new / total),
+            client_p95: all.per_client.get(n / 20).copied(),
+            client_max: all.per_client.first().map(|most| most.min(requests)),
+            top_variation: Some(variance.sqrt() / mean.max(1e-9)),
+            path_concentration: Some(all.paths.iter().map(|path| (path / total).powi(2)).sum()),
+            assets_per_page: Some(all.assets / all.pages.max(1.0)),
+            query_ratio: Some(queries / all.pages.max(1.0)),
+            client_errors: Some(all.errors / total),
+            server_errors: Some(server_errors),
+            agents: Some(all.agents / total * 1000.0 * (1.0 + 0.03 * self.rng.normal())),
+            ..Minute::empty("shop", EventTime::from_millis(t * 60_000), around)
         }
     }
 }

@@ -4,9 +4,9 @@
 /// deaf to short events as a median, and following is what a median of two weeks cannot do.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct View {
-    seen: f64,
-    mean: f64,
-    variance: f64,
+    pub(super) seen: f64,
+    pub(super) mean: f64,
+    pub(super) variance: f64,
 }
 
 const MEMORY: f64 = 2880.0;
