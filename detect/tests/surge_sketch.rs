@@ -203,27 +203,34 @@ fn cost() {
     for clients in [1u32, 1_000, 100_000] {
         for flush in [2_000usize, 30_000, 1_000_000] {
             let mut rng = Rng::new(4);
-            let requests: Vec<Request<'_>> = (0..100_000u64)
-                .map(|offset| Request {
-                    client: Some(client(1 + (rng.next() % u64::from(clients)) as u32)),
-                    path: PATHS[offset as usize % 6],
-                    query: QUERIES[offset as usize % 4],
+            let asks: Vec<Client> =
+                (0..1 << 17).map(|_| client(1 + (rng.next() % u64::from(clients)) as u32)).collect();
+            let mut requests: Vec<Request<'_>> = (0..64)
+                .map(|offset: usize| Request {
+                    path: PATHS[offset % 6],
+                    query: QUERIES[offset % 4],
                     user_agent: "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0",
                     status: 200,
                     ..Request::default()
                 })
                 .collect();
-            let begun = std::time::Instant::now();
-            let (mut sketch, mut merged) = (Sketch::default(), Sketch::default());
-            for offset in 0..2_000_000usize {
-                sketch.add(&requests[offset % requests.len()], seed.draw(1, offset as u64), &seed);
-                if offset % flush == flush - 1 {
-                    merged.merge(&sketch.take());
+            // The best of some runs, as others use the machine too.
+            let mut best = f64::INFINITY;
+            for _ in 0..5 {
+                let begun = std::time::Instant::now();
+                let (mut sketch, mut merged) = (Sketch::default(), Sketch::default());
+                for offset in 0..1_000_000usize {
+                    let request = &mut requests[offset % 64];
+                    request.client = Some(asks[offset % asks.len()]);
+                    sketch.add(request, seed.draw(1, offset as u64), &seed);
+                    if offset % flush == flush - 1 {
+                        merged.merge(&sketch.take());
+                    }
                 }
+                best = best.min(begun.elapsed().as_nanos() as f64 / 1e6);
+                assert!(merged.requests() > 0);
             }
-            let nanos = begun.elapsed().as_nanos() as f64 / 2e6;
-            println!("| {clients} | {flush} | {nanos:.1} |");
-            assert!(merged.requests() > 0);
+            println!("| {clients} | {flush} | {best:.1} |");
         }
     }
 }

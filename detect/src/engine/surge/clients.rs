@@ -12,7 +12,8 @@ pub(super) const KEPT: usize = 512;
 const PLACES: usize = 1_024;
 const COUNTERS: usize = 256;
 
-/// A client; its hash is never 0, which marks a free place.
+/// A client; its hash is never 0, which marks a free place. One without requests was handed over before, and is kept so
+/// that what is left out is known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Held {
     pub(super) hash: u64,
@@ -85,12 +86,17 @@ impl Clients {
         }
     }
 
-    /// Hands over what there is. What remains leaves out at once what would be left out after merging.
+    /// Hands over what there is since the last time, and leaves out from now on what merging would leave out.
     pub(super) fn take(&mut self) -> Self {
         self.settle();
-        let rest =
-            Self { limit: self.limit, many: self.many.as_ref().map(|_| Many::none()), ..Self::default() };
-        std::mem::replace(self, rest)
+        let all: Vec<Held> = self.all().copied().collect();
+        let many = self.many.as_mut().map(|many| std::mem::replace(many, Many::none()));
+        let mut taken = Self { limit: self.limit, many, ..Self::default() };
+        if !all.is_empty() {
+            taken.build((all.len() * 4 / 3 + 1).next_power_of_two(), &all);
+        }
+        self.places.iter_mut().for_each(|held| held.requests = 0);
+        taken
     }
 
     /// Leaves out what is too much; then equal contents are equal.
@@ -106,7 +112,7 @@ impl Clients {
     }
 
     pub(super) fn all(&self) -> impl Iterator<Item = &Held> {
-        self.places.iter().filter(|held| held.hash != 0)
+        self.places.iter().filter(|held| held.requests != 0)
     }
 
     /// How many there are; of a settled one.
@@ -138,6 +144,11 @@ impl Clients {
         networks.len() as f64
     }
 
+    /// All, also those that were handed over.
+    fn known(&self) -> Vec<Held> {
+        self.places.iter().filter(|held| held.hash != 0).copied().collect()
+    }
+
     pub(super) fn bytes(&self) -> usize {
         self.places.capacity() * size_of::<Held>() + self.many.as_ref().map_or(0, |_| size_of::<Many>())
     }
@@ -156,7 +167,7 @@ impl Clients {
 
     fn put(&mut self, new: Held) {
         if (self.held + 1) * 4 > self.places.len() * 3 && self.places.len() < PLACES {
-            let all: Vec<Held> = self.all().copied().collect();
+            let all = self.known();
             self.build((self.places.len() * 2).max(8), &all);
         }
         let Some(at) = self.find(new.hash) else { return };
@@ -177,7 +188,7 @@ impl Clients {
     /// Leaves out all but those that are kept.
     fn thin(&mut self) {
         self.count_all();
-        let mut all: Vec<Held> = self.all().copied().collect();
+        let mut all = self.known();
         let (_, last, _) = all.select_nth_unstable_by_key(KEPT - 1, |held| held.hash);
         self.limit = last.hash;
         all.truncate(KEPT);
@@ -197,7 +208,8 @@ impl Clients {
     fn lower(&mut self, limit: u64) {
         if limit < self.limit {
             self.limit = limit;
-            let left: Vec<Held> = self.all().filter(|held| held.hash <= limit).copied().collect();
+            let mut left = self.known();
+            left.retain(|held| held.hash <= limit);
             self.build(self.places.len(), &left);
         }
     }

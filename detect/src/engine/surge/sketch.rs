@@ -91,17 +91,15 @@ impl Sketch {
         self.sample.merge(&other.sample);
     }
 
-    /// Hands over what there is, and goes on with the same minute. What is taken later is smaller: it leaves out what
-    /// merging would leave out.
+    /// Hands over what there is since the last time, and goes on with the same minute. Once much was handed over, what
+    /// follows is small: it leaves out what merging would leave out.
     #[must_use]
     pub fn take(&mut self) -> Self {
-        let (clients, sample) = (self.clients.take(), self.sample.take());
-        let rest = Self {
-            clients: std::mem::take(&mut self.clients),
-            sample: std::mem::take(&mut self.sample),
-            ..Self::default()
-        };
-        Self { clients, sample, ..std::mem::replace(self, rest) }
+        let taken = Self { clients: self.clients.take(), sample: self.sample.take(), ..*self };
+        let Self { tens, client_errors, server_errors, named, .. } = self;
+        *tens = [0; 6];
+        [client_errors, server_errors, named].into_iter().for_each(|counter| *counter = 0);
+        taken
     }
 
     /// All requests.
