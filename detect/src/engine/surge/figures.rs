@@ -12,9 +12,9 @@ use super::{Around, Minute};
 
 /// Requests below which a minute says nothing about how its requests are.
 pub(super) const FEW: usize = 10;
-/// Pages in which queries are told apart, and requests in which agents are.
+/// Pages in which queries are told apart, and clients of which agents are.
 const PAGES: usize = 16;
-const AGENTS: usize = 32;
+const AGENTS: usize = 16;
 /// The busiest clients whose variation is looked at.
 const TOP: usize = 100;
 
@@ -82,14 +82,18 @@ impl Sketch {
             durations.sort_unstable_by(f64::total_cmp);
             minute.latency_p95 = durations.get(durations.len() * 19 / 20).copied();
         }
-        let counted = |text: fn(&Asked) -> u32| runs(sample.iter().map(text).collect());
         if sample.iter().any(|asked| asked.agent != 0) {
-            minute.agents = distinct(&counted(|asked| asked.agent), AGENTS);
+            // Each client names its agent in all it asks for; who changes it stands for several.
+            let mut named: Vec<(u32, u32)> = sample.iter().map(|asked| (asked.client, asked.agent)).collect();
+            named.sort_unstable();
+            named.dedup();
+            minute.agents = distinct(&runs(named.into_iter().map(|(_, agent)| agent).collect()), AGENTS);
         }
         if sample.iter().all(|asked| asked.path == 0) {
             return;
         }
-        minute.path_concentration = Some(concentration(&counted(|asked| asked.path)));
+        minute.path_concentration =
+            Some(concentration(&runs(sample.iter().map(|asked| asked.path).collect())));
         let (assets, pages): (Vec<&Asked>, Vec<&Asked>) = sample.iter().partition(|asked| asked.asset);
         minute.assets_per_page = Some(assets.len() as f64 / pages.len().max(1) as f64);
         // Pages without a query are no query.

@@ -75,7 +75,7 @@ pub struct Minute<'a> {
     pub client_errors: Option<f64>,
     /// Share of 5xx.
     pub server_errors: Option<f64>,
-    /// Distinct user agents in so many requests.
+    /// Distinct user agents of so many clients.
     pub agents: Option<f64>,
     /// Seconds within which 95 % of the answers came.
     pub latency_p95: Option<f64>,
@@ -243,12 +243,14 @@ impl Surge {
             return minute.is_good();
         }
         findings.extend(held.take(&minute));
+        let before = held.networks.bytes();
         if held.is_usual() {
-            let before = held.networks.bytes();
             let free = self.knobs.networks_bytes_max.saturating_sub(self.network_bytes) / size_of::<u32>();
             held.networks.learn(settled.networks(), at, held.networks.len() + free);
-            self.network_bytes = self.network_bytes + held.networks.bytes() - before;
+        } else if held.surging {
+            held.networks.doubt();
         }
+        self.network_bytes = self.network_bytes + held.networks.bytes() - before;
         true
     }
 

@@ -21,6 +21,7 @@ pub(super) struct Asked {
     pub(super) query: u32,
     pub(super) agent: u32,
     pub(super) network: u32,
+    pub(super) client: u32,
     micros: u32,
     pub(super) asset: bool,
 }
@@ -34,6 +35,7 @@ impl Asked {
             query: seed.text(request.query),
             agent: seed.text(request.user_agent),
             network: request.client.map_or(0, |client| seed.network(client)),
+            client: request.client.map_or(0, |client| seed.client(client) as u32),
             micros: micros.unwrap_or(UNTIMED),
             asset: is_asset(request.path),
         }

@@ -5,7 +5,7 @@ use beaconfire_model::{EventTime, Kind, Severity};
 use super::capacity::{Load, Meter};
 use super::figures::FEW;
 use super::networks::Networks;
-use super::verdict::{Context, Verdict, Views};
+use super::verdict::{Context, Verdict, Views, per_client};
 use super::view::View;
 use super::{Finding, Minute};
 
@@ -99,7 +99,7 @@ impl Service {
         let known = expected.unwrap_or(rate);
         self.ramp.take(m, known, self.surging);
         self.note_outage(m, known);
-        self.surging = self.is_surge(m.requests(), known * 60.0);
+        self.surging = self.is_surge(m, known * 60.0);
         let finding =
             if self.surging { self.surge(m, known, load) } else { self.usual(m, rate, known, load) };
         if let Some(in_time) = self.in_time(m) {
@@ -115,11 +115,16 @@ impl Service {
         finding
     }
 
-    fn is_surge(&self, requests: f64, expected: f64) -> bool {
+    fn is_surge(&self, m: &Minute<'_>, expected: f64) -> bool {
+        let requests = m.requests();
         let line = expected * if self.surging { SURGE_ENDS } else { SURGE };
-        // Requests come with their clients: it is those that come by chance.
-        let together = self.views.requests_of_a_client().unwrap_or(1.0).max(1.0);
-        requests > line && requests > expected + SURE * (expected * together).sqrt() && requests >= SMALLEST
+        let sure = expected + SURE * (expected * self.together(m)).sqrt();
+        requests > line && requests > sure && requests >= SMALLEST
+    }
+
+    /// Requests come with their clients, and it is those that come by chance: so many at once.
+    fn together(&self, m: &Minute<'_>) -> f64 {
+        self.views.requests_of_a_client().or(per_client(m)).unwrap_or(1.0).max(1.0)
     }
 
     /// Whether what is seen now is how it usually is.
@@ -140,7 +145,7 @@ impl Service {
         let at_start =
             |minutes: Option<u32>| minutes.map(|minutes| minutes.saturating_sub(self.surge_minutes));
         let context = Context {
-            onset_seconds: self.ramp.seconds,
+            onset_seconds: self.ramp.onset(self.together(m)),
             since_outage: at_start(self.since_outage),
             since_rollout: at_start(self.since_rollout),
         };
@@ -221,6 +226,12 @@ impl Service {
 
 impl Ramp {
     pub(super) const KEPT: usize = 180;
+
+    /// Seconds from the usual to half of the peak; not known where the peak may be chance.
+    fn onset(&self, together: f64) -> Option<f64> {
+        let chance = (self.peak * together).sqrt();
+        (chance < 0.25 * self.peak).then_some(self.seconds)
+    }
 
     /// Keeps slices, and measures from the last usual one to half of the peak.
     fn take(&mut self, m: &Minute<'_>, expected: f64, surging: bool) {

@@ -30,7 +30,7 @@ impl Seed {
     }
 
     #[inline]
-    fn client(&self, client: Client) -> u64 {
+    pub(super) fn client(&self, client: Client) -> u64 {
         self.0.hash_one(client.bits())
     }
 

@@ -327,11 +327,12 @@ fn ramp(value: &mut Ramp, end: &mut impl End) {
 }
 
 fn networks(value: &mut Networks, end: &mut impl End) {
-    let Networks { held, level, day, since } = value;
+    let Networks { held, fresh, level, stretch, since } = value;
     [*level] = end.bytes([*level]);
-    end.i64(day);
+    end.i64(stretch);
     end.time(since);
-    let count = end.count(held.len(), MOST);
-    held.resize(count, 0);
-    held.iter_mut().for_each(|entry| end.u32(entry));
+    for some in [held, fresh] {
+        some.resize(end.count(some.len(), MOST), 0);
+        some.iter_mut().for_each(|entry| end.u32(entry));
+    }
 }

@@ -56,6 +56,8 @@ const FAR: f64 = 4.0;
 /// Clients whose variation tells nothing, and of which the busiest hundred are a tail, and narrow by that.
 const TOO_FEW: f64 = 10.0;
 const TOO_MANY: f64 = 400.0;
+/// By how much the chance that two requests are for one path must rise: a third of them, squared.
+const CONCENTRATED: f64 = 0.11;
 /// Minutes in which an outage or a rollout excuses.
 const EXCUSED: u32 = 15;
 
@@ -78,7 +80,7 @@ pub(crate) struct Views {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Context {
     /// Seconds from the usual to half of the peak.
-    pub(crate) onset_seconds: f64,
+    pub(crate) onset_seconds: Option<f64>,
     /// Minutes since requests or answers last failed to come.
     pub(crate) since_outage: Option<u32>,
     pub(crate) since_rollout: Option<u32>,
@@ -147,7 +149,9 @@ impl Views {
                 points: if grown.is_some_and(|grown| grown > 3.0) { 2 } else { 0 },
             },
             row("concentration on one path", m.path_concentration, &self.paths, 1, &|paths| {
+                // A page that everybody wants comes with its assets: a third of all requests for one path are no people's.
                 far(&self.paths, paths)
+                    && self.paths.usual().is_some_and(|usual| paths > usual + CONCENTRATED)
             }),
             row("assets fetched with a page", m.assets_per_page, &self.assets, 1, &|assets| {
                 self.assets.usual().is_some_and(|usual| assets < 0.3 * usual)
@@ -160,11 +164,11 @@ impl Views {
             }),
             Row {
                 what: "seconds from usual to half of the peak",
-                value: Some(context.onset_seconds),
+                value: context.onset_seconds,
                 usual: None,
-                points: if context.onset_seconds < 30.0 { 1 } else { 0 },
+                points: if context.onset_seconds.is_some_and(|seconds| seconds < 30.0) { 1 } else { 0 },
             },
-            row("user agents in 32 requests", m.agents, &self.agents, 1, &|agents| {
+            row("user agents of 16 clients", m.agents, &self.agents, 1, &|agents| {
                 self.agents.z(agents).abs() > FAR
             }),
         ];
@@ -196,7 +200,7 @@ impl Views {
     }
 }
 
-fn per_client(m: &Minute<'_>) -> Option<f64> {
+pub(crate) fn per_client(m: &Minute<'_>) -> Option<f64> {
     m.clients.map(|clients| (m.requests() / clients.max(1.0)).max(1e-6))
 }
 
