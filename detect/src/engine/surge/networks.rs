@@ -116,8 +116,9 @@ impl Networks {
         self.held.len() + self.fresh.len()
     }
 
+    /// What they take; there may be room for a quarter more, which a restart must not make a difference.
     pub(super) fn bytes(&self) -> usize {
-        (self.held.capacity() + self.fresh.capacity()) * size_of::<u32>()
+        self.len() * size_of::<u32>()
     }
 
     /// Whether this is what learning leaves behind.

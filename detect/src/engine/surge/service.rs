@@ -3,7 +3,6 @@
 use beaconfire_model::{EventTime, Kind, Severity};
 
 use super::capacity::{Load, Meter};
-use super::figures::FEW;
 use super::networks::Networks;
 use super::verdict::{Context, Verdict, Views, per_client};
 use super::view::View;
@@ -12,8 +11,11 @@ use super::{Finding, Minute};
 /// A surge is more than so many times what is expected, and ends below the second.
 const SURGE: f64 = 2.0;
 const SURGE_ENDS: f64 = 1.6;
-/// And it is not chance: so many deviations of a count of clients, each with as many requests as is usual.
+/// And it is not chance: so many deviations of a count of clients, each with as many requests as is usual. What is not
+/// twice as far waits for a second minute, as some clients ask for very much.
 const SURE: f64 = 6.0;
+/// An outage is as much less, in all its minutes.
+const SURELY_OUT: f64 = 3.0;
 /// Requests in a minute that no service is too small for: a visitor at night is no surge.
 const SMALLEST: f64 = 60.0;
 /// An attack is stated in the second minute that looks like one.
@@ -38,13 +40,18 @@ pub(super) struct Service {
     pub(super) level: View,
     pub(super) latency: View,
     pub(super) networks: Networks,
+    /// More came than may be chance, and so much that it surges.
+    pub(super) above: bool,
     pub(super) surging: bool,
     /// Minutes since it began.
     pub(super) surge_minutes: u32,
     pub(super) attack_minutes: u32,
     pub(super) attacked: bool,
     pub(super) ramp: Ramp,
+    /// Minutes in a row with too few requests or too many failures, and how many requests were expected and came in them.
     pub(super) outage_minutes: u32,
+    pub(super) outage_expected: f64,
+    pub(super) outage_came: f64,
     pub(super) since_outage: Option<u32>,
     pub(super) since_rollout: Option<u32>,
     /// The last minute that was taken, and the last with requests.
@@ -115,11 +122,14 @@ impl Service {
         finding
     }
 
-    fn is_surge(&self, m: &Minute<'_>, expected: f64) -> bool {
+    fn is_surge(&mut self, m: &Minute<'_>, expected: f64) -> bool {
         let requests = m.requests();
         let line = expected * if self.surging { SURGE_ENDS } else { SURGE };
-        let sure = expected + SURE * (expected * self.together(m)).sqrt();
-        requests > line && requests > sure && requests >= SMALLEST
+        let deviation = (expected * self.together(m)).sqrt();
+        let sure = |deviations: f64| requests > expected + deviations * deviation;
+        let above = requests > line && requests >= SMALLEST && sure(SURE);
+        let waited = std::mem::replace(&mut self.above, above);
+        above && (self.surging || waited || sure(2.0 * SURE))
     }
 
     /// Requests come with their clients, and it is those that come by chance: so many at once.
@@ -211,14 +221,24 @@ impl Service {
     }
 
     fn note_outage(&mut self, m: &Minute<'_>, expected: f64) {
-        let few = FEW as f64;
-        let silent = m.requests() < 0.3 * expected * 60.0 && expected * 60.0 > 3.0 * few;
+        let expected = expected * 60.0;
         let failing = m.server_errors.is_some_and(|share| share > 0.5);
-        let later = |minutes: Option<u32>| minutes.map(|minutes| minutes.saturating_add(1));
         // Failing under a surge is what an attack does: it excuses nothing.
-        let out = silent || (failing && !self.surging && m.requests() < SURGE * expected * 60.0);
-        self.outage_minutes = if out { self.outage_minutes.saturating_add(1) } else { 0 };
-        let out = out && self.outage_minutes <= OUTAGE_MOST;
+        let failing = failing && !self.surging && m.requests() < SURGE * expected;
+        let low = m.requests() < 0.3 * expected;
+        if !low && !failing {
+            (self.outage_minutes, self.outage_expected, self.outage_came) = (0, 0.0, 0.0);
+        } else {
+            self.outage_minutes = self.outage_minutes.saturating_add(1);
+        }
+        if low {
+            self.outage_expected += expected;
+            self.outage_came += m.requests();
+        }
+        let missing = self.outage_expected - self.outage_came;
+        let silent = low && missing > SURELY_OUT * (self.outage_expected * self.together(m)).sqrt();
+        let later = |minutes: Option<u32>| minutes.map(|minutes| minutes.saturating_add(1));
+        let out = (silent || failing) && self.outage_minutes <= OUTAGE_MOST;
         self.since_outage = if out { Some(0) } else { later(self.since_outage) };
         self.since_rollout = if m.around.rolled_out { Some(0) } else { later(self.since_rollout) };
     }

@@ -223,12 +223,15 @@ fn service(value: &mut Service, end: &mut impl End) {
         level,
         latency,
         networks: n,
+        above,
         surging,
         surge_minutes,
         attack_minutes,
         attacked,
         ramp: r,
         outage_minutes,
+        outage_expected,
+        outage_came,
         since_outage,
         since_rollout,
         closed_through,
@@ -243,8 +246,11 @@ fn service(value: &mut Service, end: &mut impl End) {
     for count in [surge_minutes, attack_minutes, outage_minutes] {
         end.u32(count);
     }
-    for flag in [surging, attacked] {
+    for flag in [above, surging, attacked] {
         end.bool(flag);
+    }
+    for requests in [outage_expected, outage_came] {
+        end.f64(requests);
     }
     for minutes in [since_outage, since_rollout] {
         end.minutes(minutes);
@@ -286,6 +292,7 @@ fn meter(value: &mut Meter, end: &mut impl End) {
 
 fn views(value: &mut Views, end: &mut impl End) {
     let Views {
+        clients,
         new_networks,
         client_p95,
         client_max,
@@ -297,7 +304,7 @@ fn views(value: &mut Views, end: &mut impl End) {
         errors,
         agents,
     } = value;
-    let who = [new_networks, client_p95, client_max, variation, per_client];
+    let who = [clients, new_networks, client_p95, client_max, variation, per_client];
     for each in who.into_iter().chain([paths, assets, queries, errors, agents]) {
         view(each, end);
     }

@@ -53,6 +53,8 @@ pub struct Row {
 
 /// Far from usual.
 const FAR: f64 = 4.0;
+/// By how much a busy client must ask for more.
+const MORE: f64 = 1.5;
 /// Clients whose variation tells nothing, and of which the busiest hundred are a tail, and narrow by that.
 const TOO_FEW: f64 = 10.0;
 const TOO_MANY: f64 = 400.0;
@@ -64,6 +66,7 @@ const EXCUSED: u32 = 15;
 /// What is usual in each row; learned while there is no surge.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Views {
+    pub(super) clients: View,
     pub(super) new_networks: View,
     pub(super) client_p95: View,
     pub(super) client_max: View,
@@ -93,6 +96,7 @@ impl Views {
             return;
         }
         let of = [
+            (&mut self.clients, m.clients),
             (&mut self.new_networks, m.new_networks),
             (&mut self.client_p95, m.client_p95),
             (&mut self.client_max, m.client_max),
@@ -133,10 +137,11 @@ impl Views {
         let grown = per_client(m).zip(self.requests_of_a_client()).map(|(now, usual)| now / usual);
         let mut rows = vec![
             row("share of requests from new networks", m.new_networks, &self.new_networks, 2, &|share| {
-                share > 0.6 && far(&self.new_networks, share)
+                surely(m, share) > 0.6 && self.is_strange(m, share)
             }),
             row("requests of a busy client (95th percentile)", m.client_p95, &self.client_p95, 2, &|p95| {
-                far(&self.client_p95, p95)
+                // Of a large service a quarter more is far, and may be people who come twice.
+                far(&self.client_p95, p95) && self.client_p95.usual().is_some_and(|usual| p95 > MORE * usual)
             }),
             row("requests of the busiest client", m.client_max, &self.client_max, 2, &|most| {
                 dominated && far(&self.client_max, most)
@@ -176,10 +181,18 @@ impl Views {
         rows
     }
 
+    /// Whether more come from new networks than usual. Of a small service a minute's share is mostly chance, and of a
+    /// surge it is not.
+    fn is_strange(&self, m: &Minute<'_>, share: f64) -> bool {
+        let usual = self.new_networks.usual().unwrap_or(share);
+        // Half of it, to be sure: how many came varied too.
+        let then = self.clients.usual().map_or(0.0, |clients| 0.5 * chance(usual, clients));
+        self.new_networks.z_with(share, then, chance(usual, m.clients.unwrap_or(1.0))) > FAR
+    }
+
     /// What looks like an attack in other rows, and is none: those we know already, after an outage or a rollout.
     fn excuses(&self, m: &Minute<'_>, context: &Context, dominated: bool) -> Option<Row> {
-        let is_known = |share: f64| share < 0.5 && self.new_networks.z(share) < FAR;
-        let strange = m.new_networks.is_some_and(|share| !is_known(share));
+        let strange = m.new_networks.is_some_and(|share| surely(m, share) > 0.5 || self.is_strange(m, share));
         if strange || dominated || m.clients.is_none() {
             return None;
         }
@@ -198,6 +211,16 @@ impl Views {
             };
         Some(Row { what, value: Some(f64::from(minutes)), usual: None, points })
     }
+}
+
+/// What comes of chance in a share of requests, as a variance: clients differ in how much they ask.
+fn chance(share: f64, clients: f64) -> f64 {
+    2.0 * share * (1.0 - share) / clients.max(1.0)
+}
+
+/// A share less a deviation.
+fn surely(m: &Minute<'_>, share: f64) -> f64 {
+    share - chance(share, m.clients.unwrap_or(1.0)).sqrt()
 }
 
 pub(crate) fn per_client(m: &Minute<'_>) -> Option<f64> {
