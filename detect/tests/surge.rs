@@ -15,7 +15,7 @@ use traffic::{BEGINS, Event, Service, minutes};
 
 /// Services of so many requests a second: all, and those that a test in passing has time for.
 const SIZES: (f64, f64) = (1.0, 500.0);
-const SMALL: (f64, f64) = (1.0, 10.0);
+const SMALL: (f64, f64) = (1.0, 6.0);
 
 fn at(t: i64) -> EventTime {
     EventTime::from_millis(t * 60_000)

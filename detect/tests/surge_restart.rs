@@ -17,7 +17,7 @@ fn at(t: i64) -> EventTime {
 
 /// All minutes of a small service.
 fn series(event: Event, seed: u64) -> Vec<(i64, Sketch, Around)> {
-    let mut service = Service::new(event, seed, (2.0, 6.0));
+    let mut service = Service::new(event, seed, (2.0, 3.0));
     minutes().map(|t| (t, service.sketch(t), service.around(t))).collect()
 }
 

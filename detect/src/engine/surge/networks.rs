@@ -227,9 +227,9 @@ mod tests {
     fn who_comes_is_new_for_half_an_hour_and_forgotten_where_a_surge_begins() {
         let mut known = Networks::default();
         (0..1_500).for_each(|minute| known.learn(networks(0..50), at(9, minute), MOST));
-        let now = |minute| at(10, 60 + minute);
+        let now = |minute: i64| at(10, 60 + minute);
         let mut shares = Vec::new();
-        for minute in 0..40 {
+        for minute in 0i64..40 {
             known.learn(networks(0..100), now(minute), MOST);
             shares.push(new_share(&known, 0..100, now(minute)).unwrap());
         }
@@ -247,6 +247,8 @@ mod tests {
             known.learn(networks(part * 1_000..(part + 1) * 1_000), at(9, i64::from(part)), MOST);
             assert!(known.bytes() <= MOST * 4 && known.is_sound());
         }
+        // Time enough to become known.
+        known.learn(networks(0..1), at(9, 400), MOST);
         assert_eq!(known.level, 5);
         let share = new_share(&known, 290_000..310_000, at(10, 300)).unwrap();
         assert!((share - 0.5).abs() < 0.05, "{share}");

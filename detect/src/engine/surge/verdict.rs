@@ -128,7 +128,7 @@ impl Views {
             points: if value.is_some_and(on) { points } else { 0 },
         };
         let far = |view: &View, value: f64| view.z(value) > FAR;
-        let dominated = m.client_max.is_some_and(|most| most >= 0.3 * m.requests());
+        let dominates = |most: f64, share: f64| most >= share * m.requests();
         let even = |variation: f64| {
             let telling = m.clients.is_some_and(|clients| (TOO_FEW..=TOO_MANY).contains(&clients));
             // Programs that ask in step all day are what is usual there.
@@ -144,7 +144,7 @@ impl Views {
                 far(&self.client_p95, p95) && self.client_p95.usual().is_some_and(|usual| p95 > MORE * usual)
             }),
             row("requests of the busiest client", m.client_max, &self.client_max, 2, &|most| {
-                dominated && far(&self.client_max, most)
+                dominates(most, 0.3) && far(&self.client_max, most)
             }),
             row("variation of the hundred busiest clients", m.top_variation, &self.variation, 2, &even),
             Row {
@@ -177,7 +177,9 @@ impl Views {
                 self.agents.z(agents).abs() > FAR
             }),
         ];
-        rows.extend(self.excuses(m, context, dominated));
+        // Of few clients one always has a third: it is one alone that nothing excuses.
+        let alone = m.client_max.is_some_and(|most| dominates(most, 0.5));
+        rows.extend(self.excuses(m, context).filter(|_| !alone));
         rows
     }
 
@@ -191,9 +193,9 @@ impl Views {
     }
 
     /// What looks like an attack in other rows, and is none: those we know already, after an outage or a rollout.
-    fn excuses(&self, m: &Minute<'_>, context: &Context, dominated: bool) -> Option<Row> {
+    fn excuses(&self, m: &Minute<'_>, context: &Context) -> Option<Row> {
         let strange = m.new_networks.is_some_and(|share| surely(m, share) > 0.5 || self.is_strange(m, share));
-        if strange || dominated || m.clients.is_none() {
+        if strange || m.clients.is_none() {
             return None;
         }
         let known = m.new_networks.is_some() && self.new_networks.usual().is_some();
