@@ -119,7 +119,7 @@ impl Sample {
     }
 
     pub(super) fn bytes(&self) -> usize {
-        self.held.capacity() * size_of::<Asked>()
+        self.held.capacity() * size_of::<Asked>() + self.before.capacity() * size_of::<u64>()
     }
 
     fn put(&mut self, asked: Asked) {

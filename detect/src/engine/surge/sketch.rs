@@ -112,7 +112,7 @@ impl Sketch {
         self.tens.map(f64::from)
     }
 
-    /// What it takes: at most 54 KB, and some hundred bytes where a few clients ask.
+    /// What it takes: at most 68 KB, and some hundred bytes where a few clients ask.
     pub fn bytes(&self) -> usize {
         size_of::<Self>() + self.clients.bytes() + self.sample.bytes()
     }
