@@ -1,12 +1,16 @@
-//! A seeded generator of labelled traffic: who asks a service for what in each minute, drawn client by client.
+//! A seeded generator of labelled traffic: who asks a service for what, request by request, into the sketch of each minute.
 //!
-//! Ordinary visitors read a page with its assets; the kinds of event change who comes, how many, how fast and for what.
-//! What the engine is told is measured from the draws, as the service's own tables would measure it.
+//! Ordinary visitors read pages with their assets (`people.rs`); the kinds of event change who comes, how many, how fast
+//! and for what (`machines.rs` has those who are no people). Services get from one to 500 requests a second.
 
-use beaconfire_detect::engine::surge::Minute;
-use beaconfire_model::EventTime;
+mod machines;
+mod people;
+
+use beaconfire_detect::engine::surge::{Around, Seed, Sketch};
+use beaconfire_model::{Client, EventTime, Request};
 
 use crate::noise::Rng;
+use people::Public;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Event {
@@ -37,45 +41,128 @@ impl Event {
     }
 }
 
-/// What is counted of one group of clients in a minute.
-#[derive(Debug, Default)]
-struct Counted {
-    per_client: Vec<f64>,
-    requests: f64,
-    new: f64,
-    pages: f64,
-    assets: f64,
-    paths: Vec<f64>,
-    /// Searches, which repeat each other, and queries that are all different.
-    queries: f64,
-    random: f64,
-    errors: f64,
-    agents: f64,
+/// What the log has of a request besides time and status.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Format {
+    pub(crate) clients: bool,
+    pub(crate) agents: bool,
+    pub(crate) paths: bool,
+    pub(crate) durations: bool,
+}
+
+impl Format {
+    pub(crate) const FULL: Self = Self { clients: true, agents: true, paths: true, durations: true };
+}
+
+/// One request on its way into the sketch; texts by their number.
+#[derive(Debug, Clone, Copy)]
+struct Asked {
+    client: Client,
+    /// Seconds into the minute.
+    second: f64,
+    asset: bool,
+    path: usize,
+    query: Query,
+    agent: usize,
+    status: u16,
+    slowness: f64,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Query {
+    None,
+    Term(usize),
+    Random(u64),
+}
+
+/// The minute that is being written.
+struct Page<'s> {
+    sketch: Sketch,
+    format: Format,
+    texts: &'s Texts,
+    seed: Seed,
+    offset: &'s mut u64,
+}
+
+#[derive(Debug)]
+struct Texts {
+    pages: Vec<String>,
+    assets: Vec<String>,
+    terms: Vec<String>,
+    agents: Vec<String>,
+}
+
+impl Texts {
+    fn new() -> Self {
+        let all = |n: usize, text: &dyn Fn(usize) -> String| (0..n).map(text).collect();
+        Self {
+            pages: all(40, &|n| format!("/section-{}/page-{n}", n % 7)),
+            assets: all(30, &|n| format!("/static/{n}.{}", ["js", "css", "png", "woff2"][n % 4])),
+            terms: all(1_000, &|n| format!("q=term-{n}")),
+            agents: all(80, &|n| {
+                format!("Mozilla/5.0 ({}) Engine/{n}.0", ["X11", "Windows", "iPhone"][n % 3])
+            }),
+        }
+    }
+}
+
+impl Page<'_> {
+    fn write(&mut self, asked: &Asked) {
+        let random;
+        let query = match asked.query {
+            Query::None => "",
+            Query::Term(n) => &self.texts.terms[n % self.texts.terms.len()],
+            Query::Random(n) => {
+                random = format!("{n:x}");
+                &random
+            }
+        };
+        let (paths, path) =
+            if asked.asset { (&self.texts.assets, asked.path) } else { (&self.texts.pages, asked.path) };
+        let Format { clients, agents, paths: has_paths, durations } = self.format;
+        let request = Request {
+            time: EventTime::from_millis((asked.second.clamp(0.0, 59.9) * 1_000.0) as i64),
+            client: clients.then_some(asked.client),
+            path: if has_paths { &paths[path % paths.len()] } else { "" },
+            query: if has_paths { query } else { "" },
+            user_agent: if agents { &self.texts.agents[asked.agent % self.texts.agents.len()] } else { "" },
+            status: asked.status,
+            duration_micros: durations.then_some((30_000.0 * asked.slowness) as u64),
+            ..Request::default()
+        };
+        *self.offset += 1;
+        let draw = self.seed.draw(1, *self.offset);
+        self.sketch.add(&request, draw, &self.seed);
+    }
 }
 
 pub(crate) struct Service {
     rng: Rng,
     event: Event,
-    /// Visitors a minute, and pages each asks for.
-    visitors: f64,
-    pages: f64,
-    assets: f64,
-    new: f64,
-    errors: f64,
-    /// Different searches that people think of.
-    terms: f64,
+    public: Public,
     /// How strong the event is, and how many minutes it takes to come.
     strength: f64,
     ramp: f64,
     bots: f64,
     phase: f64,
+    texts: Texts,
+    pub(crate) seed: Seed,
+    pub(crate) format: Format,
+    offset: u64,
 }
 
-pub(crate) const BEFORE: i64 = 150;
+/// The event begins at this minute, and lasts so long.
+pub(crate) const BEGINS: i64 = 2_100;
 pub(crate) const LASTS: i64 = 20;
 
+/// Minutes that are looked at: every tenth for over a day, then each from a while before the event.
+pub(crate) fn minutes() -> impl Iterator<Item = i64> {
+    (0..BEGINS - 40).step_by(10).chain(BEGINS - 40..BEGINS + LASTS)
+}
+
 impl Service {
-    pub(crate) fn new(event: Event, seed: u64) -> Self {
+    /// A service that gets so many requests a second.
+    pub(crate) fn new(event: Event, seed: u64, rates: (f64, f64)) -> Self {
         let mut rng = Rng::new(seed ^ 0x7375_7267);
         let r = &mut rng;
         let (strength, ramp) = match event {
@@ -88,185 +175,99 @@ impl Service {
             Event::RetryStorm => (r.between(3.0, 6.0), 0.1),
             Event::ColdCaches => (r.between(2.2, 3.5), 0.1),
         };
+        let rate = r.between(rates.0.ln(), rates.1.ln()).exp();
         Self {
             event,
-            visitors: r.between(60.0, 250.0),
-            pages: r.between(1.2, 2.5),
-            assets: r.between(2.0, 6.0),
-            new: r.between(0.08, 0.25),
-            errors: r.between(0.005, 0.02),
-            terms: r.between(100.0, 1000.0),
+            public: Public::new(rate, r),
             strength,
             ramp,
             bots: r.between(60.0, 300.0),
             phase: r.unit(),
+            texts: Texts::new(),
+            seed: Seed::new(r.next()),
+            format: Format::FULL,
+            offset: 0,
             rng: Rng::new(seed),
         }
     }
 
     /// Requests a minute that are usual.
-    fn usual(&self) -> f64 {
-        self.visitors * self.pages * (1.0 + self.assets)
+    pub(crate) fn usual(&self) -> f64 {
+        self.public.visitors * self.public.pages * (1.0 + self.public.assets)
     }
 
     fn level(&self, t: i64) -> f64 {
         1.0 + 0.2 * ((t as f64 / 700.0 + self.phase) * std::f64::consts::TAU).sin()
     }
 
-    /// A share of the event's height at second `s` of it.
-    fn height(&self, s: f64) -> f64 {
-        if s < 0.0 { 0.0 } else { (s / 60.0 / self.ramp).min(1.0) }
+    /// The event's height, in shares of it, in each ten seconds of a minute.
+    fn heights(&self, t: i64) -> [f64; 6] {
+        let into = t - BEGINS;
+        std::array::from_fn(|ten| {
+            let second = into as f64 * 60.0 + ten as f64 * 10.0 + 5.0;
+            if (0..LASTS).contains(&into) { (second / 60.0 / self.ramp).min(1.0) } else { 0.0 }
+        })
     }
 
-    pub(crate) fn minute(&mut self, t: i64) -> Minute<'static> {
-        let into = t - BEFORE;
+    /// What a baseline would say.
+    pub(crate) fn around(&self, t: i64) -> Around {
+        Around {
+            expected: (t > 200).then_some(self.usual() / 60.0 * self.level(t)),
+            saturated: false,
+            rolled_out: self.event == Event::ColdCaches && t == BEGINS,
+        }
+    }
+
+    pub(crate) fn sketch(&mut self, t: i64) -> Sketch {
+        let into = t - BEGINS;
+        let heights = self.heights(t);
+        let mean = heights.iter().sum::<f64>() / 6.0;
         let level = self.level(t) * (1.0 + 0.05 * self.rng.normal());
         let during = (0..LASTS).contains(&into);
-        let height = |s: f64| if during { self.height(s) } else { 0.0 };
-        let heights: Vec<f64> =
-            (0..6).map(|i| height(into as f64 * 60.0 + f64::from(i) * 10.0 + 5.0)).collect();
-        let mean = heights.iter().sum::<f64>() / 6.0;
         let outage = self.event == Event::RetryStorm && (-6..0).contains(&into);
-
-        let mut all = Counted { paths: vec![0.0; 40], ..Counted::default() };
-        let quiet = if outage { 0.05 } else { 1.0 };
-        let mut ordinary = self.visitors * level * quiet;
-        let (mut pages, mut assets) = (self.pages, self.assets);
-        let (mut server_errors, mut hot) = (if outage { 0.9 } else { 0.003 }, 0.0);
-        let mut extra_new = 0.0;
+        let mut crowd = self.public.usual(level);
         match self.event {
-            // More people, many of them new, most for one page with all that belongs to it.
+            _ if outage => {
+                crowd.visitors *= 0.05;
+                crowd.failing = 0.9;
+            }
+            // More people, many of them new, most for one page with all that belongs to it. In crowds that were measured,
+            // 17 to 58 % of the networks were new (Jung et al. 2002).
             Event::ProductLaunch | Event::NewsLink => {
-                ordinary *= 1.0 + (self.strength - 1.0) * mean;
-                let link = self.event == Event::NewsLink;
-                hot = if link { 0.6 } else { 0.35 } * mean;
-                // In crowds that were measured, 17 to 58 % of the networks were new (Jung et al. 2002).
-                extra_new = if link { 0.3 } else { 0.2 } * mean;
-                server_errors += 0.03 * mean * self.rng.unit();
+                let (hot, new) = if self.event == Event::NewsLink { (0.6, 0.3) } else { (0.35, 0.2) };
+                crowd.more = crowd.visitors * (self.strength - 1.0) * mean;
+                crowd.hot = hot * mean;
+                crowd.new = (crowd.new + new * mean).min(0.9);
+                crowd.failing += 0.03 * mean * self.rng.unit();
             }
             // Our own clients: each asks again and again.
             Event::RetryStorm if during => {
                 let calmer = (-(into as f64) / 8.0).exp();
-                pages *= 1.0 + (self.strength - 1.0) * calmer;
-                server_errors += 0.25 * calmer;
-                assets *= 0.7;
+                crowd.again = 1.0 + (self.strength - 1.0) * calmer;
+                crowd.failing += 0.25 * calmer;
+                crowd.assets *= 0.7;
             }
             // What the cache in front answered before arrives here.
             Event::ColdCaches if during => {
                 let colder = (-(into as f64) / 6.0).exp();
-                assets *= 1.0 + (self.strength - 1.0) * colder * 1.3;
+                crowd.assets *= 1.0 + (self.strength - 1.0) * colder * 1.3;
             }
             _ => {}
         }
-        let new = (self.new + extra_new).min(0.9);
-        self.people(ordinary, pages, assets, new, hot, &mut all);
-        let people = all.requests;
-        if mean > 0.0 {
-            self.machines(mean, &mut all);
-        }
-        self.measure(t, into, all, people, &heights, level, server_errors)
-    }
-
-    fn people(&mut self, count: f64, pages: f64, assets: f64, new: f64, hot: f64, all: &mut Counted) {
-        for _ in 0..count.round() as usize {
-            // Some stay longer than others.
-            let stays = (0.6 * self.rng.normal()).exp();
-            let viewed = (pages * stays + 0.5 * self.rng.normal()).max(0.5).round().max(1.0);
-            let fetched = (viewed * assets * self.rng.between(0.6, 1.4)).round();
-            let path =
-                if self.rng.chance(hot) { 0 } else { (self.rng.unit() * self.rng.unit() * 30.0) as usize };
-            all.paths[path] += viewed;
-            all.paths[30 + (self.rng.unit() * 10.0) as usize] += fetched;
-            all.pages += viewed;
-            all.assets += fetched;
-            all.queries += viewed * 0.3;
-            let requests = viewed + fetched;
-            if self.rng.chance(new) {
-                all.new += requests;
-            }
-            all.errors += requests * self.errors * self.rng.between(0.5, 1.5);
-            all.agents += 0.3;
-            all.requests += requests;
-            all.per_client.push(requests);
-        }
-    }
-
-    fn machines(&mut self, height: f64, all: &mut Counted) {
-        let wanted = self.usual() * (self.strength - 1.0) * height;
-        let (bots, new, spread, queries, assets): (f64, f64, f64, f64, f64) = match self.event {
-            Event::SlowBotnet => (self.bots * 4.0, 0.85, 0.1, 0.3, 0.0),
-            Event::FastBotnet => (self.bots, 0.85, 0.3, 0.3, 0.0),
-            Event::LoudClient => (1.0, 0.2, 0.0, 0.1, 0.0),
-            Event::CacheBusting => (self.bots * 0.3, 0.7, 0.2, 1.0, 0.0),
-            _ => return,
+        let mut page = Page {
+            sketch: Sketch::default(),
+            format: self.format,
+            texts: &self.texts,
+            seed: self.seed,
+            offset: &mut self.offset,
         };
-        let each = wanted / bots;
-        let new = if bots < 2.0 { f64::from(u8::from(self.rng.chance(new))) } else { new };
-        for _ in 0..bots as usize {
-            let requests = (each * (1.0 + spread * self.rng.normal())
-                + each.sqrt() * self.rng.normal() * 0.3)
-                .max(0.0)
-                .round();
-            all.paths[1] += requests;
-            all.pages += requests * (1.0 - assets);
-            all.queries += requests * queries.min(0.3);
-            all.random += requests * f64::from(u8::from(queries >= 1.0));
-            all.new += requests * new;
-            all.errors += requests * 0.03;
-            all.requests += requests;
-            all.per_client.push(requests);
+        self.public.come(&crowd, &heights, &mut self.rng, &mut page);
+        if mean > 0.0 && self.event.is_attack() {
+            let usual = self.public.visitors * self.public.pages * (1.0 + self.public.assets);
+            let strength = self.strength - 1.0;
+            let army = machines::Army::of(self.event, usual * strength, self.bots);
+            army.come(&self.public, &heights, &mut self.rng, &mut page);
         }
-        all.agents += 3.0;
-    }
-
-    #[allow(clippy::too_many_arguments)]
-    fn measure(
-        &mut self,
-        t: i64,
-        into: i64,
-        mut all: Counted,
-        people: f64,
-        heights: &[f64],
-        level: f64,
-        server_errors: f64,
-    ) -> Minute<'static> {
-        all.per_client.sort_by(|a, b| b.total_cmp(a));
-        let n = all.per_client.len().max(1);
-        let top = &all.per_client[..n.min(100)];
-        let mean = top.iter().sum::<f64>() / top.len().max(1) as f64;
-        let variance = top.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / top.len().max(1) as f64;
-        let total = all.requests.max(1.0);
-        let scale = heights.iter().sum::<f64>().max(1e-9);
-        let crowd = matches!(self.event, Event::ProductLaunch | Event::NewsLink);
-        // Machines come within the minute as their ramp does; a crowd with its own.
-        let base = if crowd { self.usual() * level } else { people };
-        let more = (all.requests - base).max(0.0);
-        let mut tens = [0.0; 6];
-        for (ten, height) in tens.iter_mut().zip(heights) {
-            let mean = base / 6.0 + more * height / scale;
-            *ten = (mean + mean.sqrt() * self.rng.normal()).max(0.0);
-        }
-        let requests: f64 = tens.iter().sum();
-        Minute {
-            service: "shop",
-            at: EventTime::from_millis(t * 60_000),
-            tens,
-            expected: (t > 20).then_some(self.usual() / 60.0 * self.level(t)),
-            clients: n as f64,
-            new_networks: all.new / total,
-            client_p95: all.per_client.get(n / 20).copied().unwrap_or(0.0),
-            client_max: all.per_client.first().copied().unwrap_or(0.0).min(requests),
-            top_variation: variance.sqrt() / mean.max(1e-9),
-            path_concentration: all.paths.iter().map(|path| (path / total).powi(2)).sum(),
-            assets_per_page: all.assets / all.pages.max(1.0),
-            query_ratio: (self.terms * (1.0 - (-all.queries / self.terms).exp()) + all.random)
-                / all.pages.max(1.0),
-            client_errors: all.errors / total,
-            server_errors,
-            agents_per_thousand: all.agents / total * 1000.0 * (1.0 + 0.03 * self.rng.normal()),
-            saturated: false,
-            in_time: None,
-            rolled_out: self.event == Event::ColdCaches && into == 0,
-        }
+        page.sketch
     }
 }

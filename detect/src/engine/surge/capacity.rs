@@ -53,19 +53,19 @@ const SOON: f64 = 900.0;
 
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Meter {
-    configured: Option<f64>,
+    pub(super) configured: Option<f64>,
     /// Highest twentieth of the rates at which answers came in time, and how often they did not.
-    in_time: f64,
-    slow: u32,
-    backlog: f64,
-    high_for: u32,
-    over_for: u32,
-    high: bool,
-    over: bool,
-    level: f64,
-    trend: f64,
-    wobble: f64,
-    seen: u32,
+    pub(super) in_time: f64,
+    pub(super) slow: u32,
+    pub(super) backlog: f64,
+    pub(super) high_for: u32,
+    pub(super) over_for: u32,
+    pub(super) high: bool,
+    pub(super) over: bool,
+    pub(super) level: f64,
+    pub(super) trend: f64,
+    pub(super) wobble: f64,
+    pub(super) seen: u32,
 }
 
 impl Meter {

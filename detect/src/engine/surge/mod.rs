@@ -1,26 +1,48 @@
 //! The surge engine: more requests than usual, or than the service was built for, and whether people or machines send
 //! them.
 //!
-//! It is given a [`Minute`] of each service with the value its baseline expects, and answers with [`Finding`]s. `capacity.rs`
-//! has the load against what the service can bear, `verdict.rs` the table that tells a crowd from an attack, `view.rs` what
-//! is usual in each of its rows. Nothing usual is learned while a surge lasts.
+//! Workers gather a [`Sketch`] of each minute of a service; the engine is given it with the value its baseline expects,
+//! makes a [`Minute`] of it, and answers with [`Finding`]s. `service.rs` has what it does with a minute, `capacity.rs` the
+//! load against what the service can bear, `verdict.rs` the table that tells a crowd from an attack, `view.rs` what is
+//! usual in each of its rows. Nothing usual is learned while a surge lasts.
 
 mod capacity;
+mod clients;
+mod figures;
+mod loglog;
+mod networks;
+mod sample;
+mod service;
+mod sketch;
+mod snapshot;
 mod verdict;
 mod view;
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use beaconfire_model::{EventTime, Kind, Severity};
 
 pub use capacity::{Capacity, Load};
+pub use networks::Networks;
+pub use sketch::{Seed, Sketch};
+pub use snapshot::BadSurge;
 pub use verdict::{Row, Verdict};
 
-use capacity::Meter;
-use verdict::{Context, Views};
-use view::View;
+use service::Service;
 
-/// A closed minute of one service.
+/// What the minute's requests do not say.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Around {
+    /// Requests a second that its baseline expects; `None` while there is none, then its own level stands in.
+    pub expected: Option<f64>,
+    /// Its CPU is at the limit.
+    pub saturated: bool,
+    /// A version was rolled out in this minute.
+    pub rolled_out: bool,
+}
+
+/// A closed minute of one service. `None` is what cannot be known: the log does not have it, or too few asked.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Minute<'a> {
     /// The service.
@@ -29,47 +51,69 @@ pub struct Minute<'a> {
     pub at: EventTime,
     /// Requests in each of its ten-second slices.
     pub tens: [f64; 6],
-    /// Requests a second that its baseline expects; `None` while there is none, then its own level stands in.
-    pub expected: Option<f64>,
+    /// What they do not say.
+    pub around: Around,
     /// Clients.
-    pub clients: f64,
+    pub clients: Option<f64>,
+    /// Networks of clients.
+    pub networks: Option<f64>,
     /// Share of requests from networks that were not seen for a week.
-    pub new_networks: f64,
+    pub new_networks: Option<f64>,
     /// Requests of a client: the 95th percentile over clients.
-    pub client_p95: f64,
+    pub client_p95: Option<f64>,
     /// Requests of the busiest client.
-    pub client_max: f64,
+    pub client_max: Option<f64>,
     /// Coefficient of variation over the hundred busiest clients.
-    pub top_variation: f64,
-    /// Sum of the squared shares of the paths.
-    pub path_concentration: f64,
+    pub top_variation: Option<f64>,
+    /// Sum of the squared shares of the paths: the chance that two requests are for one.
+    pub path_concentration: Option<f64>,
     /// Requests for assets for each request for a page.
-    pub assets_per_page: f64,
-    /// Distinct queries for each request for a page.
-    pub query_ratio: f64,
+    pub assets_per_page: Option<f64>,
+    /// Distinct queries for each of so many pages.
+    pub query_ratio: Option<f64>,
     /// Share of 4xx.
-    pub client_errors: f64,
+    pub client_errors: Option<f64>,
     /// Share of 5xx.
-    pub server_errors: f64,
-    /// Distinct user agents in a thousand requests.
-    pub agents_per_thousand: f64,
-    /// Its CPU is at the limit.
-    pub saturated: bool,
-    /// 95 % of the answers came in time; `None` where the log does not say.
-    pub in_time: Option<bool>,
-    /// A version was rolled out in this minute.
-    pub rolled_out: bool,
+    pub server_errors: Option<f64>,
+    /// Distinct user agents of so many clients.
+    pub agents: Option<f64>,
+    /// Seconds within which 95 % of the answers came.
+    pub latency_p95: Option<f64>,
 }
 
-impl Minute<'_> {
+impl<'a> Minute<'a> {
+    /// A minute without requests.
+    pub fn empty(service: &'a str, at: EventTime, around: Around) -> Self {
+        Self {
+            service,
+            at,
+            tens: [0.0; 6],
+            around,
+            clients: None,
+            networks: None,
+            new_networks: None,
+            client_p95: None,
+            client_max: None,
+            top_variation: None,
+            path_concentration: None,
+            assets_per_page: None,
+            query_ratio: None,
+            client_errors: None,
+            server_errors: None,
+            agents: None,
+            latency_p95: None,
+        }
+    }
+
     /// All requests.
     pub fn requests(&self) -> f64 {
         self.tens.iter().sum()
     }
 
     fn is_good(&self) -> bool {
-        let all = [
+        let known = [
             self.clients,
+            self.networks,
             self.new_networks,
             self.client_p95,
             self.client_max,
@@ -79,10 +123,12 @@ impl Minute<'_> {
             self.query_ratio,
             self.client_errors,
             self.server_errors,
-            self.agents_per_thousand,
-            self.expected.unwrap_or(0.0),
+            self.agents,
+            self.latency_p95,
+            self.around.expected,
         ];
-        all.iter().chain(&self.tens).all(|value| value.is_finite() && (0.0..=1e12).contains(value))
+        let numbers = known.into_iter().flatten().chain(self.tens);
+        numbers.into_iter().all(|value| value.is_finite() && (0.0..=1e12).contains(&value))
     }
 }
 
@@ -111,41 +157,10 @@ pub struct Finding {
     pub rows: Vec<Row>,
     /// Against the capacity, where it is known.
     pub load: Option<Load>,
-}
-
-/// A surge is more than so many times what is expected, and ends below the second.
-const SURGE: f64 = 2.0;
-const SURGE_ENDS: f64 = 1.6;
-/// And it is not chance: so many deviations of a Poisson count.
-const SURE: f64 = 6.0;
-/// An attack is stated in the second minute that looks like one.
-const ATTACK_MINUTES: u32 = 2;
-/// Seconds of waiting work for a ticket and for a page.
-const BACKLOG_TICKET: f64 = 10.0;
-const BACKLOG_PAGE: f64 = 60.0;
-
-#[derive(Debug, Default)]
-struct Service {
-    meter: Meter,
-    views: Views,
-    level: View,
-    surging: bool,
-    /// Minutes since it began.
-    surge_minutes: u32,
-    attack_minutes: u32,
-    attacked: bool,
-    /// Ten-second slices from the last usual one, and the highest rate, while it surges.
-    ramp: Ramp,
-    since_outage: Option<u32>,
-    since_rollout: Option<u32>,
-}
-
-/// How fast a surge came.
-#[derive(Debug, Default, Clone)]
-struct Ramp {
-    slices: Vec<f64>,
-    peak: f64,
-    seconds: f64,
+    /// Clients that asked in this minute.
+    pub clients: Option<f64>,
+    /// Networks that they are in.
+    pub networks: Option<f64>,
 }
 
 /// What an operator sets.
@@ -153,180 +168,140 @@ struct Ramp {
 pub struct Knobs {
     /// `services.*.capacity.requests_per_second`.
     pub capacities: BTreeMap<Box<str>, f64>,
+    /// `services.*.capacity.latency`, in seconds: 95 % of the answers come within it.
+    pub latencies: BTreeMap<Box<str>, f64>,
     /// At most so many services; 0 stands for 10,000.
     pub services_max: usize,
+    /// Bytes for the networks of all services; 0 stands for 64 MiB. Beyond, they are known in part, and each service may
+    /// still have 1 KB.
+    pub networks_bytes_max: usize,
 }
 
-/// Judges services. One owner, event time, no clock.
+/// What the engine holds, and what found no room.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Census {
+    /// Services.
+    pub services: usize,
+    /// What they take, about.
+    pub bytes: usize,
+    /// Minutes of services for which there was no room, and services that gave way.
+    pub full: u64,
+}
+
+/// A service that had no requests for so long gives way to another.
+const GONE: Duration = Duration::from_hours(24);
+/// Where none gives way, it is looked again so much later.
+const LOOK: Duration = Duration::from_mins(10);
+
+/// Judges services. One owner, event time, no clock. Minutes of a service come in order; also empty ones, or nobody sees
+/// that it is silent.
 #[derive(Debug)]
 pub struct Surge {
     knobs: Knobs,
     services: BTreeMap<Box<str>, Service>,
+    network_bytes: usize,
+    full: u64,
+    /// Before then no service gives way.
+    look_at: EventTime,
+    /// The last service that was handed out for the store.
+    handed: Option<Box<str>>,
 }
 
 impl Surge {
     /// An engine that knows no service yet.
     pub fn new(mut knobs: Knobs) -> Self {
-        if knobs.services_max == 0 {
-            knobs.services_max = 10_000;
+        let default = |knob: &mut usize, value| *knob = if *knob == 0 { value } else { *knob };
+        default(&mut knobs.services_max, 10_000);
+        default(&mut knobs.networks_bytes_max, 64 << 20);
+        Self {
+            knobs,
+            services: BTreeMap::new(),
+            network_bytes: 0,
+            full: 0,
+            look_at: EventTime::MIN,
+            handed: None,
         }
-        Self { knobs, services: BTreeMap::new() }
     }
 
-    /// Takes a closed minute; false where it cannot be: a number that is none, or no room for another service.
-    pub fn minute(&mut self, minute: &Minute<'_>, findings: &mut Vec<Finding>) -> bool {
-        if !minute.is_good() {
+    /// Takes what was gathered of a closed minute; false where there is no room for another service. What was taken
+    /// before, as after a restart, changes nothing.
+    pub fn take(
+        &mut self,
+        service: &str,
+        at: EventTime,
+        sketch: &Sketch,
+        around: Around,
+        findings: &mut Vec<Finding>,
+    ) -> bool {
+        if !self.make_room(service, at) {
             return false;
         }
-        if !self.services.contains_key(minute.service) {
-            if self.services.len() >= self.knobs.services_max {
-                return false;
-            }
-            let configured = self.knobs.capacities.get(minute.service).copied();
-            let service = Service { meter: Meter::new(configured), ..Service::default() };
-            self.services.insert(minute.service.into(), service);
+        let Some(held) = self.services.get_mut(service) else { return false };
+        let settled = sketch.settled();
+        let minute = settled.figures(service, at, around, &held.networks);
+        if !minute.is_good() || !held.is_next(at) {
+            return minute.is_good();
         }
-        if let Some(service) = self.services.get_mut(minute.service) {
+        findings.extend(held.take(&minute));
+        let before = held.networks.bytes();
+        if held.is_usual() {
+            let free = self.knobs.networks_bytes_max.saturating_sub(self.network_bytes) / size_of::<u32>();
+            held.networks.learn(settled.networks(), at, held.networks.len() + free);
+        } else if held.surging {
+            held.networks.doubt();
+        }
+        self.network_bytes = self.network_bytes + held.networks.bytes() - before;
+        true
+    }
+
+    /// Takes a closed minute whose numbers are known; false where it cannot be: a number that is none, or no room for
+    /// another service.
+    pub fn minute(&mut self, minute: &Minute<'_>, findings: &mut Vec<Finding>) -> bool {
+        if !minute.is_good() || !self.make_room(minute.service, minute.at) {
+            return false;
+        }
+        if let Some(service) = self.services.get_mut(minute.service).filter(|held| held.is_next(minute.at)) {
             findings.extend(service.take(minute));
         }
         true
     }
-}
 
-impl Service {
-    fn take(&mut self, m: &Minute<'_>) -> Option<Finding> {
-        let rate = m.requests() / 60.0;
-        let loads = m.tens.map(|requests| self.meter.take(requests));
-        let mut load = loads[5];
-        if let Some(load) = &mut load {
-            // The minute's mean tells more than its last ten seconds.
-            load.utilisation = rate / load.capacity.requests_per_second();
-        }
-        let expected = m.expected.or(self.level.usual());
-        let known = expected.unwrap_or(rate);
-        self.ramp.take(m, known, self.surging);
-        self.note_outage(m, known);
-        let line = known * if self.surging { SURGE_ENDS } else { SURGE };
-        let noise = SURE * (known * 60.0).sqrt();
-        self.surging = rate > line && m.requests() > known * 60.0 + noise;
-        let finding =
-            if self.surging { self.surge(m, known, load) } else { self.usual(m, rate, known, load) };
-        if let Some(in_time) = m.in_time {
-            self.meter.learn(rate, in_time);
-        }
-        finding
+    /// What it holds.
+    pub fn census(&self) -> Census {
+        let names: usize = self.services.keys().map(|name| name.len()).sum();
+        let services = self.services.len();
+        let bytes = services * Service::BYTES + names + self.network_bytes;
+        Census { services, bytes, full: self.full }
     }
 
-    fn surge(&mut self, m: &Minute<'_>, expected: f64, load: Option<Load>) -> Option<Finding> {
-        // What stood before the beginning counts for as long as it lasts.
-        let at_start =
-            |minutes: Option<u32>| minutes.map(|minutes| minutes.saturating_sub(self.surge_minutes));
-        let context = Context {
-            onset_seconds: self.ramp.seconds,
-            since_outage: at_start(self.since_outage),
-            since_rollout: at_start(self.since_rollout),
+    /// A place for a service, also where another must give way; whether there is one.
+    fn make_room(&mut self, name: &str, at: EventTime) -> bool {
+        if self.services.contains_key(name) {
+            return true;
+        }
+        if self.services.len() >= self.knobs.services_max && !self.give_way(at) {
+            self.full += 1;
+            return false;
+        }
+        let knob = |of: &BTreeMap<Box<str>, f64>| of.get(name).copied();
+        let service = Service::new(knob(&self.knobs.capacities), knob(&self.knobs.latencies));
+        self.services.insert(name.into(), service);
+        true
+    }
+
+    /// Forgets the service that has been silent for longest, if that is long enough.
+    fn give_way(&mut self, at: EventTime) -> bool {
+        if at < self.look_at {
+            return false;
+        }
+        let silent = self.services.iter().min_by_key(|(_, service)| service.asked);
+        let gone = silent.filter(|(_, service)| service.asked.plus(GONE) < at).map(|(name, _)| name.clone());
+        let Some(gone) = gone.and_then(|name| self.services.remove(&name)) else {
+            self.look_at = at.plus(LOOK);
+            return false;
         };
-        self.surge_minutes += 1;
-        let rows = self.views.rows(m, &context);
-        let points = rows.iter().map(|row| row.points).sum();
-        let mut verdict = Verdict::of(points);
-        self.attack_minutes = if verdict == Verdict::Attack { self.attack_minutes + 1 } else { 0 };
-        self.attacked |= self.attack_minutes >= ATTACK_MINUTES;
-        if self.attacked {
-            verdict = Verdict::Attack;
-        } else if verdict == Verdict::Attack {
-            verdict = Verdict::Suspected;
-        }
-        let severity = match verdict {
-            Verdict::Attack => Severity::Critical,
-            Verdict::Suspected => overload(load).unwrap_or(Severity::Error).max(Severity::Error),
-            Verdict::FlashCrowd => overload(load).unwrap_or(Severity::Warning),
-        };
-        let attack = verdict == Verdict::Attack;
-        Some(Finding {
-            rule: if attack { "distributed-flood" } else { "surge" },
-            kind: if attack { Kind::Flood } else { Kind::Surge },
-            severity,
-            service: m.service.to_owned(),
-            at: m.at,
-            observed: m.requests() / 60.0,
-            expected,
-            verdict: Some(verdict),
-            points,
-            rows,
-            load,
-        })
-    }
-
-    /// No surge: learns, and says where even the usual is too much.
-    fn usual(&mut self, m: &Minute<'_>, rate: f64, expected: f64, load: Option<Load>) -> Option<Finding> {
-        self.attack_minutes = 0;
-        self.surge_minutes = 0;
-        self.attacked = false;
-        // While it recovers, nothing is as usual.
-        if self.since_outage.is_none_or(|minutes| minutes > 15) {
-            self.views.learn(m);
-            self.level.learn(rate);
-        }
-        let severity = overload(load)?;
-        Some(Finding {
-            rule: "overload",
-            kind: Kind::Surge,
-            severity,
-            service: m.service.to_owned(),
-            at: m.at,
-            observed: rate,
-            expected,
-            verdict: None,
-            points: 0,
-            rows: Vec::new(),
-            load,
-        })
-    }
-
-    fn note_outage(&mut self, m: &Minute<'_>, expected: f64) {
-        let silent = m.requests() < 0.3 * expected * 60.0 && expected * 60.0 > 30.0;
-        let failing = m.server_errors > 0.5;
-        let later = |minutes: Option<u32>| minutes.map(|minutes| minutes.saturating_add(1));
-        // Failing under a surge is what an attack does: it excuses nothing.
-        let out = silent || (failing && !self.surging && m.requests() < SURGE * expected * 60.0);
-        self.since_outage = if out { Some(0) } else { later(self.since_outage) };
-        self.since_rollout = if m.rolled_out { Some(0) } else { later(self.since_rollout) };
-    }
-}
-
-impl Ramp {
-    /// Keeps the last ten minutes of slices and measures from the last usual one to half of the peak.
-    fn take(&mut self, m: &Minute<'_>, expected: f64, surging: bool) {
-        const KEPT: usize = 180;
-        if !surging {
-            self.peak = 0.0;
-        }
-        for requests in m.tens {
-            if self.slices.len() == KEPT {
-                self.slices.remove(0);
-            }
-            self.slices.push(requests);
-            self.peak = self.peak.max(requests);
-        }
-        let half = expected * 10.0 + 0.5 * (self.peak - expected * 10.0);
-        let reached = self.slices.iter().position(|requests| *requests >= half).unwrap_or(0);
-        let usual = expected * 10.0 + 3.0 * (expected * 10.0).sqrt().max(0.1 * expected * 10.0);
-        let left = self.slices[..reached].iter().rposition(|requests| *requests <= usual).unwrap_or(0);
-        self.seconds = (reached - left) as f64 * 10.0;
-    }
-}
-
-/// What the load alone deserves.
-fn overload(load: Option<Load>) -> Option<Severity> {
-    let load = load?;
-    if load.backlog_seconds > BACKLOG_PAGE {
-        Some(Severity::Critical)
-    } else if load.over || load.backlog_seconds > BACKLOG_TICKET {
-        Some(Severity::Error)
-    } else if load.high || load.exhausted_in.is_some() {
-        Some(Severity::Warning)
-    } else {
-        None
+        self.network_bytes -= gone.networks.bytes();
+        self.full += 1;
+        true
     }
 }

@@ -4,9 +4,9 @@
 /// deaf to short events as a median, and following is what a median of two weeks cannot do.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct View {
-    seen: f64,
-    mean: f64,
-    variance: f64,
+    pub(super) seen: f64,
+    pub(super) mean: f64,
+    pub(super) variance: f64,
 }
 
 const MEMORY: f64 = 2880.0;
@@ -30,7 +30,12 @@ impl View {
     /// How many deviations above the usual; 0 while that is not known. A deviation is at least 5 % of the mean, so that
     /// what never varied does not make every change a wonder.
     pub(crate) fn z(&self, value: f64) -> f64 {
-        let deviation = self.variance.sqrt().max(0.05 * self.mean.abs()).max(1e-6);
-        self.usual().map_or(0.0, |mean| (value - mean) / deviation)
+        self.z_with(value, 0.0, 0.0)
+    }
+
+    /// The same where so much of the variance came of the numbers being small, and now so much does.
+    pub(super) fn z_with(&self, value: f64, chance_then: f64, chance_now: f64) -> f64 {
+        let variance = (self.variance - chance_then).max((0.05 * self.mean).powi(2)).max(1e-12);
+        self.usual().map_or(0.0, |mean| (value - mean) / (variance + chance_now).sqrt())
     }
 }
