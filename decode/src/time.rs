@@ -129,8 +129,16 @@ fn second([colon, a, b]: &[u8; 3]) -> Option<i64> {
 }
 
 /// The milliseconds of `.123456…` or `,123…`, and what follows.
+#[inline(always)]
 fn fraction(text: &[u8]) -> Option<(i64, &[u8])> {
     let [b'.' | b',', rest @ ..] = text else { return Some((0, text)) };
+    // Three digits are the rule.
+    if let [a @ b'0'..=b'9', b @ b'0'..=b'9', c @ b'0'..=b'9', behind @ ..] = rest
+        && !behind.first().is_some_and(u8::is_ascii_digit)
+    {
+        let digit = |byte: &u8| i64::from(byte & 15);
+        return Some((digit(a) * 100 + digit(b) * 10 + digit(c), behind));
+    }
     let digits = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
     let digit = |at: usize| rest[..digits].get(at).map_or(0, |byte| i64::from(byte - b'0'));
     (digits > 0).then(|| (digit(0) * 100 + digit(1) * 10 + digit(2), &rest[digits..]))

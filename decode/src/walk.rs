@@ -143,7 +143,10 @@ impl<'w, N: Notes, F: FnMut(Decoded<'_>)> Walk<'w, N, F> {
 
     /// Reads text: JSON, a line, or several lines.
     pub(crate) fn text(&mut self, text: &str, around: &Around<'_>) {
-        let text = text.trim_start_matches('\u{feff}');
+        let text = match text.as_bytes().first() {
+            Some(..0x80) => text,
+            _ => text.trim_start_matches('\u{feff}'),
+        };
         let begun = trim_start(text);
         let bare = trim_end(begun);
         // A line of the operator's own format may begin with what a sender wrote, and that with a blank.
@@ -152,6 +155,8 @@ impl<'w, N: Notes, F: FnMut(Decoded<'_>)> Walk<'w, N, F> {
             None => begun,
         };
         match bare.as_bytes() {
+            // What is JSON by both its ends, and nothing of the operator's own, is not looked at further.
+            [b'{', .., b'}'] if self.knobs.log_format.is_none() => self.json(bare, around),
             [] => self.refuse(Reject::Empty),
             [b'{' | b'[', ..]
                 if !crate::requests::text::only_begins_like_json(bare) && !self.is_own_line(text) =>
