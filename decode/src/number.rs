@@ -34,6 +34,11 @@ pub(crate) fn float(text: &str) -> Option<f64> {
 fn decimal(text: &[u8]) -> Option<f64> {
     const POWERS: [f64; 16] =
         [1.0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15];
+    // Seconds with milliseconds, as nginx writes them.
+    if let [a @ b'0'..=b'9', b'.', b @ b'0'..=b'9', c @ b'0'..=b'9', d @ b'0'..=b'9'] = text {
+        let digit = |byte: &u8| u32::from(byte & 15);
+        return Some(f64::from(digit(a) * 1000 + digit(b) * 100 + digit(c) * 10 + digit(d)) / 1e3);
+    }
     if text.is_empty() || text.len() > POWERS.len() {
         return None;
     }

@@ -3,16 +3,74 @@
 //!
 //! On x86-64 this is SSE2, elsewhere plain code of the same meaning, which the tests compare.
 
+#[cfg(target_arch = "x86_64")]
+mod x86;
+
 use std::str::Utf8Error;
 
+/// Bytes of the next record that are asked for at most; what comes behind them the processor guesses by itself.
+const NEXT_MAX: usize = 512;
 /// Bytes of one step.
 const STEP: usize = 32;
+
+/// A way to look at many bytes at once.
+pub(crate) trait Look: Copy {
+    /// A bit for each byte that is one of these two.
+    fn either(self, block: &[u8; STEP], one: u8, other: u8) -> u32;
+    /// A bit for each byte that is the same in both.
+    fn equal(self, block: &[u8; STEP], other: &[u8; STEP]) -> u32;
+}
+
+/// The way that goes on every machine of this kind.
+#[derive(Clone, Copy)]
+pub(crate) struct Everywhere;
+
+impl Look for Everywhere {
+    #[inline(always)]
+    fn either(self, block: &[u8; STEP], one: u8, other: u8) -> u32 {
+        either(block, one, other)
+    }
+
+    #[inline(always)]
+    fn equal(self, block: &[u8; STEP], other: &[u8; STEP]) -> u32 {
+        equal(block, other)
+    }
+}
+
+/// Work that consists of looking: as it is made for each way to look, the looks are part of it and cost no call.
+pub(crate) trait Task {
+    /// What comes of it.
+    type Out;
+    /// Does it. To be of use it is `inline(always)`, and so is most of what it calls.
+    fn run(self, look: impl Look) -> Self::Out;
+}
+
+/// Does a task in the best way that this machine has.
+#[inline(always)]
+pub(crate) fn with_best<T: Task>(task: T) -> T::Out {
+    #[cfg(target_arch = "x86_64")]
+    let task = match x86::with_avx2(task) {
+        Ok(out) => return out,
+        Err(task) => task,
+    };
+    task.run(Everywhere)
+}
+
+/// Asks for the bytes behind these: consumers hand over the records of a batch as they lie in memory, one behind the
+/// other, and while this one is read the next can come. Where something else lies there, that is for nothing.
+#[inline(always)]
+pub(crate) fn hint_next(bytes: &[u8]) {
+    #[cfg(target_arch = "x86_64")]
+    x86::hint(bytes.as_ptr_range().end, bytes.len().min(NEXT_MAX));
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = bytes;
+}
 
 /// Bytes as text. Nearly all of what logs hold is ASCII, which shows in a fraction of the time that all of UTF-8 takes.
 #[inline]
 #[allow(unsafe_code, reason = "one call, which saves the second look at each byte")]
 pub(crate) fn text(bytes: &[u8]) -> Result<&str, Utf8Error> {
-    if is_ascii(bytes) {
+    if with_best(IsAscii(bytes)) {
         // SAFETY: what is ASCII is UTF-8.
         Ok(unsafe { std::str::from_utf8_unchecked(bytes) })
     } else {
@@ -20,13 +78,24 @@ pub(crate) fn text(bytes: &[u8]) -> Result<&str, Utf8Error> {
     }
 }
 
+struct IsAscii<'b>(&'b [u8]);
+
+impl Task for IsAscii<'_> {
+    type Out = bool;
+
+    #[inline(always)]
+    fn run(self, _: impl Look) -> bool {
+        is_ascii(self.0)
+    }
+}
+
 /// Whether no byte has its highest bit. Nothing is asked before the end, since hardly any text is none: so the compiler
 /// makes a few steps of the processor's widest of it.
 #[inline(always)]
 fn is_ascii(bytes: &[u8]) -> bool {
-    let (blocks, _) = bytes.as_chunks::<STEP>();
+    let (blocks, _) = bytes.as_chunks::<{ 2 * STEP }>();
     // Behind the blocks: what is looked at twice does no harm.
-    let Some(last) = bytes.last_chunk::<STEP>() else { return bytes.is_ascii() };
+    let Some(last) = bytes.last_chunk::<{ 2 * STEP }>() else { return bytes.is_ascii() };
     let mut seen = *last;
     for block in blocks {
         for (seen, byte) in seen.iter_mut().zip(block) {
@@ -54,7 +123,7 @@ pub(crate) fn byte(bytes: &[u8], from: usize, byte: u8) -> Option<usize> {
     find(bytes, from, byte, byte)
 }
 
-/// Up to 32 bytes that are looked for in one place.
+/// Up to 31 bytes that are looked for in one place.
 #[derive(Debug)]
 pub(crate) struct Block {
     bytes: [u8; STEP],
@@ -65,19 +134,19 @@ pub(crate) struct Block {
 
 impl Block {
     /// Bytes at most.
-    pub(crate) const BYTES: usize = STEP;
+    pub(crate) const BYTES: usize = STEP - 1;
 
     /// Of these bytes, as far as they fit.
     pub(crate) fn new(of: &[u8]) -> Self {
-        let length = of.len().min(STEP);
+        let length = of.len().min(Self::BYTES);
         let mut bytes = [0; STEP];
         bytes[..length].copy_from_slice(&of[..length]);
-        Self { bytes, length: length as u8, all: (0..length).fold(0, |all, at| all | 1 << at) }
+        Self { bytes, length: length as u8, all: (1 << length) - 1 }
     }
 
     #[inline(always)]
-    pub(crate) fn length(&self) -> usize {
-        usize::from(self.length)
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.bytes[..usize::from(self.length)]
     }
 
     /// Whether `bytes` has these at `at`.
@@ -86,8 +155,28 @@ impl Block {
         let Some(rest) = bytes.get(at..) else { return false };
         match rest.first_chunk() {
             Some(block) => equal(block, &self.bytes) & self.all == self.all,
-            None => rest.starts_with(&self.bytes[..self.length()]),
+            None => rest.starts_with(self.bytes()),
         }
+    }
+
+    /// Where the string begins and ends that stands behind these, the last of which is its quote. `None` where they are not
+    /// at `at`, where the string has escapes, and near the end of `bytes`: then whoever looks closer knows more.
+    #[inline(always)]
+    pub(crate) fn string(&self, look: impl Look, bytes: &[u8], at: usize) -> Option<(usize, usize)> {
+        let near: &[u8; 2 * STEP] = bytes.get(at..)?.first_chunk()?;
+        if look.equal(near.first_chunk()?, &self.bytes) & self.all != self.all {
+            return None;
+        }
+        let length = usize::from(self.length) % STEP;
+        let hits = look.either(near[length..].first_chunk()?, b'"', b'\\');
+        // All of it is within `bytes`.
+        let start = at.wrapping_add(length);
+        if hits == 0 {
+            let end = find_by(look, bytes, start.wrapping_add(STEP), b'"', b'\\')?;
+            return (bytes[end] == b'"').then_some((start, end));
+        }
+        let end = length.wrapping_add(hits.trailing_zeros() as usize);
+        (near[end % near.len()] == b'"').then_some((start, at.wrapping_add(end)))
     }
 }
 
@@ -107,9 +196,14 @@ fn find(bytes: &[u8], from: usize, one: u8, other: u8) -> Option<usize> {
 
 #[inline(never)]
 fn find_in_many(bytes: &[u8], from: usize, one: u8, other: u8) -> Option<usize> {
+    find_by(Everywhere, bytes, from, one, other)
+}
+
+#[inline(always)]
+fn find_by(look: impl Look, bytes: &[u8], from: usize, one: u8, other: u8) -> Option<usize> {
     let mut at = from;
     while let Some(block) = bytes.get(at..).and_then(<[u8]>::first_chunk) {
-        let hits = either(block, one, other);
+        let hits = look.either(block, one, other);
         if hits != 0 {
             return Some(at + hits.trailing_zeros() as usize);
         }
@@ -119,11 +213,11 @@ fn find_in_many(bytes: &[u8], from: usize, one: u8, other: u8) -> Option<usize> 
     let Some(block) = bytes.last_chunk() else {
         let mut block = [0; STEP];
         block[..rest.len()].copy_from_slice(rest);
-        let hits = u64::from(either(&block, one, other)) & ((1 << rest.len()) - 1);
+        let hits = u64::from(look.either(&block, one, other)) & ((1 << rest.len()) - 1);
         return (hits != 0).then(|| at + hits.trailing_zeros() as usize);
     };
     // The last step again, without what was looked at before.
-    let hits = u64::from(either(block, one, other)) >> (STEP - rest.len());
+    let hits = u64::from(look.either(block, one, other)) >> (STEP - rest.len());
     (hits != 0).then(|| at + hits.trailing_zeros() as usize)
 }
 
@@ -132,7 +226,7 @@ fn find_in_many(bytes: &[u8], from: usize, one: u8, other: u8) -> Option<usize> 
 fn either_of_few(few: &[u8; STEP / 2], one: u8, other: u8) -> u32 {
     #[cfg(target_arch = "x86_64")]
     {
-        sse2::either_of_few(few, one, other)
+        x86::either_of_few(few, one, other)
     }
     #[cfg(not(target_arch = "x86_64"))]
     {
@@ -145,7 +239,7 @@ fn either_of_few(few: &[u8; STEP / 2], one: u8, other: u8) -> u32 {
 fn either(block: &[u8; STEP], one: u8, other: u8) -> u32 {
     #[cfg(target_arch = "x86_64")]
     {
-        sse2::either(block, one, other)
+        x86::either(block, one, other)
     }
     #[cfg(not(target_arch = "x86_64"))]
     {
@@ -158,72 +252,11 @@ fn either(block: &[u8; STEP], one: u8, other: u8) -> u32 {
 fn equal(block: &[u8; STEP], other: &[u8; STEP]) -> u32 {
     #[cfg(target_arch = "x86_64")]
     {
-        sse2::equal(block, other)
+        x86::equal(block, other)
     }
     #[cfg(not(target_arch = "x86_64"))]
     {
         plain::equal(block, other)
-    }
-}
-
-#[cfg(target_arch = "x86_64")]
-mod sse2 {
-    #![allow(unsafe_code, reason = "calls of SSE2, which is part of x86-64")]
-
-    use std::arch::x86_64::{
-        __m128i, _mm_cmpeq_epi8, _mm_movemask_epi8, _mm_or_si128, _mm_set_epi64x, _mm_set1_epi8,
-    };
-
-    use super::STEP;
-
-    #[inline(always)]
-    pub(super) fn either(block: &[u8; STEP], one: u8, other: u8) -> u32 {
-        // SAFETY: the function is safe but for what it needs of the processor: SSE2, which all of this target have.
-        unsafe { both_halves(block, one, other) }
-    }
-
-    #[inline(always)]
-    pub(super) fn equal(block: &[u8; STEP], other: &[u8; STEP]) -> u32 {
-        // SAFETY: as above.
-        unsafe { equal_halves(block, other) }
-    }
-
-    #[inline]
-    #[target_feature(enable = "sse2")]
-    fn equal_halves(block: &[u8; STEP], other: &[u8; STEP]) -> u32 {
-        let same = |from| _mm_movemask_epi8(_mm_cmpeq_epi8(half(block, from), half(other, from))) as u32;
-        same(0) | same(16) << 16
-    }
-
-    #[inline(always)]
-    pub(super) fn either_of_few(few: &[u8; STEP / 2], one: u8, other: u8) -> u32 {
-        // SAFETY: as above.
-        unsafe { hits(half(few, 0), one, other) }
-    }
-
-    #[inline]
-    #[target_feature(enable = "sse2")]
-    fn both_halves(block: &[u8; STEP], one: u8, other: u8) -> u32 {
-        hits(half(block, 0), one, other) | hits(half(block, 16), one, other) << 16
-    }
-
-    #[inline]
-    #[target_feature(enable = "sse2")]
-    fn hits(half: __m128i, one: u8, other: u8) -> u32 {
-        let is = |byte: u8| _mm_cmpeq_epi8(half, _mm_set1_epi8(byte as i8));
-        _mm_movemask_epi8(_mm_or_si128(is(one), is(other))) as u32
-    }
-
-    /// The sixteen bytes from here on: the compiler makes one load of it.
-    #[inline]
-    #[target_feature(enable = "sse2")]
-    fn half(block: &[u8], from: usize) -> __m128i {
-        let word = |at: usize| {
-            let mut word = [0; 8];
-            word.copy_from_slice(&block[at..at + 8]);
-            i64::from_le_bytes(word)
-        };
-        _mm_set_epi64x(word(from + 8), word(from))
     }
 }
 
@@ -277,10 +310,21 @@ mod tests {
         }
 
         #[test]
+        fn a_string_ends_where_its_quote_is(text in r#"[a\\"]{1,70}|a{0,80}["\\]a{0,80}"#, at in 0usize..40, length in 1usize..STEP) {
+            let begins = at + length;
+            let bytes = text.as_bytes();
+            let block = Block::new(bytes.get(at..begins).unwrap_or(&[7]));
+            let meant = quote_or_backslash(bytes, begins).filter(|end| bytes[*end] == b'"');
+            let found = block.string(Everywhere, bytes, at);
+            prop_assert!(found == meant.map(|end| (begins, end)) || found.is_none() && bytes.len() < at + 2 * STEP);
+            prop_assert_eq!(Block::new(b"b").string(Everywhere, bytes, at), None);
+        }
+
+        #[test]
         fn a_block_is_where_its_bytes_are(
             bytes in prop::collection::vec(0u8..3, 0..80),
             of in prop::collection::vec(0u8..3, 0..4),
-            length in 0usize..STEP + 1,
+            length in 0usize..STEP,
         ) {
             for at in 0..90 {
                 let rest = bytes.get(at..);

@@ -26,6 +26,29 @@ struct Minute<const N: usize> {
     begins: i64,
 }
 
+impl Minute<16> {
+    /// A time in this minute, written as most are: `2026-01-02T03:04:05.123+00:00`, with or without milliseconds, or with
+    /// `Z`. `None` is no answer.
+    #[inline(always)]
+    fn again(&self, text: &[u8]) -> Option<EventTime> {
+        let (minute, rest) = text.split_first_chunk()?;
+        if self.text != *minute {
+            return None;
+        }
+        let (seconds, rest) = rest.split_first_chunk()?;
+        let (millis, zone) = match rest {
+            [b'.', a, b, c, zone @ ..] => (two(*a, *b)? * 10 + i64::from(digit(*c)?), zone),
+            zone => (0, zone),
+        };
+        let [_, sign, a, b, c, d] = self.zone;
+        let is_same = match zone {
+            [b'Z'] => self.zone == *b" +0000",
+            zone => zone == [sign, a, b, b':', c, d],
+        };
+        is_same.then_some(EventTime::from_millis(self.begins + second(seconds)? + millis))
+    }
+}
+
 impl Clock {
     /// A clock for times that are of this zone where they do not say theirs.
     pub(crate) fn of(zone: Zone) -> Self {
@@ -56,7 +79,16 @@ impl Clock {
     }
 
     /// RFC 3339 and its relatives, CLF with or without zone, or seconds, milliseconds, micro- or nanoseconds since 1970.
+    #[inline]
     pub(crate) fn text(&mut self, text: &str) -> Option<EventTime> {
+        match self.iso.as_ref().and_then(|known| known.again(text.as_bytes())) {
+            Some(time) => Some(time),
+            None => self.any(text),
+        }
+    }
+
+    #[inline(never)]
+    fn any(&mut self, text: &str) -> Option<EventTime> {
         let bytes = text.trim_ascii().as_bytes();
         match (bytes.get(2), bytes.get(4)) {
             // A fraction of five digits is as long as a zone.
@@ -129,16 +161,8 @@ fn second([colon, a, b]: &[u8; 3]) -> Option<i64> {
 }
 
 /// The milliseconds of `.123456…` or `,123…`, and what follows.
-#[inline(always)]
 fn fraction(text: &[u8]) -> Option<(i64, &[u8])> {
     let [b'.' | b',', rest @ ..] = text else { return Some((0, text)) };
-    // Three digits are the rule.
-    if let [a @ b'0'..=b'9', b @ b'0'..=b'9', c @ b'0'..=b'9', behind @ ..] = rest
-        && !behind.first().is_some_and(u8::is_ascii_digit)
-    {
-        let digit = |byte: &u8| i64::from(byte & 15);
-        return Some((digit(a) * 100 + digit(b) * 10 + digit(c), behind));
-    }
     let digits = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
     let digit = |at: usize| rest[..digits].get(at).map_or(0, |byte| i64::from(byte - b'0'));
     (digits > 0).then(|| (digit(0) * 100 + digit(1) * 10 + digit(2), &rest[digits..]))
@@ -184,8 +208,15 @@ fn offset([blank, sign, a, b, c, d]: &[u8; 6]) -> Option<i64> {
     }
 }
 
+#[inline(always)]
 fn two(a: u8, b: u8) -> Option<i64> {
-    (a.is_ascii_digit() && b.is_ascii_digit()).then(|| i64::from(a - b'0') * 10 + i64::from(b - b'0'))
+    Some(i64::from(digit(a)?) * 10 + i64::from(digit(b)?))
+}
+
+#[inline(always)]
+fn digit(byte: u8) -> Option<u8> {
+    let digit = byte.wrapping_sub(b'0');
+    (digit < 10).then_some(digit)
 }
 
 /// Milliseconds since 1970 of a minute in UTC; `None` for dates that the calendar lacks and years before 1970.

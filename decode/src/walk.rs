@@ -119,6 +119,7 @@ impl<'w, N: Notes, F: FnMut(Decoded<'_>)> Walk<'w, N, F> {
 
     /// A record's bytes: text, or an export of OpenTelemetry's in protobuf.
     pub(crate) fn bytes(&mut self, payload: &[u8]) {
+        scan::hint_next(payload);
         if let Some(json) = otel::protobuf::to_json(payload) {
             self.notes.layer("protobuf", || format!("{} bytes", payload.len()));
             return self.json(&json, &Around::default());

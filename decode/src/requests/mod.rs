@@ -23,7 +23,7 @@ use crate::envelope::otel;
 use crate::json::Value;
 use crate::notes::Notes;
 use crate::pick::{Entries, Picked};
-use crate::{DecodeKnobs, Format, Reject};
+use crate::{DecodeKnobs, Format, Reject, scan};
 
 /// The fields that the formats look for, as slots of [`Picked`].
 pub(crate) mod slot {
@@ -172,7 +172,10 @@ pub(crate) fn read<'a, 't: 'a, N: Notes>(
     made: &Made<'a>,
     notes: &mut N,
 ) -> Result<Request<'a>, Reject> {
-    let line = Line::of(fields.text(slot::LINE));
+    let line = match fields.text(slot::LINE) {
+        "" => Line::default(),
+        line => Line::of(line),
+    };
     // What was asked for, not what a rewrite made of it: `request_uri` and the request line come before `path`.
     let (target, from) =
         if !line.target.is_empty() && fields.entry(slot::PATH).is_none_or(|entry| is_rewritten(entry.key)) {
@@ -287,7 +290,7 @@ pub(crate) struct Target<'b> {
 
 impl<'b> Target<'b> {
     pub(crate) fn of(target: &'b str) -> Self {
-        let (path, query) = match memchr::memchr(b'?', target.as_bytes()) {
+        let (path, query) = match scan::byte(target.as_bytes(), 0, b'?') {
             Some(at) => (&target[..at], &target[at + 1..]),
             None => (target, ""),
         };
