@@ -35,7 +35,25 @@ pub(crate) enum Found {
 }
 
 /// The client of a request whose socket's other end was `peer`, or who was `resolved` before it was logged.
+#[inline(always)]
 pub(crate) fn client(
+    knobs: &DecodeKnobs,
+    resolved: bool,
+    peer: &str,
+    forwarded: &str,
+) -> (Option<Client>, Found) {
+    // Where nobody is trusted there is nothing else to know, and most have such an address.
+    if knobs.trusted_proxies.is_empty()
+        && let Some(peer) = plain::v4(peer.as_bytes())
+    {
+        let found = if resolved || knobs.client_resolved { Found::Resolved } else { Found::Peer };
+        return (Some(Client::of(IpAddr::V4(peer))), found);
+    }
+    any_client(knobs, resolved, peer, forwarded)
+}
+
+#[inline(never)]
+fn any_client(
     knobs: &DecodeKnobs,
     resolved: bool,
     peer: &str,

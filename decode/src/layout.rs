@@ -134,14 +134,12 @@ impl Task for Reading<'_, '_> {
     #[inline(always)]
     fn run(self, look: impl Look) -> Option<usize> {
         let Self { layout, text, values } = self;
-        let bytes = text.as_bytes();
         let mut at = 0;
         values.offers = layout.first;
         for step in &layout.steps {
-            let (start, end, next) = step.take(look, bytes, at)?;
+            let (value, next) = step.take(look, text, at)?;
             at = next;
             if let Some(place) = values.texts.get_mut(usize::from(step.field)) {
-                let value = text.get(start..end)?;
                 if value.len() > NONE_BYTES_MAX || !says_none(value) {
                     if step.has_rivals {
                         layout.compare(step, value, values);

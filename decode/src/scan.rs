@@ -85,24 +85,26 @@ impl Task for IsAscii<'_> {
 
     #[inline(always)]
     fn run(self, _: impl Look) -> bool {
-        is_ascii(self.0)
+        !any(self.0, |byte| byte)
     }
 }
 
-/// Whether no byte has its highest bit. Nothing is asked before the end, since hardly any text is none: so the compiler
-/// makes a few steps of the processor's widest of it.
+/// Whether `mark` sets the highest bit of any byte. Nothing is asked before the end, since that is hardly ever so: the
+/// compiler makes a few of the processor's widest steps of it.
 #[inline(always)]
-fn is_ascii(bytes: &[u8]) -> bool {
+fn any(bytes: &[u8], mark: impl Fn(u8) -> u8) -> bool {
     let (blocks, _) = bytes.as_chunks::<{ 2 * STEP }>();
     // Behind the blocks: what is looked at twice does no harm.
-    let Some(last) = bytes.last_chunk::<{ 2 * STEP }>() else { return bytes.is_ascii() };
-    let mut seen = *last;
+    let Some(last) = bytes.last_chunk::<{ 2 * STEP }>() else {
+        return bytes.iter().any(|byte| mark(*byte) >= 0x80);
+    };
+    let mut seen = last.map(&mark);
     for block in blocks {
         for (seen, byte) in seen.iter_mut().zip(block) {
-            *seen |= byte;
+            *seen |= mark(*byte);
         }
     }
-    seen.iter().fold(0, |all, byte| all | byte) < 0x80
+    seen.iter().fold(0, |all, byte| all | byte) >= 0x80
 }
 
 /// Where the first quote or backslash is, at or behind `from`.
@@ -113,14 +115,37 @@ pub(crate) fn quote_or_backslash(bytes: &[u8], from: usize) -> Option<usize> {
 
 /// The same where it is hardly ever near.
 #[inline(always)]
-pub(crate) fn far_quote_or_backslash(bytes: &[u8], from: usize) -> Option<usize> {
-    find_in_many(bytes, from, b'"', b'\\')
+pub(crate) fn far_quote_or_backslash(look: impl Look, bytes: &[u8], from: usize) -> Option<usize> {
+    find_by(look, bytes, from, b'"', b'\\')
 }
 
 /// Where the first of these bytes is, at or behind `from`.
 #[inline(always)]
 pub(crate) fn byte(bytes: &[u8], from: usize, byte: u8) -> Option<usize> {
     find(bytes, from, byte, byte)
+}
+
+/// The same where it is hardly ever near.
+#[inline(always)]
+pub(crate) fn far_byte(look: impl Look, bytes: &[u8], from: usize, byte: u8) -> Option<usize> {
+    find_by(look, bytes, from, byte, byte)
+}
+
+/// Whether there is a newline.
+#[inline(always)]
+pub(crate) fn has_newline(bytes: &[u8]) -> bool {
+    with_best(HasNewline(bytes))
+}
+
+struct HasNewline<'b>(&'b [u8]);
+
+impl Task for HasNewline<'_> {
+    type Out = bool;
+
+    #[inline(always)]
+    fn run(self, _: impl Look) -> bool {
+        any(self.0, |byte| u8::from(byte == b'\n') << 7)
+    }
 }
 
 /// Up to 31 bytes that are looked for in one place.
@@ -130,6 +155,8 @@ pub(crate) struct Block {
     length: u8,
     /// A bit for each of them.
     all: u32,
+    /// Whether the last of them is a quote.
+    is_quoted: bool,
 }
 
 impl Block {
@@ -141,7 +168,8 @@ impl Block {
         let length = of.len().min(Self::BYTES);
         let mut bytes = [0; STEP];
         bytes[..length].copy_from_slice(&of[..length]);
-        Self { bytes, length: length as u8, all: (1 << length) - 1 }
+        let is_quoted = of[..length].ends_with(b"\"");
+        Self { bytes, length: length as u8, all: (1 << length) - 1, is_quoted }
     }
 
     #[inline(always)]
@@ -159,24 +187,30 @@ impl Block {
         }
     }
 
-    /// Where the string begins and ends that stands behind these, the last of which is its quote. `None` where they are not
-    /// at `at`, where the string has escapes, and near the end of `bytes`: then whoever looks closer knows more.
+    /// The string that stands behind these, the last of which is its quote, and its end. `None` where they are not at `at`,
+    /// where the string has escapes, and near the end of `text`: then whoever looks closer knows more.
     #[inline(always)]
-    pub(crate) fn string(&self, look: impl Look, bytes: &[u8], at: usize) -> Option<(usize, usize)> {
+    #[allow(unsafe_code, reason = "one call, which saves asking at each end whether a character goes on there")]
+    pub(crate) fn string<'t>(&self, look: impl Look, text: &'t str, at: usize) -> Option<(&'t str, usize)> {
+        let bytes = text.as_bytes();
         let near: &[u8; 2 * STEP] = bytes.get(at..)?.first_chunk()?;
-        if look.equal(near.first_chunk()?, &self.bytes) & self.all != self.all {
+        if look.equal(near.first_chunk()?, &self.bytes) & self.all != self.all || !self.is_quoted {
             return None;
         }
         let length = usize::from(self.length) % STEP;
         let hits = look.either(near[length..].first_chunk()?, b'"', b'\\');
         // All of it is within `bytes`.
         let start = at.wrapping_add(length);
-        if hits == 0 {
-            let end = find_by(look, bytes, start.wrapping_add(STEP), b'"', b'\\')?;
-            return (bytes[end] == b'"').then_some((start, end));
+        let end = match hits {
+            0 => far_quote_or_backslash(look, bytes, start.wrapping_add(STEP))?,
+            _ => start.wrapping_add(hits.trailing_zeros() as usize),
+        };
+        if *bytes.get(end)? != b'"' {
+            return None;
         }
-        let end = length.wrapping_add(hits.trailing_zeros() as usize);
-        (near[end % near.len()] == b'"').then_some((start, at.wrapping_add(end)))
+        // SAFETY: `start` is at most `end`, which `get` found within the text. A quote stands before `start`, since these bytes
+        // do and end in one, and another at `end`: both are ASCII, so no character goes on at either.
+        Some((unsafe { text.get_unchecked(start..end) }, end))
     }
 }
 
@@ -288,7 +322,7 @@ mod tests {
                 for hit in ["\"", "\\", "\"\\", "\\\""] {
                     let text = format!("\"{}{hit}{}", "#".repeat(before), "!".repeat(after));
                     assert_eq!(quote_or_backslash(text.as_bytes(), 1), Some(1 + before), "{text}");
-                    assert_eq!(far_quote_or_backslash(text.as_bytes(), 1), Some(1 + before), "{text}");
+                    assert_eq!(far_quote_or_backslash(Everywhere, text.as_bytes(), 1), Some(1 + before), "{text}");
                     assert_eq!(quote_or_backslash(text.as_bytes(), 0), Some(0), "{text}");
                 }
             }
@@ -299,7 +333,56 @@ mod tests {
         }
     }
 
+    /// Looks for a string in the best way.
+    struct Stringing<'t> {
+        block: &'t Block,
+        text: &'t str,
+        at: usize,
+    }
+
+    impl<'t> Task for Stringing<'t> {
+        type Out = Option<(&'t str, usize)>;
+
+        fn run(self, look: impl Look) -> Self::Out {
+            self.block.string(look, self.text, self.at)
+        }
+    }
+
+    /// Looks at a block in the best way.
+    struct Looking<'b>(&'b [u8; STEP], &'b [u8; STEP], u8, u8);
+
+    impl Task for Looking<'_> {
+        type Out = (u32, u32);
+
+        fn run(self, look: impl Look) -> (u32, u32) {
+            (look.equal(self.0, self.1), look.either(self.0, self.2, self.3))
+        }
+    }
+
     proptest! {
+        #[test]
+        fn the_best_way_is_the_plain_one(block: [u8; STEP], mut other: [u8; STEP], same: u32, one: u8) {
+            for (at, byte) in other.iter_mut().enumerate().filter(|(at, _)| same >> at & 1 == 1) {
+                *byte = block[at];
+            }
+            for (one, two) in [(one, block[31]), (block[0], one)] {
+                let meant = (plain::equal(&block, &other), plain::either(&block, one, two));
+                prop_assert_eq!(with_best(Looking(&block, &other, one, two)), meant);
+            }
+        }
+
+        #[test]
+        fn marks_are_seen_wherever_they_are(length in 0usize..200, at in 0usize..200) {
+            let mut bytes = vec![b'a'; length];
+            prop_assert!(text(&bytes).is_ok() && !has_newline(&bytes));
+            if let Some(byte) = bytes.get_mut(at) {
+                *byte = 0x80;
+                prop_assert!(text(&bytes).is_err() && !has_newline(&bytes));
+                bytes[at] = b'\n';
+                prop_assert!(text(&bytes).is_ok() && has_newline(&bytes));
+            }
+        }
+
         #[test]
         fn the_fast_step_is_the_plain_one(block: [u8; STEP], one: u8, other: u8) {
             prop_assert_eq!(either(&block, one, other), plain::either(&block, one, other));
@@ -310,14 +393,16 @@ mod tests {
         }
 
         #[test]
-        fn a_string_ends_where_its_quote_is(text in r#"[a\\"]{1,70}|a{0,80}["\\]a{0,80}"#, at in 0usize..40, length in 1usize..STEP) {
+        fn a_string_ends_where_its_quote_is(text in r#"[a\\"]{1,70}|[aé]{0,80}["\\][aé]{0,80}["\\][aé]{0,80}"#, at in 0usize..80, length in 1usize..STEP) {
             let begins = at + length;
             let bytes = text.as_bytes();
             let block = Block::new(bytes.get(at..begins).unwrap_or(&[7]));
-            let meant = quote_or_backslash(bytes, begins).filter(|end| bytes[*end] == b'"');
-            let found = block.string(Everywhere, bytes, at);
-            prop_assert!(found == meant.map(|end| (begins, end)) || found.is_none() && bytes.len() < at + 2 * STEP);
-            prop_assert_eq!(Block::new(b"b").string(Everywhere, bytes, at), None);
+            let is_quoted = begins > 0 && bytes.get(begins - 1) == Some(&b'"');
+            let end = quote_or_backslash(bytes, begins).filter(|end| is_quoted && bytes[*end] == b'"');
+            let meant = end.map(|end| (&text[begins..end], end));
+            let found = block.string(Everywhere, &text, at);
+            prop_assert!(found == meant || found.is_none() && bytes.len() < at + 2 * STEP);
+            prop_assert_eq!(found, with_best(Stringing { block: &block, text: &text, at }));
         }
 
         #[test]

@@ -164,7 +164,7 @@ impl<'w, N: Notes, F: FnMut(Decoded<'_>)> Walk<'w, N, F> {
             {
                 self.json(bare, around);
             }
-            _ if memchr::memchr(b'\n', bare.as_bytes()).is_some() => {
+            _ if scan::has_newline(bare.as_bytes()) => {
                 for line in text.lines() {
                     if !self.room() {
                         return;
@@ -335,10 +335,13 @@ impl<'w, N: Notes, F: FnMut(Decoded<'_>)> Walk<'w, N, F> {
     /// The record's own time, else its envelope's, else the log's.
     fn time(&mut self, own: Option<Entry<'_>>, around: &Around<'_>) -> Result<EventTime, Reject> {
         if let Some(Entry { key, scalar: Some(text) }) = own
-            && !is_none(text)
+            && !text.starts_with('-')
         {
             let time = self.clock.text(text);
-            return self.read_at(key, time);
+            // Asked only now, as what stands for "none" is none that we read.
+            if time.is_some() || !is_none(text) {
+                return self.read_at(key, time);
+            }
         }
         let (time, from) = match (around.time, self.stamped) {
             (Some(time), _) => (time, "the envelope"),

@@ -14,8 +14,8 @@ pub(super) fn address(text: &[u8]) -> Option<IpAddr> {
 }
 
 /// The address of `203.0.113.7`. How many digits come before a dot is what nothing can guess, so nothing here branches on it.
-#[inline]
-fn v4(text: &[u8]) -> Option<Ipv4Addr> {
+#[inline(always)]
+pub(super) fn v4(text: &[u8]) -> Option<Ipv4Addr> {
     const DOTS: u32 = u32::from_le_bytes([b'.'; 4]);
     let four = |at: usize| text.get(at..)?.first_chunk().copied().map(u32::from_le_bytes);
     let mut octets = [0; 4];

@@ -24,13 +24,15 @@ pub(super) struct Step {
     /// Whether the last of these bytes is the quote before a string. One that may be another value too has it as well,
     /// as it mostly is a string again.
     is_quoted: bool,
+    /// Whether what is behind it may be any string.
+    is_string: bool,
     holds: Holds,
-    /// Whether several values may stand for the field.
-    pub(super) has_rivals: bool,
     /// What the value stands for; `NOBODY` where nobody looks at it. Where somebody does, escapes in it are not for us.
     pub(super) offer: u8,
     /// The field of that.
     pub(super) field: u8,
+    /// Whether several values may stand for the field.
+    pub(super) has_rivals: bool,
 }
 
 /// No offer.
@@ -43,24 +45,28 @@ impl Step {
     /// `before` ends in a string's quote if it `is_quoted`.
     pub(super) fn new(before: &[u8], is_quoted: bool, holds: Holds) -> Self {
         let before = Block::new(before);
-        Self { before, is_quoted, holds, has_rivals: false, offer: NOBODY, field: NOBODY }
+        let is_string = is_quoted && holds != Holds::Line;
+        Self { before, is_quoted, is_string, holds, offer: NOBODY, field: NOBODY, has_rivals: false }
     }
 
-    /// Where the value begins and ends (a string's text, without its quotes; both are 0 for null), and the place behind it,
-    /// if all is as it should be from `at` on.
+    /// The value (a string's text without its quotes, nothing for null), and the place behind it, if all is as it should be
+    /// from `at` on.
     #[inline(always)]
-    pub(super) fn take(&self, look: impl Look, bytes: &[u8], at: usize) -> Option<(usize, usize, usize)> {
+    pub(super) fn take<'t>(&self, look: impl Look, text: &'t str, at: usize) -> Option<(&'t str, usize)> {
         // Most are strings without escapes.
-        if self.is_quoted
-            && self.holds != Holds::Line
-            && let Some((start, end)) = self.before.string(look, bytes, at)
+        if self.is_string
+            && let Some((value, end)) = self.before.string(look, text, at)
         {
-            return Some((start, end, end + 1));
+            // Its quote is a byte of the text.
+            return Some((value, end.wrapping_add(1)));
         }
-        self.take_other(bytes, at)
+        let (start, end, next) = self.take_other(text.as_bytes(), at)?;
+        Some((text.get(start..end)?, next))
     }
 
     /// What is no plain string.
+    ///
+    /// Its beginning and end (both 0 for null), and the place behind it.
     #[inline(never)]
     fn take_other(&self, bytes: &[u8], at: usize) -> Option<(usize, usize, usize)> {
         let at = self.begin(bytes, at)?;

@@ -11,9 +11,10 @@ use beaconfire_model::EventTime;
 use memchr::memchr;
 
 use super::Line;
-use super::text::{Access, Places, Words, quote, seconds, some};
+use super::text::{Access, Places, Words, quote, quote_by, seconds, some};
+use crate::scan::{self, Everywhere, Look, Task};
 use crate::time::Clock;
-use crate::{Format, client, scan};
+use crate::{Format, client, number};
 
 /// Fields behind the user agent that are looked at.
 const FURTHER_MAX: usize = 24;
@@ -47,40 +48,85 @@ const TRAEFIK: Places =
 /// Takes a line apart that is `wanted`, or any of these under [`Format::Auto`]; `None` where it is not.
 #[inline(always)]
 pub(crate) fn scan<'b>(line: &'b str, wanted: Format, clock: &mut Clock) -> Option<Access<'b>> {
-    let bytes = line.as_bytes();
-    let (open, close, time) = find_time(bytes, clock)?;
-    let Who { vhost, peer, has_rival } = who(line, open - 1)?;
-    let start = close + 3;
-    let (end, status, size, mut at) = find_request(bytes, start)?;
-    let peer = if has_rival && matches!(status, 0 | 400) { "" } else { peer };
-    let mut quoted = [""; 2];
-    for field in &mut quoted {
-        if bytes[at..].starts_with(b" \"") {
-            (*field, at) = quote(line, at + 2);
-        }
+    let mut parts = Parts::default();
+    if !scan::with_best(Taking { line, clock, parts: &mut parts }) {
+        return None;
     }
     let access = Access {
         format: Format::Combined,
-        time,
-        peer,
+        time: parts.time,
+        peer: parts.peer,
         forwarded: "",
         peer_appended: false,
-        request: Line::of(&line[start..end]),
-        host: some(vhost),
+        request: parts.request,
+        host: some(parts.vhost),
         query: "",
-        status,
-        bytes: size,
+        status: parts.status,
+        bytes: parts.size,
         duration_micros: None,
-        user_agent: some(quoted[1]),
+        user_agent: some(parts.agent),
         request_id: "",
         namespace: "",
         service: "",
         places: &PLACES,
     };
-    if at + 1 >= line.len() {
+    if parts.end + 1 >= line.len() {
         return matches!(wanted, Format::Auto | Format::Combined).then_some(access);
     }
-    further(access, Words::at(line, at + 1), wanted)
+    further(access, Words::at(line, parts.end + 1), wanted)
+}
+
+/// What all these formats have, up to the user agent.
+#[derive(Default)]
+struct Parts<'b> {
+    time: EventTime,
+    vhost: &'b str,
+    peer: &'b str,
+    request: Line<'b>,
+    status: u16,
+    size: u64,
+    agent: &'b str,
+    /// The place behind them.
+    end: usize,
+}
+
+/// A line that is taken apart.
+struct Taking<'p, 'b> {
+    line: &'b str,
+    clock: &'p mut Clock,
+    parts: &'p mut Parts<'b>,
+}
+
+impl Task for Taking<'_, '_> {
+    /// Whether it could be.
+    type Out = bool;
+
+    #[inline(always)]
+    fn run(self, look: impl Look) -> bool {
+        let Self { line, clock, parts } = self;
+        let bytes = line.as_bytes();
+        let Some((open, close, time)) = find_time(look, bytes, clock) else { return false };
+        let Some(Who { vhost, peer, has_rival }) = who(look, line, open - 1) else { return false };
+        let start = close + 3;
+        let Some((end, status, size, mut at)) = find_request(look, bytes, start) else { return false };
+        let mut quoted = [""; 2];
+        for field in &mut quoted {
+            if bytes[at..].starts_with(b" \"") {
+                (*field, at) = quote_by(look, line, at + 2);
+            }
+        }
+        *parts = Parts {
+            time,
+            vhost,
+            peer: if has_rival && matches!(status, 0 | 400) { "" } else { peer },
+            request: Line::of(&line[start..end]),
+            status,
+            size,
+            agent: quoted[1],
+            end: at,
+        };
+        true
+    }
 }
 
 /// What the fields behind the user agent say.
@@ -206,7 +252,8 @@ fn is_whole(text: &str) -> bool {
 /// closed. Who asked may be told by nothing in it.
 pub(crate) fn is_whole_line(text: &str, clock: &mut Clock) -> bool {
     let bytes = text.as_bytes();
-    let found = find_time(bytes, clock).and_then(|(_, close, _)| find_request(bytes, close + 3));
+    let found = find_time(Everywhere, bytes, clock)
+        .and_then(|(_, close, _)| find_request(Everywhere, bytes, close + 3));
     let Some((.., mut at)) = found else { return false };
     while at < bytes.len() {
         at = match bytes[at..].strip_prefix(b" \"") {
@@ -227,9 +274,10 @@ pub(crate) fn resembles(line: &str) -> bool {
 }
 
 /// The brackets around the time, and the time.
-fn find_time(bytes: &[u8], clock: &mut Clock) -> Option<(usize, usize, EventTime)> {
+#[inline(always)]
+fn find_time(look: impl Look, bytes: &[u8], clock: &mut Clock) -> Option<(usize, usize, EventTime)> {
     let mut from = 0;
-    while let Some(open) = scan::byte(bytes, from, b'[') {
+    while let Some(open) = scan::far_byte(look, bytes, from, b'[') {
         from = open + 1;
         if open < 2 || bytes[open - 1] != b' ' {
             continue;
@@ -280,10 +328,11 @@ struct Who<'b> {
 /// address there would let a Host header accuse anybody. `log_format` knows whether a line has a vhost, and leaves
 /// neither.)
 /// A head that begins with a quote is the rest of a line that was cut within what a sender wrote.
-fn who(line: &str, end: usize) -> Option<Who<'_>> {
+#[inline(always)]
+fn who(look: impl Look, line: &str, end: usize) -> Option<Who<'_>> {
     // The bytes behind the head are searched with it: many at a time are as fast as few.
-    let blank = scan::byte(line.as_bytes(), 0, b' ').filter(|blank| *blank < end)?;
-    let next = scan::byte(line.as_bytes(), blank + 1, b' ').map_or(end, |next| next.min(end));
+    let blank = scan::far_byte(look, line.as_bytes(), 0, b' ').filter(|blank| *blank < end)?;
+    let next = scan::far_byte(look, line.as_bytes(), blank + 1, b' ').map_or(end, |next| next.min(end));
     let (first, rest, second) = (&line[..blank], &line[blank + 1..end], &line[blank + 1..next]);
     if first.is_empty() || second.is_empty() {
         return None;
@@ -313,10 +362,11 @@ fn is_address(text: &str) -> bool {
 }
 
 /// The request's end, the status, the size, and the place behind them.
-fn find_request(bytes: &[u8], start: usize) -> Option<(usize, u16, u64, usize)> {
+#[inline(always)]
+fn find_request(look: impl Look, bytes: &[u8], start: usize) -> Option<(usize, u16, u64, usize)> {
     let mut at = start;
     loop {
-        at = scan::far_quote_or_backslash(bytes, at)?;
+        at = scan::far_quote_or_backslash(look, bytes, at)?;
         if bytes[at] == b'\\' {
             at += 2;
             continue;
@@ -337,8 +387,10 @@ fn status_and_size(bytes: &[u8], at: usize) -> Option<(u16, u64, usize)> {
         }
         _ => return None,
     };
-    let mut end = at;
-    let mut size: u64 = 0;
+    let (mut size, mut end) = match bytes[at..].first_chunk().map(number::leading) {
+        Some((size, digits)) => (size, at + digits),
+        None => (0, at),
+    };
     while let Some(digit @ b'0'..=b'9') = bytes.get(end) {
         size = size.saturating_mul(10).saturating_add(u64::from(digit - b'0'));
         end += 1;

@@ -258,11 +258,9 @@ impl<'b> Line<'b> {
             return Self::default();
         }
         let bytes = line.as_bytes();
-        let last = match bytes.last_chunk() {
+        let last = match bytes.last_chunk::<9>() {
             // What nearly all end in.
-            Some([b' ', b'H', b'T', b'T', b'P', b'/', _, b'.', b'0'..=b'9'])
-                if bytes[bytes.len() - 3] != b' ' =>
-            {
+            Some([name @ .., major, b'.', b'0'..=b'9']) if *name == *b" HTTP/" && *major != b' ' => {
                 Some(bytes.len() - 9)
             }
             _ => memchr::memrchr(b' ', bytes),
@@ -272,12 +270,21 @@ impl<'b> Line<'b> {
             _ => (line, ""),
         };
         // Methods are shorter than what a search needs to get going.
-        let few = rest.as_bytes().iter().take(8).position(|byte| *byte == b' ');
+        let few = rest.as_bytes().first_chunk().and_then(first_blank);
         match few.or_else(|| memchr::memchr(b' ', rest.as_bytes())) {
             Some(at) => Self { method: &line[..at], target: &rest[at + 1..], version },
             None => Self { method: "", target: rest, version },
         }
     }
+}
+
+/// Where the first blank is among these.
+#[inline(always)]
+fn first_blank(bytes: &[u8; 8]) -> Option<usize> {
+    let bytes = u64::from_le_bytes(*bytes) ^ 0x2020_2020_2020_2020;
+    // The lowest of the bytes that are zero has its highest bit.
+    let blanks = bytes.wrapping_sub(0x0101_0101_0101_0101) & !bytes & 0x8080_8080_8080_8080;
+    (blanks != 0).then(|| blanks.trailing_zeros() as usize / 8)
 }
 
 /// A request's target, taken apart: `/cart?id=1`, or `http://shop.example.com/cart` as proxies are asked.

@@ -5,7 +5,8 @@ use memchr::memchr;
 
 use super::{Line, alb, cloudfront, combined, envoy_text, haproxy};
 use crate::time::Clock;
-use crate::{Format, scan};
+use crate::Format;
+use crate::scan::{self, Everywhere, Look};
 
 /// A line, taken apart. Text that the line does not have, or has as `-`, is empty.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -176,11 +177,16 @@ impl<'b> Iterator for Words<'b> {
 /// The field that begins at `start`, behind its quote, and the place behind its end. Without an end it is the rest.
 ///
 /// A quote ends it only before a blank or the line's end: not every server escapes those of its senders.
-#[inline]
 pub(crate) fn quote(line: &str, start: usize) -> (&str, usize) {
+    quote_by(Everywhere, line, start)
+}
+
+/// The same, by whatever way to look.
+#[inline(always)]
+pub(crate) fn quote_by(look: impl Look, line: &str, start: usize) -> (&str, usize) {
     let bytes = line.as_bytes();
     let mut at = start;
-    while let Some(found) = scan::far_quote_or_backslash(bytes, at) {
+    while let Some(found) = scan::far_quote_or_backslash(look, bytes, at) {
         at = found;
         if bytes[at] == b'"' && matches!(bytes.get(at + 1), None | Some(b' ')) {
             return (&line[start..at], at + 1);
