@@ -155,6 +155,7 @@ pub(crate) fn is_none(text: &str) -> bool {
 }
 
 /// `:33` in milliseconds; a leap second counts as the one before it.
+#[inline(always)]
 fn second([colon, a, b]: &[u8; 3]) -> Option<i64> {
     let second = two(*a, *b)?;
     (*colon == b':' && second <= 60).then(|| second.min(59) * 1000)

@@ -17,33 +17,44 @@ pub(super) fn address(text: &[u8]) -> Option<IpAddr> {
 #[inline(always)]
 pub(super) fn v4(text: &[u8]) -> Option<Ipv4Addr> {
     const DOTS: u32 = u32::from_le_bytes([b'.'; 4]);
-    let four = |at: usize| text.get(at..)?.first_chunk().copied().map(u32::from_le_bytes);
     let mut octets = [0; 4];
-    let mut at = 0;
+    let mut rest = text;
+    let mut is_good = true;
     for octet in &mut octets[..3] {
-        let bytes = four(at)?;
+        let bytes = u32::from_le_bytes(*rest.first_chunk()?);
         // The lowest of the bytes that are dots has its highest bit.
         let dots = bytes ^ DOTS;
         let dots = NonZeroU32::new(dots.wrapping_sub(0x0101_0101) & !dots & 0x8080_8080)?;
-        let digits = dots.trailing_zeros() / 8;
-        *octet = self::octet(bytes.checked_shl(32 - 8 * digits)?, digits as usize)?;
-        at += digits as usize + 1;
+        let bits = dots.trailing_zeros() & !7;
+        let good;
+        // Without a digit the dot itself stays, which is none.
+        (*octet, good) = self::octet((bytes ^ ZEROS).wrapping_shl(32 - bits), bits);
+        is_good &= good;
+        rest = &rest[bits as usize / 8 + 1..];
     }
-    let digits = text.len() - at;
-    let bytes = u32::from_le_bytes(*text.last_chunk()?);
-    octets[3] = octet(bytes, digits)?;
-    Some(octets.into())
+    let bits = 8 * rest.len() as u32;
+    let bytes = u32::from_le_bytes(*text.last_chunk()?) ^ ZEROS;
+    // Not more than three digits, and not none.
+    let others = 32u32.checked_sub(bits).filter(|others| (8..32).contains(others))?;
+    let good;
+    (octets[3], good) = octet(bytes >> others << others, bits);
+    (is_good & good).then_some(octets.into())
 }
 
-/// The number whose digits are the last so many of these four bytes; without zeros before it, as it might be octal.
+const ZEROS: u32 = u32::from_le_bytes([b'0'; 4]);
+
+/// The number of these digits, which are so many bits of the highest bytes, first digit lowest, with zeros below them; and
+/// whether it is one: up to 255, without zeros before it, as it might be octal.
 #[inline(always)]
-fn octet(bytes: u32, digits: usize) -> Option<u8> {
-    const LEAST: [u32; 4] = [256, 0, 10, 100];
-    const BYTES: [u32; 4] = [0, 0xff00_0000, 0xffff_0000, 0xffff_ff00];
-    let bytes = (bytes ^ 0x3030_3030) & BYTES.get(digits)?;
-    let beyond_nine = (bytes & 0x7f7f_7f7f).wrapping_add(0x7676_7676) | bytes;
-    let number = (bytes >> 8 & 0xff) * 100 + (bytes >> 16 & 0xff) * 10 + (bytes >> 24);
-    (beyond_nine & 0x8080_8080 == 0 && number >= LEAST[digits] && number < 256).then_some(number as u8)
+fn octet(digits: u32, bits: u32) -> (u8, bool) {
+    let beyond_nine = ((digits & 0x7f7f_7f7f).wrapping_add(0x7676_7676) | digits) & 0x8080_8080;
+    // As one would write them down, so that they are in the numbers' order.
+    let written = digits.swap_bytes();
+    let least = 1u32.wrapping_shl(bits.wrapping_sub(8)) & !1;
+    let is_good = beyond_nine == 0 && written <= 0x0002_0505 && written >= least;
+    // Each digit by its power of ten ends in the highest byte, and nothing below is carried into it.
+    let number = digits.wrapping_mul(1 | 10 << 8 | 100 << 16) >> 24;
+    (number as u8, is_good)
 }
 
 /// Groups of an IPv6 address.

@@ -165,7 +165,8 @@ pub(crate) struct Made<'a> {
     pub(crate) resolved: bool,
 }
 
-/// A request of these fields.
+/// A request of these fields. It is large: inlined, it is made where it is to be.
+#[inline(always)]
 pub(crate) fn read<'a, 't: 'a, N: Notes>(
     fields: &impl Entries<'t>,
     knobs: &DecodeKnobs,

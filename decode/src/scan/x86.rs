@@ -15,9 +15,9 @@ const LINE: usize = 64;
 /// Asks for so many bytes behind `end`, which the line with the last byte of what comes before has begun.
 #[inline(always)]
 pub(super) fn hint(end: *const u8, bytes: usize) {
-    for line in 1..=bytes / LINE {
+    for line in 0..bytes / LINE {
         // SAFETY: it reads nothing: whatever the address, nothing happens that the program could see.
-        unsafe { _mm_prefetch::<_MM_HINT_T0>(end.wrapping_add(line * LINE).cast()) };
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(end.wrapping_add((line + 1) * LINE).cast()) };
     }
 }
 
