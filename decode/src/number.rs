@@ -43,17 +43,22 @@ pub(crate) fn float(text: &str) -> Option<f64> {
     decimal(text.as_bytes()).or_else(|| text.parse().ok().filter(|number: &f64| number.is_finite()))
 }
 
+/// Seconds below ten with milliseconds, `0.012`, as nginx writes most durations.
+#[inline(always)]
+pub(crate) fn millis(text: &str) -> Option<u64> {
+    let [a @ b'0'..=b'9', b'.', b @ b'0'..=b'9', c @ b'0'..=b'9', d @ b'0'..=b'9'] = text.as_bytes() else {
+        return None;
+    };
+    let digit = |byte: &u8| u64::from(byte & 15);
+    Some(digit(a) * 1000 + digit(b) * 100 + digit(c) * 10 + digit(d))
+}
+
 /// `12` or `0.012` of few digits. Such digits and such a power of ten are floats themselves, so that their quotient is
 /// the float nearest to the number, which is what the library finds the long way.
 #[inline]
 fn decimal(text: &[u8]) -> Option<f64> {
     const POWERS: [f64; 16] =
         [1.0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15];
-    // Seconds with milliseconds, as nginx writes them.
-    if let [a @ b'0'..=b'9', b'.', b @ b'0'..=b'9', c @ b'0'..=b'9', d @ b'0'..=b'9'] = text {
-        let digit = |byte: &u8| u32::from(byte & 15);
-        return Some(f64::from(digit(a) * 1000 + digit(b) * 100 + digit(c) * 10 + digit(d)) / 1e3);
-    }
     if text.is_empty() || text.len() > POWERS.len() {
         return None;
     }
@@ -100,6 +105,18 @@ mod tests {
             ("inf", None),
         ] {
             assert_eq!(integer(text), meant, "{text}");
+        }
+    }
+
+    #[test]
+    fn seconds_of_milliseconds_are_what_the_library_makes_of_them() {
+        for millis in 0..10_000 {
+            let text = format!("{}.{:03}", millis / 1000, millis % 1000);
+            assert_eq!(super::millis(&text), Some(millis));
+            assert_eq!((text.parse::<f64>().unwrap() * 1e6).round() as u64, millis * 1000);
+        }
+        for text in ["", "0.01", "00.012", "0,012", "a.012", "0.0121", "-.012", "0.01é"] {
+            assert_eq!(super::millis(text), None, "{text}");
         }
     }
 

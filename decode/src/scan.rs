@@ -224,6 +224,12 @@ fn find(bytes: &[u8], from: usize, one: u8, other: u8) -> Option<usize> {
         if hits != 0 {
             return Some(from + hits.trailing_zeros() as usize);
         }
+        if rest.len() <= STEP {
+            // As many again from the end: what of them was looked at before was none.
+            let (before, last) = rest.split_last_chunk()?;
+            let hits = either_of_few(last, one, other);
+            return (hits != 0).then(|| from + before.len() + hits.trailing_zeros() as usize);
+        }
     }
     find_in_many(bytes, from, one, other)
 }

@@ -22,8 +22,17 @@ pub(crate) struct Clock {
 struct Minute<const N: usize> {
     text: [u8; N],
     zone: [u8; 6],
+    /// The zone as ISO 8601 has it, `+02:00`.
+    written: [u8; 6],
     /// Milliseconds since 1970.
     begins: i64,
+}
+
+impl<const N: usize> Minute<N> {
+    fn new(text: [u8; N], zone: [u8; 6], begins: i64) -> Self {
+        let [_, sign, a, b, c, d] = zone;
+        Self { text, zone, written: [sign, a, b, b':', c, d], begins }
+    }
 }
 
 impl Minute<16> {
@@ -40,10 +49,9 @@ impl Minute<16> {
             [b'.', a, b, c, zone @ ..] => (two(*a, *b)? * 10 + i64::from(digit(*c)?), zone),
             zone => (0, zone),
         };
-        let [_, sign, a, b, c, d] = self.zone;
         let is_same = match zone {
             [b'Z'] => self.zone == *b" +0000",
-            zone => zone == [sign, a, b, b':', c, d],
+            zone => zone == self.written,
         };
         is_same.then_some(EventTime::from_millis(self.begins + second(seconds)? + millis))
     }
@@ -66,7 +74,7 @@ impl Clock {
             Some(known) if known.text == *minute && known.zone == zone => known.begins,
             _ => {
                 let begins = clf_minute(minute)? - offset(&zone)?;
-                self.clf = Some(Minute { text: *minute, zone, begins });
+                self.clf = Some(Minute::new(*minute, zone, begins));
                 begins
             }
         };
@@ -141,7 +149,7 @@ impl Clock {
                     NO_ZONE => self.zone.to_utc(iso_minute(minute)?),
                     _ => iso_minute(minute)? - offset(&zone)?,
                 };
-                self.iso = Some(Minute { text: *minute, zone, begins });
+                self.iso = Some(Minute::new(*minute, zone, begins));
                 begins
             }
         };
