@@ -53,12 +53,7 @@ pub(crate) fn client(
 }
 
 #[inline(never)]
-fn any_client(
-    knobs: &DecodeKnobs,
-    resolved: bool,
-    peer: &str,
-    forwarded: &str,
-) -> (Option<Client>, Found) {
+fn any_client(knobs: &DecodeKnobs, resolved: bool, peer: &str, forwarded: &str) -> (Option<Client>, Found) {
     let Some(peer) = address(peer) else { return (None, Found::Nobody) };
     if resolved || knobs.client_resolved {
         return (Some(Client::of(peer)), Found::Resolved);

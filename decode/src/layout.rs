@@ -202,11 +202,15 @@ mod tests {
     const SAMPLE: &str = r#"{"time":"2026-01-02T03:04:05Z", "uri":"/a","path":"-","status":200,"n":null,"remote_addr":"203.0.113.7","tags":["x",{"a":1}]}"#;
 
     fn learnt() -> Layouts {
+        learnt_from(SAMPLE)
+    }
+
+    fn learnt_from(sample: &str) -> Layouts {
         let mut layouts = Layouts::default();
         let mut tape = Tape::default();
-        let (object, taken) = tape.parse(SAMPLE).unwrap();
+        let (object, taken) = tape.parse(sample).unwrap();
         assert!(layouts.is_due());
-        layouts.learn(object, &SAMPLE[..taken], (Format::Auto, Format::NginxJson), false);
+        layouts.learn(object, &sample[..taken], (Format::Auto, Format::NginxJson), false);
         layouts
     }
 
@@ -247,9 +251,62 @@ mod tests {
             let text = SAMPLE.replacen(was, becomes, 1);
             assert_eq!(path(&mut layouts, &text), meant, "{text}");
         }
-        assert!(layouts.recite(SAMPLE, Format::Envoy, &mut Values::none()).is_none(), "it was learnt under another format");
+        assert!(
+            layouts.recite(SAMPLE, Format::Envoy, &mut Values::none()).is_none(),
+            "it was learnt under another format"
+        );
         for end in 0..SAMPLE.len() {
             assert!(layouts.recite(&SAMPLE[..end], Format::Auto, &mut Values::none()).is_none());
+        }
+    }
+
+    /// What kind of record it is may depend on more than on what its values are.
+    #[test]
+    fn texts_that_tell_of_the_record_have_to_be_the_same() {
+        for (was, becomes) in [
+            ("\"x\"", "\"GuardDuty Finding\""),
+            ("\"access\"", "\"Recon:EC2/Portscan\""),
+            ("HTTP/1.1", "FTP"),
+        ] {
+            let sample = r#"{"request":"GET / HTTP/1.1","detail-type":"x","type":"access","service":{},"resource":{},"status":200}"#;
+            let mut layouts = learnt_from(sample);
+            assert!(layouts.recite(sample, Format::Auto, &mut Values::none()).is_some());
+            let other = sample.replacen(was, becomes, 1);
+            assert!(layouts.recite(&other, Format::Auto, &mut Values::none()).is_none(), "{other}");
+        }
+        let null = r#"{"request":"GET / HTTP/1.1","kubernetes":null,"container_name":"shop"}"#;
+        assert!(learnt_from(null).known.is_empty(), "what may stand there tells of the service");
+    }
+
+    #[test]
+    fn of_values_for_one_field_the_best_counts_and_of_equal_ones_the_last() {
+        let sample =
+            r#"{"uri":"/a","path":"/b","uri":"/c","request_uri":"/d","request_uri":"/e","status":200}"#;
+        for (was, becomes, meant) in [
+            ("", "", "request_uri=/e"),
+            ("\"/e\"", "\"-\"", "request_uri=/d"),
+            ("\"/d\"", "\"\"", "request_uri=/e"),
+            ("\"/d\",\"request_uri\":\"/e\"", "\"-\",\"request_uri\":\"null\"", "path=/b"),
+        ] {
+            let text = sample.replacen(was, becomes, 1);
+            assert_eq!(path(&mut learnt_from(sample), &text).as_deref(), Some(meant), "{text}");
+        }
+        let text = sample.replace("\"/b\"", "\"-\"").replace("\"/d\"", "\"-\"").replace("\"/e\"", "\"-\"");
+        assert_eq!(path(&mut learnt_from(sample), &text).as_deref(), Some("uri=/c"), "{text}");
+    }
+
+    #[test]
+    fn pieces_may_be_longer_than_a_step_and_records_end_anywhere() {
+        let long = "k".repeat(70);
+        for length in 0..100 {
+            let text = |value: &str| {
+                format!(r#"{{"status":200,"{long}":[[["{value}"]]],"uri":"/a","m":"{value}"}}"#)
+            };
+            let mut layouts = learnt_from(&text("x"));
+            let value = "é".repeat(length);
+            assert_eq!(path(&mut layouts, &text(&value)).as_deref(), Some("uri=/a"));
+            assert_eq!(path(&mut layouts, &text(&format!("{value}\\\""))).as_deref(), Some("uri=/a"));
+            assert_eq!(path(&mut layouts, &text(&value).replacen(&long, &long[1..], 1)), None);
         }
     }
 

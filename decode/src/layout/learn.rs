@@ -78,7 +78,7 @@ impl Layout {
             let holds = match (auto::word(key.text()), value.text()) {
                 (Word::Other, _) => Holds::Any,
                 // It says what kind of record it is, so it has to be the same.
-                (Word::Kind, _) => continue,
+                (word, _) if auto::counts_by_text(word) => continue,
                 (Word::Request, Some(line)) => auto::is_request_line(line).then_some(Holds::Line)?,
                 _ => Holds::Nothing,
             };

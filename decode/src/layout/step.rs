@@ -60,6 +60,12 @@ impl Step {
             // Its quote is a byte of the text.
             return Some((value, end.wrapping_add(1)));
         }
+        if self.holds == Holds::Nothing {
+            return self
+                .before
+                .is_at(text.as_bytes(), at)
+                .then_some(("", at.wrapping_add(self.before.bytes().len())));
+        }
         let (start, end, next) = self.take_other(text.as_bytes(), at)?;
         Some((text.get(start..end)?, next))
     }
@@ -70,9 +76,6 @@ impl Step {
     #[inline(never)]
     fn take_other(&self, bytes: &[u8], at: usize) -> Option<(usize, usize, usize)> {
         let at = self.begin(bytes, at)?;
-        if self.holds == Holds::Nothing {
-            return Some((at, at, at));
-        }
         match bytes.get(at)? {
             b'"' if self.holds != Holds::Number => {
                 let mut end = quote_or_backslash(bytes, at + 1)?;

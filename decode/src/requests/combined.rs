@@ -379,6 +379,7 @@ fn find_request(look: impl Look, bytes: &[u8], start: usize) -> Option<(usize, u
 }
 
 /// ` 200 612` before a blank or the line's end.
+#[inline(always)]
 fn status_and_size(bytes: &[u8], at: usize) -> Option<(u16, u64, usize)> {
     let (status, at) = match bytes.get(at..)? {
         [b' ', b'-', b' ', ..] => (0, at + 3),

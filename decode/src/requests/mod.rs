@@ -261,6 +261,7 @@ pub(crate) struct Line<'b> {
 }
 
 impl<'b> Line<'b> {
+    #[inline]
     pub(crate) fn of(line: &'b str) -> Self {
         if matches!(line, "" | "-") {
             return Self::default();

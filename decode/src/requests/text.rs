@@ -4,9 +4,9 @@ use beaconfire_model::EventTime;
 use memchr::memchr;
 
 use super::{Line, alb, cloudfront, combined, envoy_text, haproxy};
-use crate::time::Clock;
 use crate::Format;
 use crate::scan::{self, Everywhere, Look};
+use crate::time::Clock;
 
 /// A line, taken apart. Text that the line does not have, or has as `-`, is empty.
 #[derive(Debug, Clone, Copy, PartialEq)]

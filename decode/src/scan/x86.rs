@@ -3,7 +3,7 @@
 
 use std::arch::x86_64::{
     __m128i, __m256i, _MM_HINT_T0, _mm_cmpeq_epi8, _mm_movemask_epi8, _mm_or_si128, _mm_prefetch,
-    _mm_set_epi64x, _mm_set1_epi8, _mm256_cmpeq_epi8, _mm256_movemask_epi8, _mm256_loadu_si256,
+    _mm_set_epi64x, _mm_set1_epi8, _mm256_cmpeq_epi8, _mm256_loadu_si256, _mm256_movemask_epi8,
     _mm256_or_si256, _mm256_set1_epi8,
 };
 
@@ -24,7 +24,10 @@ pub(super) fn hint(end: *const u8, bytes: usize) {
 /// Does a task with AVX2, if there is any.
 #[inline(always)]
 pub(super) fn with_avx2<T: Task>(task: T) -> Result<T::Out, T> {
-    if std::is_x86_feature_detected!("avx2") && std::is_x86_feature_detected!("bmi1") && std::is_x86_feature_detected!("bmi2") {
+    if std::is_x86_feature_detected!("avx2")
+        && std::is_x86_feature_detected!("bmi1")
+        && std::is_x86_feature_detected!("bmi2")
+    {
         // SAFETY: the processor has it, which is all that the function needs.
         Ok(unsafe { run(task) })
     } else {
