@@ -139,13 +139,13 @@ impl Task for Reading<'_, '_> {
         for step in &layout.steps {
             let (value, next) = step.take(look, text, at)?;
             at = next;
-            if let Some(place) = values.texts.get_mut(usize::from(step.field)) {
-                if value.len() > NONE_BYTES_MAX || !says_none(value) {
-                    if step.has_rivals {
-                        layout.compare(step, value, values);
-                    } else {
-                        *place = value;
-                    }
+            if let Some(place) = values.texts.get_mut(usize::from(step.field))
+                && (value.len() > NONE_BYTES_MAX || !says_none(value))
+            {
+                if step.has_rivals {
+                    layout.compare(step, value, values);
+                } else {
+                    *place = value;
                 }
             }
         }

@@ -333,6 +333,7 @@ impl<'w, N: Notes, F: FnMut(Decoded<'_>)> Walk<'w, N, F> {
     }
 
     /// The record's own time, else its envelope's, else the log's.
+    #[inline]
     fn time(&mut self, own: Option<Entry<'_>>, around: &Around<'_>) -> Result<EventTime, Reject> {
         if let Some(Entry { key, scalar: Some(text) }) = own
             && !text.starts_with('-')
@@ -413,6 +414,7 @@ impl<'w, N: Notes, F: FnMut(Decoded<'_>)> Walk<'w, N, F> {
         }
     }
 
+    #[inline(always)]
     fn hand(&mut self, event: Event<'_>, format: Format) {
         let decoded = Decoded { event, format };
         self.notes.event(&decoded);

@@ -68,7 +68,8 @@ fn family(line: &str) -> Option<Format> {
 /// questions.
 #[inline(always)]
 pub(crate) fn read<'b>(line: &'b str, wanted: Format, clock: &mut Clock) -> Option<Access<'b>> {
-    if let Some(format) = family(line)
+    if matches!(wanted, Format::Auto | Format::Envoy | Format::Alb | Format::Cloudfront)
+        && let Some(format) = family(line)
         && (wanted == Format::Auto || wanted == format)
         && let Some(access) = special(line, format, clock)
     {
