@@ -67,7 +67,7 @@ pub(crate) fn hint_next(bytes: &[u8]) {
     #[cfg(target_arch = "x86_64")]
     x86::hint(bytes.as_ptr_range().end, bytes.len().min(NEXT_MAX));
     #[cfg(not(target_arch = "x86_64"))]
-    let _ = bytes;
+    let _ = (bytes, NEXT_MAX);
 }
 
 /// Bytes as text. Nearly all of what logs hold is ASCII, which shows in a fraction of the time that all of UTF-8 takes.
