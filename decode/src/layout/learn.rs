@@ -129,6 +129,19 @@ impl Layout {
             let step = Some(&mut steps[at]).filter(|step| step.offer == NOBODY)?;
             // Fewer than `NOBODY`, as the steps are.
             (step.offer, step.field) = (offers.len() as u8, field as u8);
+            // Where a guess would mostly fail, failing costs more than waiting.
+            if matches!(
+                field,
+                slot::TIME
+                    | slot::METHOD
+                    | slot::HOST
+                    | slot::VERSION
+                    | slot::STATUS
+                    | slot::BYTES
+                    | slot::DURATION
+            ) {
+                step.expect(value.text().map_or(0, str::len));
+            }
             if counts[field] == 0 {
                 first[field] = step.offer;
             }

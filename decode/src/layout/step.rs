@@ -49,6 +49,11 @@ impl Step {
         Self { before, is_quoted, is_string, holds, offer: NOBODY, field: NOBODY, has_rivals: false }
     }
 
+    /// The value is usually so long.
+    pub(super) fn expect(&mut self, length: usize) {
+        self.before.expect(length);
+    }
+
     /// The value (a string's text without its quotes, nothing for null), and the place behind it, if all is as it should be
     /// from `at` on.
     #[inline(always)]

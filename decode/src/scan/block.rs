@@ -11,6 +11,8 @@ pub(crate) struct Block {
     all: u32,
     /// Whether the last of them is a quote.
     is_quoted: bool,
+    /// How long the string behind them usually is: its bit among those of the bytes there, and all up to it.
+    usual: (u8, u32, u32),
 }
 
 impl Block {
@@ -23,7 +25,15 @@ impl Block {
         let mut bytes = [0; STEP];
         bytes[..length].copy_from_slice(&of[..length]);
         let is_quoted = of[..length].ends_with(b"\"");
-        Self { bytes, length: length as u8, all: (1 << length) - 1, is_quoted }
+        Self { bytes, length: length as u8, all: (1 << length) - 1, is_quoted, usual: (0, 1, 0) }
+    }
+
+    /// The string behind these is usually so long.
+    pub(crate) fn expect(&mut self, length: usize) {
+        if length < STEP {
+            let bit = 1 << length;
+            self.usual = (length as u8, bit, bit | (bit - 1));
+        }
     }
 
     #[inline(always)]
@@ -62,7 +72,10 @@ impl Block {
         let hits = look.either(near[length..].first_chunk()?, b'"', b'\\');
         // All of it is within `bytes`.
         let start = at.wrapping_add(length);
+        let (usual, bit, up_to) = self.usual;
         let end = match hits {
+            // Known beforehand, so that what comes next need not wait for where this ends.
+            _ if hits & up_to == bit => start.wrapping_add(usize::from(usual)),
             0 => far_quote_or_backslash(look, bytes, start.wrapping_add(STEP))?,
             _ => start.wrapping_add(hits.trailing_zeros() as usize),
         };
@@ -108,6 +121,11 @@ mod tests {
             let found = block.string(Everywhere, &text, at);
             prop_assert!(found == meant || found.is_none() && bytes.len() < at + 2 * STEP);
             prop_assert_eq!(found, with_best(Stringing { block: &block, text: &text, at }));
+            let mut block = block;
+            for length in 0..STEP + 2 {
+                block.expect(length);
+                prop_assert_eq!(block.string(Everywhere, &text, at), found);
+            }
         }
 
         #[test]
