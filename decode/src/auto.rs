@@ -146,6 +146,12 @@ pub(crate) fn word(key: &str) -> Word {
     }
 }
 
+/// Whether the text of its value counts, and not only what kind of value it is. (Of a request it counts whether it is a
+/// line; see [`is_request_line`].)
+pub(crate) fn counts_by_text(word: Word) -> bool {
+    matches!(word, Word::Kind | Word::Sensor(sensors::Word::Type | sensors::Word::DetailType))
+}
+
 /// What a key says together with its value.
 fn mark(word: Word, value: Value<'_>) -> u64 {
     match word {

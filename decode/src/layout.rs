@@ -9,12 +9,13 @@
 mod learn;
 mod step;
 
-use step::{Span, Step};
+use step::{NOBODY, Step};
 
 use crate::Format;
 use crate::json::{NONE_BYTES_MAX, says_none};
 use crate::pick::{Entries, Entry};
 use crate::requests::slot;
+use crate::scan::{self, Look, Task};
 
 /// Layouts that are known at a time.
 const LAYOUTS_MAX: usize = 4;
@@ -43,46 +44,54 @@ pub(crate) struct Layouts {
 #[derive(Debug)]
 pub(crate) struct Layout {
     steps: Box<[Step]>,
-    fields: [Field; slot::COUNT],
     offers: Box<[Offer]>,
+    /// The first offer for each field, or `NOBODY`.
+    first: [u8; slot::COUNT],
     /// The format that was asked for when it was learnt.
     wanted: Format,
     format: Format,
     served: u32,
 }
 
-/// What stands for a field.
-#[derive(Debug, Clone, Copy, Default)]
-enum Field {
-    /// Nothing.
-    #[default]
-    Absent,
-    /// The value of this step, which is that of the offer behind it.
-    Alone(u8, u8),
-    /// The best of these `offers`.
-    Among(u8, u8),
-}
-
 /// A value that may stand for a field. Of several the one with the lowest rank counts, and of equal ones the last.
 #[derive(Debug)]
 struct Offer {
-    step: u8,
     rank: u8,
     key: Box<str>,
 }
 
 /// A request that was read by a layout.
-pub(crate) struct Recited<'t> {
-    layout: &'t Layout,
-    text: &'t str,
+pub(crate) struct Recited<'k, 't> {
+    layout: &'k Layout,
+    values: &'k Values<'t>,
     /// How many bytes it took.
     pub(crate) taken: usize,
 }
 
+/// What stands for each field; empty where nothing does.
+pub(crate) struct Values<'t> {
+    texts: [&'t str; slot::COUNT],
+    /// Which offer that is.
+    offers: [u8; slot::COUNT],
+}
+
+impl Values<'_> {
+    /// Nothing found yet.
+    #[inline(always)]
+    pub(crate) fn none() -> Self {
+        Self { texts: [""; slot::COUNT], offers: [NOBODY; slot::COUNT] }
+    }
+}
+
 impl Layouts {
     /// Reads the first value of `text`, if it is like one that was learnt from under this format.
-    #[inline]
-    pub(crate) fn recite<'t>(&'t mut self, text: &'t str, wanted: Format) -> Option<Recited<'t>> {
+    #[inline(always)]
+    pub(crate) fn recite<'k, 't>(
+        &'k mut self,
+        text: &'t str,
+        wanted: Format,
+        values: &'k mut Values<'t>,
+    ) -> Option<Recited<'k, 't>> {
         self.missed = self.missed.wrapping_add(1);
         if self.missed > MISSED_MAX && !self.missed.is_multiple_of(MISSED_MAX) {
             return None;
@@ -96,80 +105,92 @@ impl Layouts {
                 turn => turn,
             };
             let layout = &mut self.known[at];
-            if layout.wanted == wanted
-                && let Some(taken) = layout.recite(text)
-            {
+            if layout.wanted != wanted {
+                continue;
+            }
+            if let Some(taken) = scan::with_best(Reading { layout, text, values }) {
+                layout.served = layout.served.saturating_add(1);
                 self.last = at;
                 self.missed = 0;
-                return Some(Recited { layout: &self.known[at], text, taken });
+                return Some(Recited { layout: &self.known[at], values, taken });
             }
+            *values = Values::none();
         }
         None
     }
 }
 
-impl Layout {
+/// A text that is read by a layout.
+struct Reading<'k, 't> {
+    layout: &'k Layout,
+    text: &'t str,
+    values: &'k mut Values<'t>,
+}
+
+impl Task for Reading<'_, '_> {
     /// Where the record ends, if it is like this.
-    #[inline]
-    fn recite(&mut self, text: &str) -> Option<usize> {
-        let bytes = text.as_bytes();
+    type Out = Option<usize>;
+
+    #[inline(always)]
+    fn run(self, look: impl Look) -> Option<usize> {
+        let Self { layout, text, values } = self;
         let mut at = 0;
-        for step in &mut self.steps {
-            at = step.take(bytes, at)?;
+        values.offers = layout.first;
+        for step in &layout.steps {
+            let (value, next) = step.take(look, text, at)?;
+            at = next;
+            if let Some(place) = values.texts.get_mut(usize::from(step.field))
+                && (value.len() > NONE_BYTES_MAX || !says_none(value))
+            {
+                if step.has_rivals {
+                    layout.compare(step, value, values);
+                } else {
+                    *place = value;
+                }
+            }
         }
-        self.served = self.served.saturating_add(1);
         Some(at)
     }
 }
 
-impl<'t> Recited<'t> {
-    pub(crate) fn format(&self) -> Format {
-        self.layout.format
-    }
-
-    #[inline(always)]
-    fn value(&self, step: u8) -> Option<&'t str> {
-        let Span { start, end } = self.layout.steps.get(usize::from(step))?.span;
-        // No value begins where the object does: that is null.
-        let text = self.text.get(start as usize..end as usize).filter(|_| start > 0)?;
-        (text.len() > NONE_BYTES_MAX || !says_none(text)).then_some(text)
-    }
-
-    /// The best of several.
+impl Layout {
+    /// Takes the value if it is the best so far.
     #[inline(never)]
-    fn best(&self, from: u8, to: u8) -> Option<Entry<'t>> {
-        let mut best: Option<(u8, Entry<'t>)> = None;
-        for offer in &self.layout.offers[usize::from(from)..usize::from(to)] {
-            if best.is_none_or(|(rank, _)| offer.rank <= rank)
-                && let Some(text) = self.value(offer.step)
-            {
-                best = Some((offer.rank, Entry { key: &offer.key, scalar: Some(text) }));
-            }
+    fn compare<'t>(&self, step: &Step, value: &'t str, values: &mut Values<'t>) {
+        let field = usize::from(step.field);
+        let rank = |offer: u8| self.offers.get(usize::from(offer)).map_or(u8::MAX, |offer| offer.rank);
+        if values.texts[field].is_empty() || rank(step.offer) <= rank(values.offers[field]) {
+            values.texts[field] = value;
+            values.offers[field] = step.offer;
         }
-        best.map(|(_, entry)| entry)
     }
 }
 
-impl<'t> Entries<'t> for Recited<'t> {
+impl Recited<'_, '_> {
+    pub(crate) fn format(&self) -> Format {
+        self.layout.format
+    }
+}
+
+impl<'k: 't, 't> Entries<'t> for Recited<'k, 't> {
     #[inline(always)]
     fn entry(&self, field: usize) -> Option<Entry<'t>> {
-        match self.layout.fields[field] {
-            Field::Absent => None,
-            Field::Alone(step, offer) => self.value(step).map(|text| {
-                let key = &self.layout.offers[usize::from(offer)].key;
-                Entry { key, scalar: Some(text) }
-            }),
-            Field::Among(from, to) => self.best(from, to),
+        let text = self.values.texts[field];
+        if text.is_empty() {
+            return None;
         }
+        let offer = self.layout.offers.get(usize::from(self.values.offers[field]));
+        Some(Entry { key: offer.map_or("", |offer| &offer.key), scalar: Some(text) })
     }
 
     #[inline(always)]
     fn scalar(&self, field: usize) -> Option<&'t str> {
-        match self.layout.fields[field] {
-            Field::Absent => None,
-            Field::Alone(step, _) => self.value(step),
-            Field::Among(from, to) => self.best(from, to).and_then(|entry| entry.scalar),
-        }
+        Some(self.values.texts[field]).filter(|text| !text.is_empty())
+    }
+
+    #[inline(always)]
+    fn text(&self, field: usize) -> &'t str {
+        self.values.texts[field]
     }
 }
 
@@ -181,16 +202,21 @@ mod tests {
     const SAMPLE: &str = r#"{"time":"2026-01-02T03:04:05Z", "uri":"/a","path":"-","status":200,"n":null,"remote_addr":"203.0.113.7","tags":["x",{"a":1}]}"#;
 
     fn learnt() -> Layouts {
+        learnt_from(SAMPLE)
+    }
+
+    fn learnt_from(sample: &str) -> Layouts {
         let mut layouts = Layouts::default();
         let mut tape = Tape::default();
-        let (object, taken) = tape.parse(SAMPLE).unwrap();
+        let (object, taken) = tape.parse(sample).unwrap();
         assert!(layouts.is_due());
-        layouts.learn(object, &SAMPLE[..taken], (Format::Auto, Format::NginxJson), false);
+        layouts.learn(object, &sample[..taken], (Format::Auto, Format::NginxJson), false);
         layouts
     }
 
     fn path(layouts: &mut Layouts, text: &str) -> Option<String> {
-        let recited = layouts.recite(text, Format::Auto)?;
+        let mut values = Values::none();
+        let recited = layouts.recite(text, Format::Auto, &mut values)?;
         assert_eq!(recited.taken, text.rfind('}').unwrap() + 1);
         let Entry { key, scalar } = recited.entry(slot::PATH)?;
         Some(format!("{key}={}", scalar.unwrap()))
@@ -225,9 +251,62 @@ mod tests {
             let text = SAMPLE.replacen(was, becomes, 1);
             assert_eq!(path(&mut layouts, &text), meant, "{text}");
         }
-        assert!(layouts.recite(SAMPLE, Format::Envoy).is_none(), "it was learnt under another format");
+        assert!(
+            layouts.recite(SAMPLE, Format::Envoy, &mut Values::none()).is_none(),
+            "it was learnt under another format"
+        );
         for end in 0..SAMPLE.len() {
-            assert!(layouts.recite(&SAMPLE[..end], Format::Auto).is_none());
+            assert!(layouts.recite(&SAMPLE[..end], Format::Auto, &mut Values::none()).is_none());
+        }
+    }
+
+    /// What kind of record it is may depend on more than on what its values are.
+    #[test]
+    fn texts_that_tell_of_the_record_have_to_be_the_same() {
+        for (was, becomes) in [
+            ("\"x\"", "\"GuardDuty Finding\""),
+            ("\"access\"", "\"Recon:EC2/Portscan\""),
+            ("HTTP/1.1", "FTP"),
+        ] {
+            let sample = r#"{"request":"GET / HTTP/1.1","detail-type":"x","type":"access","service":{},"resource":{},"status":200}"#;
+            let mut layouts = learnt_from(sample);
+            assert!(layouts.recite(sample, Format::Auto, &mut Values::none()).is_some());
+            let other = sample.replacen(was, becomes, 1);
+            assert!(layouts.recite(&other, Format::Auto, &mut Values::none()).is_none(), "{other}");
+        }
+        let null = r#"{"request":"GET / HTTP/1.1","kubernetes":null,"container_name":"shop"}"#;
+        assert!(learnt_from(null).known.is_empty(), "what may stand there tells of the service");
+    }
+
+    #[test]
+    fn of_values_for_one_field_the_best_counts_and_of_equal_ones_the_last() {
+        let sample =
+            r#"{"uri":"/a","path":"/b","uri":"/c","request_uri":"/d","request_uri":"/e","status":200}"#;
+        for (was, becomes, meant) in [
+            ("", "", "request_uri=/e"),
+            ("\"/e\"", "\"-\"", "request_uri=/d"),
+            ("\"/d\"", "\"\"", "request_uri=/e"),
+            ("\"/d\",\"request_uri\":\"/e\"", "\"-\",\"request_uri\":\"null\"", "path=/b"),
+        ] {
+            let text = sample.replacen(was, becomes, 1);
+            assert_eq!(path(&mut learnt_from(sample), &text).as_deref(), Some(meant), "{text}");
+        }
+        let text = sample.replace("\"/b\"", "\"-\"").replace("\"/d\"", "\"-\"").replace("\"/e\"", "\"-\"");
+        assert_eq!(path(&mut learnt_from(sample), &text).as_deref(), Some("uri=/c"), "{text}");
+    }
+
+    #[test]
+    fn pieces_may_be_longer_than_a_step_and_records_end_anywhere() {
+        let long = "k".repeat(70);
+        for length in 0..100 {
+            let text = |value: &str| {
+                format!(r#"{{"status":200,"{long}":[[["{value}"]]],"uri":"/a","m":"{value}"}}"#)
+            };
+            let mut layouts = learnt_from(&text("x"));
+            let value = "é".repeat(length);
+            assert_eq!(path(&mut layouts, &text(&value)).as_deref(), Some("uri=/a"));
+            assert_eq!(path(&mut layouts, &text(&format!("{value}\\\""))).as_deref(), Some("uri=/a"));
+            assert_eq!(path(&mut layouts, &text(&value).replacen(&long, &long[1..], 1)), None);
         }
     }
 
@@ -236,7 +315,7 @@ mod tests {
         let (mut layouts, mut learnt) = (Layouts::default(), 0);
         for round in 0..20_000 {
             let text = format!(r#"{{"k{round}":1,"status":200,"uri":"/a"}}"#);
-            if layouts.recite(&text, Format::Auto).is_none() && layouts.is_due() {
+            if layouts.recite(&text, Format::Auto, &mut Values::none()).is_none() && layouts.is_due() {
                 let mut tape = Tape::default();
                 let (object, _) = tape.parse(&text).unwrap();
                 layouts.learn(object, &text, (Format::Auto, Format::NginxJson), false);

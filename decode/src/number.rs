@@ -14,6 +14,21 @@ pub(crate) fn integer(text: &str) -> Option<u64> {
     }
 }
 
+/// The number that these bytes begin with, and how many digits it has among them: all at once, since how many there are is
+/// what nothing can guess.
+#[inline(always)]
+pub(crate) fn leading(bytes: &[u8; 8]) -> (u64, usize) {
+    let values = u64::from_le_bytes(*bytes) ^ 0x3030_3030_3030_3030;
+    let beyond_nine = (values & 0x7f7f_7f7f_7f7f_7f7f).wrapping_add(0x7676_7676_7676_7676) | values;
+    let digits = (beyond_nine & 0x8080_8080_8080_8080).trailing_zeros() / 8;
+    // With zeros before them there are eight.
+    let Some(values) = values.checked_shl(64 - 8 * digits) else { return (0, 0) };
+    // Pairs of digits, then of pairs, then of fours; each product has its sum above what is shifted away.
+    let pairs = values.wrapping_mul(10 << 8 | 1) >> 8 & 0x00ff_00ff_00ff_00ff;
+    let fours = pairs.wrapping_mul(100 << 16 | 1) >> 16 & 0x0000_ffff_0000_ffff;
+    (fours.wrapping_mul(10_000 << 32 | 1) >> 32, digits as usize)
+}
+
 #[cold]
 fn rounded(text: &str) -> Option<u64> {
     text.parse().ok().or_else(|| {
@@ -26,6 +41,16 @@ fn rounded(text: &str) -> Option<u64> {
 #[inline]
 pub(crate) fn float(text: &str) -> Option<f64> {
     decimal(text.as_bytes()).or_else(|| text.parse().ok().filter(|number: &f64| number.is_finite()))
+}
+
+/// Seconds below ten with milliseconds, `0.012`, as nginx writes most durations.
+#[inline(always)]
+pub(crate) fn millis(text: &str) -> Option<u64> {
+    let [a @ b'0'..=b'9', b'.', b @ b'0'..=b'9', c @ b'0'..=b'9', d @ b'0'..=b'9'] = text.as_bytes() else {
+        return None;
+    };
+    let digit = |byte: &u8| u64::from(byte & 15);
+    Some(digit(a) * 1000 + digit(b) * 100 + digit(c) * 10 + digit(d))
 }
 
 /// `12` or `0.012` of few digits. Such digits and such a power of ten are floats themselves, so that their quotient is
@@ -83,7 +108,28 @@ mod tests {
         }
     }
 
+    #[test]
+    fn seconds_of_milliseconds_are_what_the_library_makes_of_them() {
+        for millis in 0..10_000 {
+            let text = format!("{}.{:03}", millis / 1000, millis % 1000);
+            assert_eq!(super::millis(&text), Some(millis));
+            assert_eq!((text.parse::<f64>().unwrap() * 1e6).round() as u64, millis * 1000);
+        }
+        for text in ["", "0.01", "00.012", "0,012", "a.012", "0.0121", "-.012", "0.01é"] {
+            assert_eq!(super::millis(text), None, "{text}");
+        }
+    }
+
     proptest! {
+        #[test]
+        fn digits_at_the_beginning_are_a_number(text in "[0-9]{0,8}[ -~]{8}|[0-9/:]{8}", bytes: [u8; 8]) {
+            for bytes in [*text.as_bytes().first_chunk().unwrap(), bytes] {
+                let digits = bytes.iter().take_while(|byte| byte.is_ascii_digit()).count();
+                let meant = bytes[..digits].iter().fold(0, |sum, byte| sum * 10 + u64::from(byte - b'0'));
+                prop_assert_eq!(leading(&bytes), (meant, digits));
+            }
+        }
+
         #[test]
         fn the_short_way_reads_what_the_library_reads(text in "[0-9]{0,9}[.]?[0-9]{0,9}|[0-9.eE+-]{0,20}|.{0,6}") {
             prop_assert_eq!(float(&text), text.parse().ok().filter(|number: &f64| number.is_finite()));

@@ -1,7 +1,11 @@
 //! When a record says it happened. Records of a topic come nearly in order, so the minute that was worked out last
 //! nearly always serves again: [`Clock`] remembers it, and only the seconds are read anew.
 
+mod minute;
+
 use beaconfire_model::EventTime;
+
+use minute::{Minute, clf_minute, iso_minute};
 
 use crate::Zone;
 use crate::json::Value;
@@ -15,15 +19,6 @@ pub(crate) struct Clock {
     clf: Option<Minute<17>>,
     iso: Option<Minute<16>>,
     zone: Zone,
-}
-
-/// The text of a minute and of its zone, and when it began.
-#[derive(Debug, Clone, Copy)]
-struct Minute<const N: usize> {
-    text: [u8; N],
-    zone: [u8; 6],
-    /// Milliseconds since 1970.
-    begins: i64,
 }
 
 impl Clock {
@@ -43,7 +38,7 @@ impl Clock {
             Some(known) if known.text == *minute && known.zone == zone => known.begins,
             _ => {
                 let begins = clf_minute(minute)? - offset(&zone)?;
-                self.clf = Some(Minute { text: *minute, zone, begins });
+                self.clf = Some(Minute::new(*minute, zone, begins));
                 begins
             }
         };
@@ -56,7 +51,16 @@ impl Clock {
     }
 
     /// RFC 3339 and its relatives, CLF with or without zone, or seconds, milliseconds, micro- or nanoseconds since 1970.
+    #[inline]
     pub(crate) fn text(&mut self, text: &str) -> Option<EventTime> {
+        match self.iso.as_ref().and_then(|known| known.again(text.as_bytes())) {
+            Some(time) => Some(time),
+            None => self.any(text),
+        }
+    }
+
+    #[inline(never)]
+    fn any(&mut self, text: &str) -> Option<EventTime> {
         let bytes = text.trim_ascii().as_bytes();
         match (bytes.get(2), bytes.get(4)) {
             // A fraction of five digits is as long as a zone.
@@ -109,7 +113,7 @@ impl Clock {
                     NO_ZONE => self.zone.to_utc(iso_minute(minute)?),
                     _ => iso_minute(minute)? - offset(&zone)?,
                 };
-                self.iso = Some(Minute { text: *minute, zone, begins });
+                self.iso = Some(Minute::new(*minute, zone, begins));
                 begins
             }
         };
@@ -123,6 +127,7 @@ pub(crate) fn is_none(text: &str) -> bool {
 }
 
 /// `:33` in milliseconds; a leap second counts as the one before it.
+#[inline(always)]
 fn second([colon, a, b]: &[u8; 3]) -> Option<i64> {
     let second = two(*a, *b)?;
     (*colon == b':' && second <= 60).then(|| second.min(59) * 1000)
@@ -136,35 +141,6 @@ fn fraction(text: &[u8]) -> Option<(i64, &[u8])> {
     (digits > 0).then(|| (digit(0) * 100 + digit(1) * 10 + digit(2), &rest[digits..]))
 }
 
-/// `25/Oct/2016:14:49`, without its zone.
-fn clf_minute(text: &[u8; 17]) -> Option<i64> {
-    let [d, e, b'/', m, n, o, b'/', y1, y2, y3, y4, b':', h, i, b':', u, v] = *text else { return None };
-    let month = match &[m, n, o] {
-        b"Jan" => 1,
-        b"Feb" => 2,
-        b"Mar" => 3,
-        b"Apr" => 4,
-        b"May" => 5,
-        b"Jun" => 6,
-        b"Jul" => 7,
-        b"Aug" => 8,
-        b"Sep" => 9,
-        b"Oct" => 10,
-        b"Nov" => 11,
-        b"Dec" => 12,
-        _ => return None,
-    };
-    minute(two(y1, y2)? * 100 + two(y3, y4)?, month, two(d, e)?, two(h, i)?, two(u, v)?)
-}
-
-/// `2026-01-02T03:04`, without its zone.
-fn iso_minute(text: &[u8; 16]) -> Option<i64> {
-    let [y1, y2, y3, y4, b'-', m, n, b'-', d, e, b'T' | b't' | b' ', h, i, b':', u, v] = *text else {
-        return None;
-    };
-    minute(two(y1, y2)? * 100 + two(y3, y4)?, two(m, n)?, two(d, e)?, two(h, i)?, two(u, v)?)
-}
-
 /// ` +0200` in milliseconds.
 fn offset([blank, sign, a, b, c, d]: &[u8; 6]) -> Option<i64> {
     let (hours, minutes) = (two(*a, *b)?, two(*c, *d)?);
@@ -176,27 +152,15 @@ fn offset([blank, sign, a, b, c, d]: &[u8; 6]) -> Option<i64> {
     }
 }
 
+#[inline(always)]
 fn two(a: u8, b: u8) -> Option<i64> {
-    (a.is_ascii_digit() && b.is_ascii_digit()).then(|| i64::from(a - b'0') * 10 + i64::from(b - b'0'))
+    Some(i64::from(digit(a)?) * 10 + i64::from(digit(b)?))
 }
 
-/// Milliseconds since 1970 of a minute in UTC; `None` for dates that the calendar lacks and years before 1970.
-fn minute(year: i64, month: i64, day: i64, hour: i64, minute: i64) -> Option<i64> {
-    let leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
-    let days = match month {
-        2 => 28 + i64::from(leap),
-        4 | 6 | 9 | 11 => 30,
-        1..=12 => 31,
-        _ => return None,
-    };
-    if year < 1970 || !(1..=days).contains(&day) || hour > 23 || minute > 59 {
-        return None;
-    }
-    // Days since 1970 by counting years from March, so that the leap day is the last of its year.
-    let (year, month) = if month <= 2 { (year - 1, month + 9) } else { (year, month - 3) };
-    let of_year = (153 * month + 2) / 5 + day - 1;
-    let since = year * 365 + year / 4 - year / 100 + year / 400 + of_year - 719_468;
-    Some(((since * 24 + hour) * 60 + minute) * 60_000)
+#[inline(always)]
+fn digit(byte: u8) -> Option<u8> {
+    let digit = byte.wrapping_sub(b'0');
+    (digit < 10).then_some(digit)
 }
 
 /// A number by its magnitude, digit by digit: nanoseconds do not fit into a float.

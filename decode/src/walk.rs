@@ -119,6 +119,7 @@ impl<'w, N: Notes, F: FnMut(Decoded<'_>)> Walk<'w, N, F> {
 
     /// A record's bytes: text, or an export of OpenTelemetry's in protobuf.
     pub(crate) fn bytes(&mut self, payload: &[u8]) {
+        scan::hint_next(payload);
         if let Some(json) = otel::protobuf::to_json(payload) {
             self.notes.layer("protobuf", || format!("{} bytes", payload.len()));
             return self.json(&json, &Around::default());
@@ -143,7 +144,10 @@ impl<'w, N: Notes, F: FnMut(Decoded<'_>)> Walk<'w, N, F> {
 
     /// Reads text: JSON, a line, or several lines.
     pub(crate) fn text(&mut self, text: &str, around: &Around<'_>) {
-        let text = text.trim_start_matches('\u{feff}');
+        let text = match text.as_bytes().first() {
+            Some(..0x80) => text,
+            _ => text.trim_start_matches('\u{feff}'),
+        };
         let begun = trim_start(text);
         let bare = trim_end(begun);
         // A line of the operator's own format may begin with what a sender wrote, and that with a blank.
@@ -152,13 +156,15 @@ impl<'w, N: Notes, F: FnMut(Decoded<'_>)> Walk<'w, N, F> {
             None => begun,
         };
         match bare.as_bytes() {
+            // What is JSON by both its ends, and nothing of the operator's own, is not looked at further.
+            [b'{', .., b'}'] if self.knobs.log_format.is_none() => self.json(bare, around),
             [] => self.refuse(Reject::Empty),
             [b'{' | b'[', ..]
                 if !crate::requests::text::only_begins_like_json(bare) && !self.is_own_line(text) =>
             {
                 self.json(bare, around);
             }
-            _ if memchr::memchr(b'\n', bare.as_bytes()).is_some() => {
+            _ if scan::has_newline(bare.as_bytes()) => {
                 for line in text.lines() {
                     if !self.room() {
                         return;
@@ -327,12 +333,16 @@ impl<'w, N: Notes, F: FnMut(Decoded<'_>)> Walk<'w, N, F> {
     }
 
     /// The record's own time, else its envelope's, else the log's.
+    #[inline]
     fn time(&mut self, own: Option<Entry<'_>>, around: &Around<'_>) -> Result<EventTime, Reject> {
         if let Some(Entry { key, scalar: Some(text) }) = own
-            && !is_none(text)
+            && !text.starts_with('-')
         {
             let time = self.clock.text(text);
-            return self.read_at(key, time);
+            // Asked only now, as what stands for "none" is none that we read.
+            if time.is_some() || !is_none(text) {
+                return self.read_at(key, time);
+            }
         }
         let (time, from) = match (around.time, self.stamped) {
             (Some(time), _) => (time, "the envelope"),
@@ -404,6 +414,7 @@ impl<'w, N: Notes, F: FnMut(Decoded<'_>)> Walk<'w, N, F> {
         }
     }
 
+    #[inline(always)]
     fn hand(&mut self, event: Event<'_>, format: Format) {
         let decoded = Decoded { event, format };
         self.notes.event(&decoded);

@@ -1,7 +1,7 @@
 //! From a record that was understood to its layout.
 
-use super::step::{Holds, Step};
-use super::{Field, LAYOUTS_MAX, Layout, Layouts, Offer, WAIT_MAX, WORTH};
+use super::step::{Holds, NOBODY, Step};
+use super::{LAYOUTS_MAX, Layout, Layouts, Offer, WAIT_MAX, WORTH};
 use crate::Format;
 use crate::auto::{self, Word};
 use crate::json::Value;
@@ -78,7 +78,7 @@ impl Layout {
             let holds = match (auto::word(key.text()), value.text()) {
                 (Word::Other, _) => Holds::Any,
                 // It says what kind of record it is, so it has to be the same.
-                (Word::Kind, _) => continue,
+                (word, _) if auto::counts_by_text(word) => continue,
                 (Word::Request, Some(line)) => auto::is_request_line(line).then_some(Holds::Line)?,
                 _ => Holds::Nothing,
             };
@@ -89,11 +89,13 @@ impl Layout {
         let mut at = 0;
         for (value, holds) in &values {
             let place = value.place()?;
-            cut(text.as_bytes().get(at..place.start)?, *holds, &mut steps);
+            let is_quoted = value.is_text();
+            let begins = place.start + usize::from(is_quoted);
+            cut(text.as_bytes().get(at..begins)?, is_quoted, *holds, &mut steps);
             numbers.push((steps.len() - 1, *value));
             at = place.end;
         }
-        cut(text.as_bytes().get(at..)?, Holds::Nothing, &mut steps);
+        cut(text.as_bytes().get(at..)?, false, Holds::Nothing, &mut steps);
         if steps.len() > STEPS_MAX {
             return None;
         }
@@ -106,31 +108,51 @@ impl Layout {
             }
             _ => return None,
         }
-        let mut fields = [Field::Absent; slot::COUNT];
         let mut offers = Vec::new();
-        for (field, stands) in fields.iter_mut().enumerate() {
-            let from = u8::try_from(offers.len()).ok()?;
-            for (_, rank, key, value) in found.0.iter().filter(|(of, ..)| *of == field) {
-                let known = numbers.iter().find(|(_, known)| known.is_same(*value));
-                let Some((step, _)) = known.filter(|_| field != slot::KUBERNETES) else {
-                    match value.is_null() {
-                        // It is so each time.
-                        true => continue,
-                        false => return None,
-                    }
-                };
-                steps[*step].want();
-                // At most `STEPS_MAX`.
-                offers.push(Offer { step: *step as u8, rank: *rank, key: (*key).into() });
+        let mut first = [NOBODY; slot::COUNT];
+        let (mut counts, mut latest) = ([0u8; slot::COUNT], [0; slot::COUNT]);
+        for (field, rank, key, value) in found.0 {
+            // What is in there tells of the service, not by its text.
+            if field == slot::KUBERNETES {
+                return None;
             }
-            let to = u8::try_from(offers.len()).ok()?;
-            *stands = match &offers[usize::from(from)..] {
-                [] => Field::Absent,
-                [offer] => Field::Alone(offer.step, from),
-                _ => Field::Among(from, to),
+            let Some((step, _)) = numbers.iter().find(|(_, known)| known.is_same(value)) else {
+                match value.is_null() {
+                    // It is so each time.
+                    true => continue,
+                    false => return None,
+                }
             };
+            // One value for two fields would need two offers.
+            // And of equal ones the last in the record is to be the one that was offered last.
+            let at = Some(*step).filter(|at| *at >= latest[field])?;
+            let step = Some(&mut steps[at]).filter(|step| step.offer == NOBODY)?;
+            // Fewer than `NOBODY`, as the steps are.
+            (step.offer, step.field) = (offers.len() as u8, field as u8);
+            // Where a guess would mostly fail, failing costs more than waiting.
+            if matches!(
+                field,
+                slot::TIME
+                    | slot::METHOD
+                    | slot::HOST
+                    | slot::VERSION
+                    | slot::STATUS
+                    | slot::BYTES
+                    | slot::DURATION
+            ) {
+                step.expect(value.text().map_or(0, str::len));
+            }
+            if counts[field] == 0 {
+                first[field] = step.offer;
+            }
+            counts[field] += 1;
+            latest[field] = at;
+            offers.push(Offer { rank, key: key.into() });
         }
-        Some(Self { steps: steps.into(), fields, offers: offers.into(), wanted, format, served: 0 })
+        for step in &mut steps {
+            step.has_rivals = counts.get(usize::from(step.field)).is_some_and(|count| *count > 1);
+        }
+        Some(Self { steps: steps.into(), offers: offers.into(), first, wanted, format, served: 0 })
     }
 }
 
@@ -162,11 +184,13 @@ fn gather<'t>(value: Value<'t>, holds: Holds, to: &mut Vec<(Value<'t>, Holds)>) 
 }
 
 /// Steps that have these bytes, the last of them with the value behind them.
-fn cut(bytes: &[u8], holds: Holds, steps: &mut Vec<Step>) {
+fn cut(bytes: &[u8], is_quoted: bool, holds: Holds, steps: &mut Vec<Step>) {
     let mut pieces = bytes.chunks(Step::BYTES_MAX).peekable();
     while let Some(piece) = pieces.next() {
-        let holds = if pieces.peek().is_some() { Holds::Nothing } else { holds };
-        steps.push(Step::new(piece, holds));
+        steps.push(match pieces.peek() {
+            Some(_) => Step::new(piece, false, Holds::Nothing),
+            None => Step::new(piece, is_quoted, holds),
+        });
     }
 }
 

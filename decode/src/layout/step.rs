@@ -1,6 +1,6 @@
 //! One step through a record: bytes that are the same each time, and the value behind them.
 
-use crate::scan::{Block, quote_or_backslash};
+use crate::scan::{Block, Look, quote_or_backslash};
 
 /// What stands behind a step's bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,67 +17,75 @@ pub(super) enum Holds {
     Any,
 }
 
-/// Where a value is: a string's text, without its quotes. The empty span at 0 is null.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Span {
-    pub(super) start: u32,
-    pub(super) end: u32,
-}
-
 /// See the file's head.
 #[derive(Debug)]
 pub(super) struct Step {
     before: Block,
+    /// Whether the last of these bytes is the quote before a string. One that may be another value too has it as well,
+    /// as it mostly is a string again.
+    is_quoted: bool,
+    /// Whether what is behind it may be any string.
+    is_string: bool,
     holds: Holds,
-    /// Whether somebody looks at the value: then escapes in it are not for us.
-    is_wanted: bool,
-    /// Where the value of the record at hand is.
-    pub(super) span: Span,
+    /// What the value stands for; `NOBODY` where nobody looks at it. Where somebody does, escapes in it are not for us.
+    pub(super) offer: u8,
+    /// The field of that.
+    pub(super) field: u8,
+    /// Whether several values may stand for the field.
+    pub(super) has_rivals: bool,
 }
+
+/// No offer.
+pub(super) const NOBODY: u8 = u8::MAX;
 
 impl Step {
     /// Bytes that fit into a step.
     pub(super) const BYTES_MAX: usize = Block::BYTES;
 
-    pub(super) fn new(before: &[u8], holds: Holds) -> Self {
-        Self { before: Block::new(before), holds, is_wanted: false, span: Span::default() }
+    /// `before` ends in a string's quote if it `is_quoted`.
+    pub(super) fn new(before: &[u8], is_quoted: bool, holds: Holds) -> Self {
+        let before = Block::new(before);
+        let is_string = is_quoted && holds != Holds::Line;
+        Self { before, is_quoted, is_string, holds, offer: NOBODY, field: NOBODY, has_rivals: false }
     }
 
-    /// Somebody looks at the value.
-    pub(super) fn want(&mut self) {
-        self.is_wanted = true;
+    /// The value is usually so long.
+    pub(super) fn expect(&mut self, length: usize) {
+        self.before.expect(length);
     }
 
-    /// The place behind the value, if all is as it should be from `at` on.
+    /// The value (a string's text without its quotes, nothing for null), and the place behind it, if all is as it should be
+    /// from `at` on.
     #[inline(always)]
-    pub(super) fn take(&mut self, bytes: &[u8], at: usize) -> Option<usize> {
-        if !self.before.is_at(bytes, at) {
-            return None;
-        }
-        let at = at + self.before.length();
+    pub(super) fn take<'t>(&self, look: impl Look, text: &'t str, at: usize) -> Option<(&'t str, usize)> {
         // Most are strings without escapes.
-        if matches!(self.holds, Holds::Text | Holds::Any)
-            && bytes.get(at) == Some(&b'"')
-            && let Some(end) = quote_or_backslash(bytes, at + 1)
-            && bytes[end] == b'"'
+        if self.is_string
+            && let Some((value, end)) = self.before.string(look, text, at)
         {
-            self.span = Span::of(at + 1, end);
-            return Some(end + 1);
+            // Its quote is a byte of the text.
+            return Some((value, end.wrapping_add(1)));
         }
-        self.take_other(bytes, at)
+        if self.holds == Holds::Nothing {
+            return self
+                .before
+                .is_at(text.as_bytes(), at)
+                .then_some(("", at.wrapping_add(self.before.bytes().len())));
+        }
+        let (start, end, next) = self.take_other(text.as_bytes(), at)?;
+        Some((text.get(start..end)?, next))
     }
 
     /// What is no plain string.
+    ///
+    /// Its beginning and end (both 0 for null), and the place behind it.
     #[inline(never)]
-    fn take_other(&mut self, bytes: &[u8], at: usize) -> Option<usize> {
-        if self.holds == Holds::Nothing {
-            return Some(at);
-        }
-        let (start, end, next) = match bytes.get(at)? {
+    fn take_other(&self, bytes: &[u8], at: usize) -> Option<(usize, usize, usize)> {
+        let at = self.begin(bytes, at)?;
+        match bytes.get(at)? {
             b'"' if self.holds != Holds::Number => {
                 let mut end = quote_or_backslash(bytes, at + 1)?;
                 while bytes[end] == b'\\' {
-                    if self.is_wanted || self.holds == Holds::Line {
+                    if self.offer != NOBODY || self.holds == Holds::Line {
                         return None;
                     }
                     end = quote_or_backslash(bytes, end + 2)?;
@@ -85,24 +93,25 @@ impl Step {
                 if self.holds == Holds::Line && memchr::memmem::find(&bytes[at..end], b" HTTP/").is_none() {
                     return None;
                 }
-                (at + 1, end, end + 1)
+                Some((at + 1, end, end + 1))
             }
             b'0'..=b'9' | b'-' if matches!(self.holds, Holds::Number | Holds::Any) => {
                 let end = number(bytes, at)?;
-                (at, end, end)
+                Some((at, end, end))
             }
-            _ if self.holds == Holds::Any => word(bytes, at)?,
-            _ => return None,
-        };
-        self.span = Span::of(start, end);
-        Some(next)
+            _ if self.holds == Holds::Any => word(bytes, at),
+            _ => None,
+        }
     }
-}
 
-impl Span {
-    fn of(start: usize, end: usize) -> Self {
-        // A value has at most 1 MiB, and what is unpacked in it eight, so that every place fits into 32 bits.
-        Self { start: start as u32, end: end as u32 }
+    /// Where the value begins, its quote included.
+    #[inline(always)]
+    fn begin(&self, bytes: &[u8], at: usize) -> Option<usize> {
+        let before = self.before.bytes();
+        let bare = before.len() - usize::from(self.is_quoted);
+        let is_here = self.before.is_at(bytes, at)
+            || self.is_quoted && self.holds == Holds::Any && bytes.get(at..)?.starts_with(&before[..bare]);
+        is_here.then_some(at + bare)
     }
 }
 

@@ -4,8 +4,9 @@ use beaconfire_model::EventTime;
 use memchr::memchr;
 
 use super::{Line, alb, cloudfront, combined, envoy_text, haproxy};
+use crate::Format;
+use crate::scan::{self, Everywhere, Look};
 use crate::time::Clock;
-use crate::{Format, scan};
 
 /// A line, taken apart. Text that the line does not have, or has as `-`, is empty.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -67,7 +68,8 @@ fn family(line: &str) -> Option<Format> {
 /// questions.
 #[inline(always)]
 pub(crate) fn read<'b>(line: &'b str, wanted: Format, clock: &mut Clock) -> Option<Access<'b>> {
-    if let Some(format) = family(line)
+    if matches!(wanted, Format::Auto | Format::Envoy | Format::Alb | Format::Cloudfront)
+        && let Some(format) = family(line)
         && (wanted == Format::Auto || wanted == format)
         && let Some(access) = special(line, format, clock)
     {
@@ -176,11 +178,16 @@ impl<'b> Iterator for Words<'b> {
 /// The field that begins at `start`, behind its quote, and the place behind its end. Without an end it is the rest.
 ///
 /// A quote ends it only before a blank or the line's end: not every server escapes those of its senders.
-#[inline]
 pub(crate) fn quote(line: &str, start: usize) -> (&str, usize) {
+    quote_by(Everywhere, line, start)
+}
+
+/// The same, by whatever way to look.
+#[inline(always)]
+pub(crate) fn quote_by(look: impl Look, line: &str, start: usize) -> (&str, usize) {
     let bytes = line.as_bytes();
     let mut at = start;
-    while let Some(found) = scan::far_quote_or_backslash(bytes, at) {
+    while let Some(found) = scan::far_quote_or_backslash(look, bytes, at) {
         at = found;
         if bytes[at] == b'"' && matches!(bytes.get(at + 1), None | Some(b' ')) {
             return (&line[start..at], at + 1);

@@ -199,7 +199,8 @@ impl<N: Notes, F: FnMut(Decoded<'_>)> Walk<'_, N, F> {
                 &joined
             }
         };
-        let request = Request {
+        // In the event from the beginning: it is large to move.
+        let event = Event::Request(Request {
             time: access.time,
             client,
             service,
@@ -213,7 +214,8 @@ impl<N: Notes, F: FnMut(Decoded<'_>)> Walk<'_, N, F> {
             duration_micros: access.duration_micros,
             user_agent: &user_agent,
             request_id: access.request_id,
-        };
+        });
+        let Event::Request(request) = &event else { return };
         let places = access.places;
         if access.peer_appended && !self.knobs.client_resolved {
             self.notes.remark(|| "the log has no peer, and X-Forwarded-For is the sender's word unless the server adds to it: say `client_resolved: true` where it does (Envoy's `use_remote_address`)".to_owned());
@@ -240,6 +242,6 @@ impl<N: Notes, F: FnMut(Decoded<'_>)> Walk<'_, N, F> {
                 self.notes.origin(field, || place.to_owned());
             }
         }
-        self.hand(Event::Request(request), access.format);
+        self.hand(event, access.format);
     }
 }

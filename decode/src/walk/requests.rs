@@ -7,6 +7,7 @@ use crate::auto;
 use crate::envelope::wrapper;
 use crate::json::Value;
 use crate::kubernetes;
+use crate::layout::Values;
 use crate::notes::Notes;
 use crate::pick::{Entries, offer_request};
 use crate::requests::{self, Family, Fields, Made, slot};
@@ -16,7 +17,8 @@ impl<N: Notes, F: FnMut(Decoded<'_>)> Walk<'_, N, F> {
     /// Reads the first value of `text` if it is a request that is known by heart; how many bytes it took.
     pub(super) fn recite(&mut self, text: &str, around: &Around<'_>) -> Option<usize> {
         let mut layouts = std::mem::take(&mut self.buffers.layouts);
-        let taken = layouts.recite(text, self.wanted).map(|recited| {
+        let mut values = Values::none();
+        let taken = layouts.recite(text, self.wanted, &mut values).map(|recited| {
             let format = recited.format();
             let unit_micros = requests::unit_micros(format, &recited);
             let forwarded = recited.text(slot::FORWARDED);
