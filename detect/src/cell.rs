@@ -234,6 +234,14 @@ impl Cell {
         })
     }
 
+    /// Windows up to here were read, and have not changed since. Estimates change when room is made, too.
+    pub(crate) fn read_through(&self, ask: &Ask) -> i64 {
+        let exact = matches!(ask.value, Value::Count | Value::Finding | Value::Share { .. });
+        self.hot.as_ref().filter(|_| exact).map_or(i64::MIN, |hot| {
+            hot.touched.map_or(hot.read, |touched| hot.read.min(touched.saturating_sub(1)))
+        })
+    }
+
     /// Whether there is, or may be, anything to state.
     pub(crate) fn is_warm(&self) -> bool {
         self.hot.is_some()

@@ -726,7 +726,8 @@ impl Shard {
             let (survey, plan) = (&mut self.survey, &self.plan);
             part.update(&key, |cell| {
                 if let Some(survey) = survey {
-                    survey.look(plan, &key, cell, &ask, (i64::MIN, horizon.closed));
+                    // Whenever it was read it was looked at first.
+                    survey.look(plan, &key, cell, &ask, (cell.read_through(&ask), horizon.closed));
                 }
                 if which(cell, &ask, &horizon) {
                     cell.read(&ask, &horizon, tell, &mut said);
