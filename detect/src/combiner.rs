@@ -199,7 +199,7 @@ impl Combiner {
     pub fn take(&mut self, threads: usize) -> Vec<Parcel> {
         let sources: Vec<_> = self.tides.iter().map(Tide::reach).collect();
         // Keys spread over shards; for one, all fit at once.
-        let each = if threads > 1 { self.pile.len() / threads } else { 0 };
+        let each = self.pile.len() / threads.max(1);
         let parcel = |_| Parcel {
             sources: sources.clone(),
             partials: Vec::with_capacity(each),
@@ -210,13 +210,8 @@ impl Combiner {
         if let Some(first) = parcels.first_mut() {
             first.gathered = std::mem::take(&mut self.gathered);
         }
-        match parcels.as_mut_slice() {
-            [one] => one.partials = self.pile.take_all(),
-            _ => {
-                for partial in self.pile.take() {
-                    parcels[usize::from(partial.shard) % threads].partials.push(partial);
-                }
-            }
+        for partial in self.pile.take() {
+            parcels[usize::from(partial.shard) % threads].partials.push(partial);
         }
         for sample in self.samples.take() {
             parcels[usize::from(sample.shard) % threads].specimens.push(sample);

@@ -232,11 +232,4 @@ impl Pile {
         self.index.clear();
         self.partials.drain(..)
     }
-
-    /// The same, without moving them. The next take is taken to bring as many.
-    pub(crate) fn take_all(&mut self) -> Vec<Partial> {
-        self.index.clear();
-        let room = Vec::with_capacity(self.partials.len());
-        std::mem::replace(&mut self.partials, room)
-    }
 }
