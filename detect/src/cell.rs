@@ -234,6 +234,14 @@ impl Cell {
         })
     }
 
+    /// Windows up to here were read, and have not changed since. Estimates change when room is made, too.
+    pub(crate) fn read_through(&self, ask: &Ask) -> i64 {
+        let exact = matches!(ask.value, Value::Count | Value::Finding | Value::Share { .. });
+        self.hot.as_ref().filter(|_| exact).map_or(i64::MIN, |hot| {
+            hot.touched.map_or(hot.read, |touched| hot.read.min(touched.saturating_sub(1)))
+        })
+    }
+
     /// Whether there is, or may be, anything to state.
     pub(crate) fn is_warm(&self) -> bool {
         self.hot.is_some()
@@ -270,16 +278,32 @@ impl Cell {
             mark.0 < touched && mark.0 <= through && settled.is_none_or(|settled| settled <= mark.0)
         };
         let mark = hot.mark.take().filter(usable);
-        let (mut from, mut run) = mark.map_or((settled, base), |(bucket, run)| (Some(bucket), run));
-        let mut next = mark;
+        let (from, mut run) = mark.map_or((settled, base), |(bucket, run)| (Some(bucket), run));
         let mut runs = Vec::new();
         let ahead = through - LAG;
-        if from.is_none_or(|from| from.saturating_add(LAG) <= ahead) && !self.counts.is_empty() {
-            run = self.walk(ask, from, run, ahead, horizon, |run| runs.push(*run));
-            (from, next) = (Some(ahead), Some((ahead, run)));
-        }
-        let before = runs.len();
-        run = self.walk(ask, from, run, through, horizon, |run| runs.push(*run));
+        let passes = from.is_none_or(|from| from.saturating_add(LAG) <= ahead) && !self.counts.is_empty();
+        // How it stands at `ahead`, and how many runs were over by then.
+        let (mut next, mut before) = (mark.filter(|_| !passes), 0);
+        let mut take = |segment: Segment, run: &mut Option<Run>| {
+            for stretch in self.stretches(ask, &segment, horizon, Some(run.is_some())).into_iter().flatten() {
+                runs.extend(step(run, ask.lines.threshold, &stretch));
+            }
+            runs.len()
+        };
+        self.counts.walk(ask.value.shape(), from, through, ask.lines.threshold, |mut segment| {
+            if passes && next.is_none() && segment.to > ahead {
+                if segment.from <= ahead {
+                    before = take(Segment { to: ahead, ..segment }, &mut run);
+                    // Nothing enters where it was cut.
+                    segment = Segment { from: ahead + 1, grade: 0, ..segment };
+                }
+                next = Some((ahead, run));
+            }
+            let over = take(segment, &mut run);
+            if passes && next.is_none() {
+                before = over;
+            }
+        });
         runs.extend(run);
         self.state(ask, horizon, tell, &runs, out);
         let hot = self.heat();
@@ -562,9 +586,9 @@ impl Heap for Cell {
 
 /// Converting 128 bits costs much, and few counts need them.
 fn float(count: u128) -> f64 {
-    u64::try_from(count).map_or(count as f64, |count| count as f64)
+    u64::try_from(count).map_or_else(|_| count as f64, |count| count as f64)
 }
 
 fn share(count: u128, matched: u128, min_requests: u64) -> f64 {
-    if count < u128::from(min_requests) { 0.0 } else { matched as f64 / count as f64 }
+    if count < u128::from(min_requests) { 0.0 } else { float(matched) / float(count) }
 }

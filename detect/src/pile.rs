@@ -112,6 +112,16 @@ impl Add {
             && (partial.service, partial.entry) == (self.service, self.entry())
     }
 
+    /// Adds to a partial of the same.
+    fn join(&self, partial: &mut Partial) {
+        partial.count = partial.count.saturating_add(self.count);
+        partial.matched = partial.matched.saturating_add(self.matched);
+        partial.severity = partial.severity.max(self.severity);
+        if partial.source != Some(self.from.source) {
+            partial.source = None;
+        }
+    }
+
     fn hash(&self, seeded: Seeded, key: &RawKey<'_>) -> u64 {
         let mut state: Mixer = seeded.build_hasher();
         let place = u64::from(self.rule) << 48 | u64::from(self.entry().0) << 32 | u64::from(self.service.0);
@@ -141,11 +151,13 @@ pub(crate) struct Pile {
     /// By what they are counted under: their places.
     index: HashTable<(u32, u32)>,
     partials: Vec<Partial>,
+    /// By rule, where a partial of the service itself was added to last: the next request mostly adds to the same.
+    last: Vec<u32>,
 }
 
 impl Pile {
     pub(crate) fn new(seeded: Seeded) -> Self {
-        Self { seeded, index: HashTable::new(), partials: Vec::new() }
+        Self { seeded, index: HashTable::new(), partials: Vec::new(), last: Vec::new() }
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -156,6 +168,17 @@ impl Pile {
         let Origin { source, again } = add.from;
         // What counts only under conditions is not mixed with what counts, and is rare: each stands by itself.
         if !again {
+            let of_service = matches!(key, RawKey::Service);
+            if of_service
+                && let Some(at) = self.last.get(usize::from(add.rule))
+                && let Some(partial) = self.partials.get_mut(*at as usize)
+                && !partial.again
+                && add.is(partial)
+                && key.is(&partial.key)
+            {
+                add.join(partial);
+                return;
+            }
             // 32 bits of it: they place it, and tell it from most others without a look at the partial.
             let tag = (add.hash(self.seeded, key) >> 32) as u32;
             let hash = spread(tag);
@@ -166,18 +189,19 @@ impl Pile {
                         .get(*at as usize)
                         .is_some_and(|partial| add.is(partial) && key.is(&partial.key))
             };
-            if let Some((_, at)) = self.index.find(hash, is) {
-                let partial = &mut self.partials[*at as usize];
-                partial.count = partial.count.saturating_add(add.count);
-                partial.matched = partial.matched.saturating_add(add.matched);
-                partial.severity = partial.severity.max(add.severity);
-                if partial.source != Some(source) {
-                    partial.source = None;
+            let found = self.index.find(hash, is).map(|(_, at)| *at);
+            // Whoever takes them takes them long before 2^32.
+            let at = found.unwrap_or(self.partials.len() as u32);
+            if of_service {
+                if self.last.len() <= usize::from(add.rule) {
+                    self.last.resize(usize::from(add.rule) + 1, 0);
                 }
+                self.last[usize::from(add.rule)] = at;
+            }
+            if found.is_some() {
+                add.join(&mut self.partials[at as usize]);
                 return;
             }
-            // Whoever takes them takes them long before 2^32.
-            let at = self.partials.len() as u32;
             self.index.insert_unique(hash, (tag, at), |(tag, _)| spread(*tag));
         }
         let owned = key.owned();

@@ -284,14 +284,32 @@ impl Ring {
 
     /// Hands on the windows that end in `settled + 1 ..= through`, in stretches of one value. Where nothing was
     /// `settled` yet, from the first bucket with anything in it.
-    pub(crate) fn walk(
+    pub(crate) fn walk(&self, shape: Shape, settled: Option<i64>, through: i64, each: impl FnMut(Segment)) {
+        // Which form they have is asked once, not for each of them.
+        match &self.entries {
+            Entries::Wide(held) => {
+                self.walk_over(shape, (held.len(), |at: usize| held[at]), (settled, through), each);
+            }
+            Entries::Few { .. } | Entries::Narrow { .. } => {
+                let (origin, held) = self.entries.near().unwrap_or_default();
+                let entry = |at: usize| {
+                    let (distance, count) = held[at];
+                    Entry { bucket: origin + i64::from(distance), packed: u64::from(count) }
+                };
+                self.walk_over(shape, (held.len(), entry), (settled, through), each);
+            }
+        }
+    }
+
+    fn walk_over(
         &self,
         shape: Shape,
-        settled: Option<i64>,
-        through: i64,
+        (len, entry): (usize, impl Fn(usize) -> Entry),
+        (settled, through): (Option<i64>, i64),
         mut each: impl FnMut(Segment),
     ) {
-        let Some(first) = self.entries.get(0) else {
+        let get = |at: usize| (at < len).then(|| entry(at));
+        let Some(first) = get(0) else {
             // Nothing but empty windows.
             if let Some(settled) = settled.filter(|settled| *settled < through) {
                 let (from, to) = (settled + 1, through);
@@ -307,7 +325,7 @@ impl Ring {
             let (count, mark) = shape.unpack(entry.packed);
             (u128::from(count), u128::from(mark))
         };
-        for entry in (next_out..next_in).filter_map(|at| self.entries.get(at)) {
+        for entry in (next_out..next_in).filter_map(get) {
             let (added, marked) = sums(entry);
             count += added;
             marks += marked;
@@ -315,7 +333,7 @@ impl Ring {
         let mut from = settled + 1;
         while from <= through {
             let mut grade = 0;
-            while let Some(entry) = self.entries.get(next_in).filter(|entry| entry.bucket <= from) {
+            while let Some(entry) = get(next_in).filter(|entry| entry.bucket <= from) {
                 let (added, marked) = sums(entry);
                 count += added;
                 marks += marked;
@@ -323,7 +341,7 @@ impl Ring {
                 next_in += 1;
             }
             let oldest = loop {
-                let oldest = self.entries.get(next_out).filter(|_| next_out < next_in);
+                let oldest = get(next_out).filter(|_| next_out < next_in);
                 let Some(leaving) = oldest.filter(|entry| entry.bucket + BUCKETS <= from) else {
                     break oldest;
                 };
@@ -333,7 +351,7 @@ impl Ring {
                 next_out += 1;
             };
             let mut to = through;
-            if let Some(entry) = self.entries.get(next_in) {
+            if let Some(entry) = get(next_in) {
                 to = to.min(entry.bucket - 1);
             }
             if let Some(oldest) = oldest {

@@ -81,6 +81,13 @@ const STRETCH: usize = 32;
 /// Chart points of one merge or flush; what comes after goes without.
 const POINTS_MAX: usize = 16_384;
 
+/// The hashes of what a partial is added to: of its client's key, and of that of the client's prefix.
+#[derive(Debug, Clone, Copy, Default)]
+struct Hashes {
+    client: u64,
+    prefix: u64,
+}
+
 /// One virtual shard: its own tables, its own share of the memory.
 #[derive(Debug)]
 struct Part {
@@ -224,11 +231,24 @@ impl Shard {
                 *cleared = *target;
             }
         }
-        let mut partials = parcel.partials.into_iter();
-        while !partials.as_slice().is_empty() {
-            self.foresee(partials.as_slice().get(..STRETCH).unwrap_or(partials.as_slice()));
-            for partial in partials.by_ref().take(STRETCH) {
-                self.add_near(partial, signals);
+        let mut hashes = [Hashes::default(); STRETCH];
+        for partials in parcel.partials.chunks(STRETCH) {
+            self.foresee(partials, &mut hashes);
+            // How far what is cleared reaches does not change meanwhile, and the lane's partials are mostly of one entry.
+            let mut near: Option<(EntryId, i64)> = None;
+            for (partial, hashes) in partials.iter().zip(&hashes) {
+                let reach = match near.filter(|(entry, _)| partial.rule == LANE && *entry == partial.entry) {
+                    Some((_, reach)) => reach,
+                    None => self.reach(partial),
+                };
+                if partial.rule == LANE {
+                    near = Some((partial.entry, reach));
+                }
+                if partial.bucket > reach && !self.ahead.is_full() {
+                    self.wait(partial);
+                } else {
+                    self.add(partial, *hashes, signals);
+                }
             }
         }
         self.close(signals);
@@ -239,48 +259,86 @@ impl Shard {
 
     /// Looks up what the next partials will change. Tables are larger than caches, and adding waits for memory at each
     /// step; look-ups alone do not wait for one another, so that the waiting is done for several at once.
-    fn foresee(&self, partials: &[Partial]) {
-        let mut seen = 0;
-        for partial in partials {
-            let Some(Some(part)) = self.parts.get(usize::from(partial.shard)) else { continue };
-            // Texts cost a clone, and are rare.
-            let Key::Client(client) = partial.key else { continue };
-            let Partial { rule, entry, service, .. } = *partial;
-            let of_clients = rule == LANE
-                || self.plan.rules.get(usize::from(rule)).is_some_and(|rule| rule.keying == Keying::Client);
-            if of_clients {
-                let key = ClientKey { entry, client, service };
-                seen ^= part.clients.get(&key).map_or(0, Family::glance);
-            }
-            if let Some((_, rule)) = self.plan.lane.of(partial.lane & self.plan.lane.prefixes).next() {
-                let key = CellKey { rule: rule.rule, entry, key: Key::Prefix(client.prefix()), service };
-                seen ^= part.tables[0].get(&key).map_or(0, Cell::glance);
+    fn foresee(&self, partials: &[Partial], hashes: &mut [Hashes; STRETCH]) {
+        // One thing at a time: the less there is to do between two look-ups, the more of them wait together.
+        for (partial, hashes) in partials.iter().zip(hashes.iter_mut()) {
+            if let Some(Some(part)) = self.parts.get(usize::from(partial.shard)) {
+                *hashes = self.hashes(part, partial);
             }
         }
+        let (mut families, mut cells) = ([None; STRETCH], [None; STRETCH]);
+        for ((partial, hashes), family) in partials.iter().zip(&*hashes).zip(&mut families) {
+            if let Some(Some(part)) = self.parts.get(usize::from(partial.shard))
+                && hashes.client != 0
+                && let Key::Client(client) = partial.key
+            {
+                let key = ClientKey { entry: partial.entry, client, service: partial.service };
+                *family = part.clients.find(hashes.client, &key);
+            }
+        }
+        for ((partial, hashes), cell) in partials.iter().zip(&*hashes).zip(&mut cells) {
+            if let Some(Some(part)) = self.parts.get(usize::from(partial.shard))
+                && hashes.prefix != 0
+                && let Some(key) = self.first_prefix(partial)
+            {
+                *cell = part.tables[0].find(hashes.prefix, &key);
+            }
+        }
+        let seen = families.iter().flatten().fold(0, |seen, family| seen ^ family.glance());
+        let seen = cells.iter().flatten().fold(seen, |seen, cell| seen ^ cell.glance());
         // What is seen is of no use; that it was looked at is.
         std::hint::black_box(seen);
+    }
+
+    /// The hashes of what a partial will be added to; of a client's or prefix's only, and 0 where there is none. Texts
+    /// cost a clone, and are rare.
+    fn hashes(&self, part: &Part, partial: &Partial) -> Hashes {
+        let Key::Client(client) = partial.key else { return Hashes::default() };
+        let Partial { rule, entry, service, .. } = *partial;
+        let of_client = rule == LANE
+            || self.plan.rules.get(usize::from(rule)).is_some_and(|rule| rule.keying == Keying::Client);
+        Hashes {
+            client: if of_client { part.clients.hash(&ClientKey { entry, client, service }) } else { 0 },
+            prefix: self.first_prefix(partial).map_or(0, |key| part.tables[0].hash(&key)),
+        }
+    }
+
+    /// What a partial of the lane is counted under for the first rule by prefix that wants it.
+    fn first_prefix(&self, partial: &Partial) -> Option<CellKey> {
+        let prefixes = partial.lane & self.plan.lane.prefixes;
+        let Key::Client(client) = partial.key else { return None };
+        if partial.rule != LANE || prefixes == 0 {
+            return None;
+        }
+        let rule = self.plan.lane.rules[prefixes.trailing_zeros() as usize].rule;
+        Some(CellKey {
+            rule,
+            entry: partial.entry,
+            key: Key::Prefix(client.prefix()),
+            service: partial.service,
+        })
     }
 
     /// Under what a partial is kept, and for crowds the client that it came from.
     fn cell_key(
         &self,
         (rule, entry, service): (u16, EntryId, ServiceId),
-        key: Key,
+        key: &Key,
     ) -> (CellKey, Option<Client>) {
         let crowd = self.plan.rules.get(usize::from(rule)).filter(|rule| rule.crowd.is_some());
         let (key, host) = match (key, crowd.map(|rule| rule.keying)) {
-            (Key::Client(client), Some(Keying::Prefix)) => (Key::Prefix(client.prefix()), Some(client)),
-            (Key::Client(client), Some(Keying::Service)) => (Key::Service, Some(client)),
+            (Key::Client(client), Some(Keying::Prefix)) => (Key::Prefix(client.prefix()), Some(*client)),
+            (Key::Client(client), Some(Keying::Service)) => (Key::Service, Some(*client)),
             (Key::Pair(pair), Some(Keying::Text { .. })) => {
                 (Key::Text((*pair.text).into()), Some(pair.client))
             }
-            (key, _) => (key, None),
+            (key, _) => (key.clone(), None),
         };
         (CellKey { rule, entry, key, service }, host)
     }
 
-    /// Adds a partial, or lets it wait where its entry is far behind it.
-    fn add_near(&mut self, partial: Partial, signals: &mut Vec<Signal>) {
+    /// The last bucket of a partial's rule that its entry is near to. What lies further on waits.
+    fn reach(&self, partial: &Partial) -> i64 {
         let cleared = self.cleared.get(&partial.entry).copied().unwrap_or(EventTime::MIN);
         let (cut, slack) = if partial.rule == LANE {
             let ask = self.asks.lane(partial.entry);
@@ -289,11 +347,16 @@ impl Shard {
             let ask = self.asks.of(partial.entry, partial.rule, partial.service);
             (ask.cut, ask.slack)
         };
-        if partial.bucket > cut.closed(cleared).saturating_add(slack + 1) && !self.ahead.is_full() {
-            self.ahead.put(cut.start(partial.bucket), partial);
-        } else {
-            self.add(partial, signals);
-        }
+        cut.closed(cleared).saturating_add(slack + 1)
+    }
+
+    /// Lets a partial wait whose entry is far behind it.
+    fn wait(&mut self, partial: &Partial) {
+        let cut = match partial.rule {
+            LANE => self.asks.lane(partial.entry).cut,
+            rule => self.asks.of(partial.entry, rule, partial.service).cut,
+        };
+        self.ahead.put(cut.start(partial.bucket), partial.clone());
     }
 
     /// Takes an entry's time forward to its clearance, in steps that its rings can hold, and adds what waited.
@@ -305,7 +368,9 @@ impl Shard {
         loop {
             let cleared = self.cleared.get(&entry).copied().unwrap_or(EventTime::MIN);
             for partial in self.ahead.take(entry, cleared.plus(spread)) {
-                self.add(partial, signals);
+                let Some(Some(part)) = self.parts.get(usize::from(partial.shard)) else { continue };
+                let hashes = self.hashes(part, &partial);
+                self.add(&partial, hashes, signals);
             }
             if cleared >= target {
                 // Time can have gone back, with a source that came back.
@@ -470,43 +535,43 @@ impl Shard {
         }
     }
 
-    fn add(&mut self, partial: Partial, signals: &mut Vec<Signal>) {
-        let bringing = self.departed.of(&partial);
+    fn add(&mut self, partial: &Partial, hashes: Hashes, signals: &mut Vec<Signal>) {
+        let bringing = self.departed.of(partial);
         // What another thread owns was sent wrongly; nobody here could answer for it.
         if self.parts.get(usize::from(partial.shard)).is_none_or(Option::is_none) {
             return;
         }
         let Partial { shard, entry, rule, service, bucket, count, matched, severity, lane, values, .. } =
-            partial;
+            *partial;
         if rule == LANE {
             let Key::Client(client) = partial.key else { return };
             let lump = Lump { bucket, count, bytes: matched, rules: lane, values };
-            self.add_lump(shard, ClientKey { entry, client, service }, bringing, &lump, signals);
+            self.add_lump((shard, hashes), ClientKey { entry, client, service }, bringing, &lump, signals);
             return;
         }
         let mark = if rule == FINDING { severity as u64 } else { matched };
         let amount = Amount { count, mark, value: values[0] };
-        let (key, host) = self.cell_key((rule, entry, service), partial.key);
+        let (key, host) = self.cell_key((rule, entry, service), &partial.key);
         match key.client() {
             Some(client) => {
                 let ask = self.asks.of(entry, rule, service);
                 self.sum.clear();
                 if let Some(Some(part)) = self.parts.get_mut(usize::from(shard)) {
                     let sum = &mut self.sum;
-                    part.clients.upsert(client, |family| {
+                    part.clients.upsert(hashes.client, &client, |family| {
                         sum.take(rule, family.add(rule, ask, bucket, amount, bringing));
                     });
                 }
                 self.after_client(shard, client, signals);
             }
-            None => self.add_cell(shard, key, bringing, (bucket, amount), host, signals),
+            None => self.add_cell((shard, None), &key, bringing, (bucket, amount), host, signals),
         }
     }
 
     /// Adds what was counted of a client for the rules of the lane.
     fn add_lump(
         &mut self,
-        shard: u8,
+        (shard, hashes): (u8, Hashes),
         key: ClientKey,
         bringing: Bringing,
         lump: &Lump,
@@ -521,10 +586,12 @@ impl Shard {
                 ask: |rule| asks.of(key.entry, rule, key.service),
             };
             let sum = &mut self.sum;
-            part.clients.upsert(key, |family| family.add_lump(&lines, lump, bringing, sum));
+            part.clients.upsert(hashes.client, &key, |family| family.add_lump(&lines, lump, bringing, sum));
         }
         self.after_client(shard, key, signals);
         let mut prefixes = lump.rules & self.plan.lane.prefixes;
+        // The first one's was made beforehand.
+        let mut hash = Some(hashes.prefix);
         while prefixes != 0 {
             let rule = self.plan.lane.rules[prefixes.trailing_zeros() as usize];
             prefixes &= prefixes - 1;
@@ -537,7 +604,7 @@ impl Shard {
             let count = if rule.takes == Takes::Bytes { lump.bytes } else { lump.count };
             let amount = Amount { count, mark: 0, value: 0 };
             let bucket = lump.bucket.div_euclid(rule.ratio);
-            self.add_cell(shard, cell, bringing, (bucket, amount), Some(key.client), signals);
+            self.add_cell((shard, hash.take()), &cell, bringing, (bucket, amount), Some(key.client), signals);
         }
     }
 
@@ -575,21 +642,22 @@ impl Shard {
     /// Adds what was counted under a key that is no client.
     fn add_cell(
         &mut self,
-        shard: u8,
-        key: CellKey,
+        (shard, hash): (u8, Option<u64>),
+        key: &CellKey,
         bringing: Bringing,
         (bucket, amount): (i64, Amount),
         host: Option<Client>,
         signals: &mut Vec<Signal>,
     ) {
-        let ask = *self.asks.of(key.entry, key.rule, key.service);
+        let ask = self.asks.of(key.entry, key.rule, key.service);
         let Some(Some(part)) = self.parts.get_mut(usize::from(shard)) else { return };
         let table = &mut part.tables[key.table()];
-        let added = table.upsert(key.clone(), |cell| {
+        let hash = hash.unwrap_or_else(|| table.hash(key));
+        let added = table.upsert(hash, key, |cell| {
             if !cell.from.takes(bringing) {
                 return Added::NOTHING;
             }
-            cell.add(&ask, bucket, amount, host)
+            cell.add(ask, bucket, amount, host)
         });
         self.stale += u64::from(added.stale);
         if added.crowded {
@@ -597,7 +665,7 @@ impl Shard {
         }
         if added.hot {
             part.hot.insert(key.clone());
-            self.touched.push((shard, key));
+            self.touched.push((shard, key.clone()));
         }
         if table.is_over() {
             let gone = table.evict(|key, cell| cell.weight(self.asks.of(key.entry, key.rule, key.service)));
@@ -665,7 +733,8 @@ impl Shard {
             let (survey, plan) = (&mut self.survey, &self.plan);
             part.update(&key, |cell| {
                 if let Some(survey) = survey {
-                    survey.look(plan, &key, cell, &ask, (i64::MIN, horizon.closed));
+                    // Whenever it was read it was looked at first.
+                    survey.look(plan, &key, cell, &ask, (cell.read_through(&ask), horizon.closed));
                 }
                 if which(cell, &ask, &horizon) {
                     cell.read(&ask, &horizon, tell, &mut said);

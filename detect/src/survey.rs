@@ -99,6 +99,12 @@ impl Survey {
                 .is_none_or(|lowest| lowest.peak < most || lowest.peak == most && key.key <= lowest.key.key)
     }
 
+    /// Whether so much is too little for a rule, whatever the key.
+    fn is_too_little(&self, rule: u16, most: f64) -> bool {
+        let kept = self.rules.get(usize::from(rule)).filter(|kept| kept.len() == KEPT);
+        most <= 0.0 || kept.and_then(|kept| kept.last()).is_some_and(|lowest| most < lowest.peak)
+    }
+
     /// Looks at the windows of a key: those behind the ones that were seen before, up to the bucket that closed last.
     pub(crate) fn look(
         &mut self,
@@ -128,12 +134,19 @@ impl Survey {
     ) {
         for (rule, cell) in family.cells() {
             let ask = ask(rule);
+            if self.is_too_little(rule, cell.most(ask)) {
+                continue;
+            }
             self.look(plan, &key(rule), cell, ask, closed(ask));
         }
         let Some(visits) = family.visits() else { return };
         for rule in plan.lane.rules.iter().filter(|rule| !rule.by_prefix) {
+            let most = visits.most(rule.takes);
+            if self.is_too_little(rule.rule, most) {
+                continue;
+            }
             let asked = key(rule.rule);
-            if !self.is_asked(&asked.key) || !self.could_rank(&asked, visits.most(rule.takes)) {
+            if !self.is_asked(&asked.key) || !self.could_rank(&asked, most) {
                 continue;
             }
             let ask = ask(rule.rule);

@@ -2,9 +2,10 @@
 //! what it costs is counted. What looks at every key (sweeping, making
 //! room, surveys) does not depend on the order of the hash.
 
-use std::collections::HashMap;
-use std::collections::hash_map::Entry;
 use std::hash::{BuildHasher as _, Hash};
+
+use hashbrown::HashTable;
+use hashbrown::hash_table::Entry;
 
 use crate::hash::Seeded;
 
@@ -34,7 +35,8 @@ const ROOM: usize = 8;
 
 #[derive(Debug)]
 pub(crate) struct Table<K, V> {
-    held: HashMap<K, V, Seeded>,
+    held: HashTable<(K, V)>,
+    seeded: Seeded,
     bound: usize,
     bytes: usize,
     evictions: u64,
@@ -42,7 +44,7 @@ pub(crate) struct Table<K, V> {
 
 impl<K: Ord + Hash + Clone + Heap, V: Default + Heap> Table<K, V> {
     pub(crate) fn new(bound: usize, seeded: Seeded) -> Self {
-        Self { held: HashMap::with_hasher(seeded), bound, bytes: 0, evictions: 0 }
+        Self { held: HashTable::new(), seeded, bound, bytes: 0, evictions: 0 }
     }
 
     /// What an entry occupies. The table itself is at least 7/16 full after it has grown.
@@ -50,20 +52,29 @@ impl<K: Ord + Hash + Clone + Heap, V: Default + Heap> Table<K, V> {
         (size_of::<(K, V)>() + 1) * 16 / 7 + key.heap() + value.heap()
     }
 
-    /// Changes the value of a key, which is made where it is new.
-    pub(crate) fn upsert<R>(&mut self, key: K, change: impl FnOnce(&mut V) -> R) -> R {
-        match self.held.entry(key) {
+    /// The hash of a key: whoever looks it up several times makes it once.
+    #[inline]
+    pub(crate) fn hash(&self, key: &K) -> u64 {
+        self.seeded.hash_one(key)
+    }
+
+    /// Changes the value of a key with this hash, which is made where it is new.
+    #[inline]
+    pub(crate) fn upsert<R>(&mut self, hash: u64, key: &K, change: impl FnOnce(&mut V) -> R) -> R {
+        let seeded = self.seeded;
+        match self.held.entry(hash, |(held, _)| held == key, |(held, _)| seeded.hash_one(held)) {
             Entry::Occupied(mut slot) => {
-                let before = slot.get().heap();
-                let result = change(slot.get_mut());
-                self.bytes = (self.bytes + slot.get().heap()).saturating_sub(before);
+                let value = &mut slot.get_mut().1;
+                let before = value.heap();
+                let result = change(value);
+                self.bytes = (self.bytes + value.heap()).saturating_sub(before);
                 result
             }
             Entry::Vacant(slot) => {
-                let key = slot.key().clone();
-                let value = slot.insert(V::default());
+                let mut slot = slot.insert((key.clone(), V::default()));
+                let (key, value) = slot.get_mut();
                 let result = change(value);
-                self.bytes += Self::cost(&key, value);
+                self.bytes += Self::cost(key, value);
                 result
             }
         }
@@ -71,7 +82,7 @@ impl<K: Ord + Hash + Clone + Heap, V: Default + Heap> Table<K, V> {
 
     /// Changes the value of a key that is there.
     pub(crate) fn update<R>(&mut self, key: &K, change: impl FnOnce(&mut V) -> R) -> Option<R> {
-        let value = self.held.get_mut(key)?;
+        let (_, value) = self.held.find_mut(self.seeded.hash_one(key), |(held, _)| held == key)?;
         let before = value.heap();
         let result = change(value);
         self.bytes = (self.bytes + value.heap()).saturating_sub(before);
@@ -79,7 +90,13 @@ impl<K: Ord + Hash + Clone + Heap, V: Default + Heap> Table<K, V> {
     }
 
     pub(crate) fn get(&self, key: &K) -> Option<&V> {
-        self.held.get(key)
+        self.find(self.hash(key), key)
+    }
+
+    /// The value of a key with this hash.
+    #[inline]
+    pub(crate) fn find(&self, hash: u64, key: &K) -> Option<&V> {
+        self.held.find(hash, |(held, _)| held == key).map(|(_, value)| value)
     }
 
     /// Counts something that the bounds cost, though no key of this table went.
@@ -90,7 +107,7 @@ impl<K: Ord + Hash + Clone + Heap, V: Default + Heap> Table<K, V> {
     /// Drops keys that nobody needs any more; that is no eviction.
     pub(crate) fn sweep(&mut self, mut keep: impl FnMut(&K, &mut V) -> bool) {
         let mut bytes = 0;
-        self.held.retain(|key, value| {
+        self.held.retain(|(key, value)| {
             let kept = keep(key, value);
             if kept {
                 bytes += Self::cost(key, value);
@@ -99,13 +116,14 @@ impl<K: Ord + Hash + Clone + Heap, V: Default + Heap> Table<K, V> {
         });
         self.bytes = bytes;
         if self.held.capacity() > 4 * self.held.len() + 64 {
-            self.held.shrink_to(2 * self.held.len());
+            let seeded = self.seeded;
+            self.held.shrink_to(2 * self.held.len(), |(key, _)| seeded.hash_one(key));
         }
     }
 
     /// Takes out what `which` picks, in the order of the keys; that is no eviction.
     pub(crate) fn extract(&mut self, which: impl Fn(&K, &V) -> bool) -> Vec<(K, V)> {
-        let mut gone: Vec<(K, V)> = self.held.extract_if(|key, value| which(key, value)).collect();
+        let mut gone: Vec<(K, V)> = self.held.extract_if(|(key, value)| which(key, value)).collect();
         gone.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
         self.bytes -= gone.iter().map(|(key, value)| Self::cost(key, value)).sum::<usize>().min(self.bytes);
         gone
@@ -119,10 +137,10 @@ impl<K: Ord + Hash + Clone + Heap, V: Default + Heap> Table<K, V> {
     /// back. One that comes again begins at zero: the bound costs recall of light keys, never a false alert.
     pub(crate) fn evict(&mut self, weigh: impl Fn(&K, &V) -> Weight) -> Vec<(K, V)> {
         let target = self.bound - self.bound / ROOM;
-        let seeded = *self.held.hasher();
+        let seeded = self.seeded;
         let rank = |key: &K, value: &V| (weigh(key, value).rank(), seeded.hash_one(key));
         let mut order: Vec<((u64, u64), usize)> =
-            self.held.iter().map(|(key, value)| (rank(key, value), Self::cost(key, value))).collect();
+            self.iter().map(|(key, value)| (rank(key, value), Self::cost(key, value))).collect();
         order.sort_unstable();
         let mut left = self.bytes;
         let heavier = order.iter().position(|(_, cost)| {
@@ -141,22 +159,22 @@ impl<K: Ord + Hash + Clone + Heap, V: Default + Heap> Table<K, V> {
     /// Moves what is left into a map of its own: where much was taken out of one that is nearly full, it would grow to
     /// twice the room to get rid of the marks that are left of it, which the bound does not count.
     fn pack(&mut self, taken: usize) {
-        let capacity = self.held.len() + taken;
-        let fresh = HashMap::with_capacity_and_hasher(capacity, *self.held.hasher());
-        let held = std::mem::replace(&mut self.held, fresh);
-        self.held.extend(held);
+        let (capacity, seeded) = (self.held.len() + taken, self.seeded);
+        let hash = |(key, _): &(K, V)| seeded.hash_one(key);
+        for held in std::mem::replace(&mut self.held, HashTable::with_capacity(capacity)) {
+            self.held.insert_unique(hash(&held), held, hash);
+        }
     }
 
     /// All of it, in the order of the hash: for what does not depend on order.
-    #[allow(clippy::iter_over_hash_type, reason = "whoever asks takes the highest of all")]
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&K, &V)> {
-        self.held.iter()
+        self.held.iter().map(|(key, value)| (key, value))
     }
 
     /// All keys in order.
     #[cfg(test)]
     pub(crate) fn sorted(&self) -> Vec<&K> {
-        let mut keys: Vec<&K> = self.held.keys().collect();
+        let mut keys: Vec<&K> = self.iter().map(|(key, _)| key).collect();
         keys.sort_unstable();
         keys
     }
@@ -204,7 +222,7 @@ mod tests {
                 match what {
                     0 => table.sweep(|held, _| *held % 3 != 0),
                     1 => drop(table.update(&key, |value| value.truncate(len))),
-                    _ => table.upsert(key, |value| value.resize(len, 0)),
+                    _ => table.upsert(table.hash(&key), &key, |value| value.resize(len, 0)),
                 }
                 if table.is_over() {
                     let gone = table.evict(weigh);
@@ -222,7 +240,7 @@ mod tests {
     fn what_holds_goes_last_and_goes_too() {
         let mut table: Table<u32, Vec<u8>> = Table::new(1_000, Seeded::new(1));
         for key in 0..30 {
-            table.upsert(key, |value| value.resize(if key == 0 { 10 } else { 95 }, 0));
+            table.upsert(table.hash(&key), &key, |value| value.resize(if key == 0 { 10 } else { 95 }, 0));
         }
         let gone = table.evict(weigh);
         assert!(gone.iter().any(|(key, _)| *key == 0), "{gone:?}");
