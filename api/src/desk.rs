@@ -9,7 +9,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use beaconfire_incident::{Actor, Command, Dossier, Incident, IncidentId, Status};
+use beaconfire_incident::{Actor, Command, Dossier, Incident, IncidentId, Relation, Status};
 use beaconfire_model::{EventTime, Kind, Wall};
 use beaconfire_outbox::{LedgerLine, Row};
 use beaconfire_throttle::{Action, Board, Decision, Mode};
@@ -137,6 +137,8 @@ pub struct Case {
     pub decisions: Vec<Decision>,
     /// `runbook_url` of its service, where it has one.
     pub runbook: Option<String>,
+    /// Incidents that bring it about or that it brings about, with how and why.
+    pub links: Vec<(Incident, Relation, &'static str)>,
 }
 
 /// One attempt to tell one receiver.

@@ -55,6 +55,11 @@ pub(crate) async fn reopen(app: State<App>, caller: Extension<Caller>, id: Segme
     command(app, caller, id, Command::Reopen).await
 }
 
+/// `POST /api/v1/incidents/{id}/accept`.
+pub(crate) async fn accept(app: State<App>, caller: Extension<Caller>, id: Segment) -> Answered {
+    command(app, caller, id, Command::Accept).await
+}
+
 /// A note: `{"text":"…"}`.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -61,6 +61,7 @@ pub const ROUTES: &[Route] = &[
     route(Method::POST, "/incidents/{id}/acknowledge", RESPONDER, || post(console::acknowledge)),
     route(Method::POST, "/incidents/{id}/resolve", RESPONDER, || post(console::resolve)),
     route(Method::POST, "/incidents/{id}/reopen", RESPONDER, || post(console::reopen)),
+    route(Method::POST, "/incidents/{id}/accept", RESPONDER, || post(console::accept)),
     route(Method::POST, "/incidents/{id}/notes", RESPONDER, || post(console::note)),
     route(Method::GET, "/assets/{name}", OPEN, || get(console::asset)),
     // The API.
@@ -69,6 +70,7 @@ pub const ROUTES: &[Route] = &[
     route(Method::POST, "/api/v1/incidents/{id}/acknowledge", RESPONDER, || post(incidents::acknowledge)),
     route(Method::POST, "/api/v1/incidents/{id}/resolve", RESPONDER, || post(incidents::resolve)),
     route(Method::POST, "/api/v1/incidents/{id}/reopen", RESPONDER, || post(incidents::reopen)),
+    route(Method::POST, "/api/v1/incidents/{id}/accept", RESPONDER, || post(incidents::accept)),
     route(Method::POST, "/api/v1/incidents/{id}/notes", RESPONDER, || post(incidents::note)),
     route(Method::GET, "/api/v1/decisions", VIEWER, || get(decisions::list)),
     route(Method::POST, "/api/v1/decisions", ADMIN, || post(decisions::add)),

@@ -5,7 +5,7 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use beaconfire_model::{EventTime, Wall};
 use beaconfire_view::{
-    DecisionJson, DeliveryJson, FormatCountJson, IncidentDetailJson, InexactRuleJson, ListJson,
+    DecisionJson, DeliveryJson, FormatCountJson, IncidentDetailJson, InexactRuleJson, LinkJson, ListJson,
     OutboxRowJson, ReceiverStateJson, RejectCountJson, RejectSampleJson, SourceJson, StatusJson,
 };
 use serde::Serialize;
@@ -44,6 +44,7 @@ pub(crate) fn case(case: &Case) -> IncidentDetailJson {
         deliveries: case.deliveries.iter().map(delivery).collect(),
         decisions: case.decisions.iter().map(DecisionJson::stored).collect(),
         runbook_url: case.runbook.clone(),
+        links: case.links.iter().map(|(other, how, why)| LinkJson::of(other, *how, why)).collect(),
         // The desk has applied `privacy.query` already, for the console too.
         ..IncidentDetailJson::of(&case.dossier)
     }

@@ -182,6 +182,7 @@ async fn buttons_act_and_lead_back() {
         ("acknowledge", "", Command::Acknowledge),
         ("resolve", "", Command::Resolve),
         ("reopen", "", Command::Reopen),
+        ("accept", "", Command::Accept),
         ("notes", "text=a+%3Cb%3E%0D%0Ac", Command::Note("a <b> / c".into())),
     ] {
         let said = ask(&router, Method::POST, &format!("{path}/{action}"), &[form], body).await;

@@ -327,7 +327,14 @@ pub(crate) fn small(kind: Kind, severity: Severity, target: Subject, minutes_ago
         samples: Vec::new(),
         points: Vec::new(),
     };
-    Case { dossier, rows: Vec::new(), deliveries: Vec::new(), decisions: Vec::new(), runbook: None }
+    Case {
+        dossier,
+        rows: Vec::new(),
+        deliveries: Vec::new(),
+        decisions: Vec::new(),
+        runbook: None,
+        links: Vec::new(),
+    }
 }
 
 fn client(address: &str) -> Subject {

@@ -100,6 +100,7 @@ async fn commands_carry_who_and_what() {
         ("acknowledge", "", Command::Acknowledge),
         ("resolve", "", Command::Resolve),
         ("reopen", "", Command::Reopen),
+        ("accept", "", Command::Accept),
         (
             "notes",
             r#"{"text":"first\r\nsecond \u001b[31m"}"#,

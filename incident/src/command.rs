@@ -1,6 +1,6 @@
 //! What people do to an incident. No fold of facts undoes it, but for what is said there.
 
-use beaconfire_model::{Untrusted, Wall};
+use beaconfire_model::{Kind, SubjectKind, Untrusted, Wall};
 
 use crate::work::Work;
 use crate::{Acknowledgement, Folded, Incident, Knobs, Status, TimelineEntry, Transition};
@@ -18,6 +18,8 @@ pub enum Command {
     Resolve,
     /// Take the acknowledgement or the manual resolve back.
     Reopen,
+    /// Say that what the workload does, or the service gets, is as it should be: closes the incident, and the engines learn that as usual.
+    Accept,
     /// Write a line into its timeline.
     Note(String),
 }
@@ -53,10 +55,18 @@ pub fn fold_command(
             if current.status == Status::Resolved {
                 return refuse("it is resolved already");
             }
-            let through =
-                current.closed_through.map_or(current.holds_until, |held| held.max(current.holds_until));
-            work.incident_mut().closed_through = Some(through);
-            work.resolve(Some(name.clone()), now);
+            resolve(&mut work, &name, now);
+        }
+        Command::Accept => {
+            if !can_accept(current) {
+                return refuse(
+                    "only what is held against what is usual can be accepted: mining, resource, surge, and floods that are more than usual",
+                );
+            }
+            if current.status != Status::Resolved {
+                resolve(&mut work, &name, now);
+            }
+            work.line(line("accepted", &name, "what is so now is learned as usual".to_owned(), now));
         }
         Command::Reopen => reopen(&mut work)?,
         Command::Note(text) => {
@@ -89,6 +99,26 @@ fn acknowledge(work: &mut Work, name: &str, now: Wall, knobs: &Knobs) -> Result<
         }
     }
     Ok(())
+}
+
+/// Whether engines learn what is usual of its target, and found it by that, so that a person can [`Command::Accept`] it.
+pub fn can_accept(incident: &Incident) -> bool {
+    match incident.target.kind {
+        SubjectKind::Workload => matches!(incident.kind, Kind::Mining | Kind::Resource),
+        // What rules count is not learned: a service's own flood is, as the engine found it.
+        SubjectKind::Service => {
+            incident.kind == Kind::Surge
+                || incident.rules.keys().any(|rule| &**rule == "distributed-flood: points")
+        }
+        _ => false,
+    }
+}
+
+fn resolve(work: &mut Work, name: &str, now: Wall) {
+    let incident = work.incident_mut();
+    let through = incident.closed_through.map_or(incident.holds_until, |held| held.max(incident.holds_until));
+    incident.closed_through = Some(through);
+    work.resolve(Some(name.to_owned()), now);
 }
 
 fn reopen(work: &mut Work) -> Result<(), Refused> {

@@ -9,15 +9,17 @@ mod command;
 mod fingerprint;
 mod fold;
 mod incident;
+mod link;
 mod title;
 pub mod words;
 mod work;
 
-pub use command::{Actor, Command, Refused, fold_command};
+pub use command::{Actor, Command, Refused, can_accept, fold_command};
 pub use fingerprint::{Fingerprint, IncidentId};
 pub use fold::{Folded, fold_signals, fold_time};
 pub use incident::{
     Acknowledgement, Context, Dossier, Incident, Knobs, ParticipantRow, RatePoint, RulePeak, SampleRow,
     ServiceFacts, SignalRow, Status, TimelineEntry, Transition, Untold,
 };
+pub use link::{Relation, link, linkable};
 pub use title::title;

@@ -14,7 +14,10 @@ const NAME_MAX: usize = 120;
 /// `Request flood on shop: 203.0.113.7 sent 4,120 requests in 60 s (limit 600)`, or
 /// `Request flood on shop: 40 clients, the loudest 203.0.113.7 sent 4,120 requests in 60 s (limit 600)`
 pub fn title(incident: &Incident) -> String {
-    let loudest = incident.rules.iter().max_by(|a, b| excess(a.1).total_cmp(&excess(b.1)).then(b.0.cmp(a.0)));
+    // What stands behind a colon is a part of an engine's finding, and explains it.
+    let whole = |rule: &str| !matches!(incident.kind, Kind::Flood | Kind::Surge) || !rule.contains(':');
+    let rules = incident.rules.iter().filter(|(rule, _)| whole(rule));
+    let loudest = rules.max_by(|a, b| excess(a.1).total_cmp(&excess(b.1)).then(b.0.cmp(a.0)));
     let noun = match loudest {
         Some((rule, _)) if is_shared(incident.kind, rule) => "Shared address",
         _ => noun(incident.kind),
@@ -70,6 +73,10 @@ fn detail(incident: &Incident, rule: &str, peak: &RulePeak) -> String {
     if incident.kind == Kind::Mining {
         return evidence(incident, peak);
     }
+    let points = incident.rules.get(format!("{rule}: points").as_str()).map(|points| points.observed);
+    if rule == "overload" || points.is_some() {
+        return surge(incident, rule, peak, points.unwrap_or(0.0));
+    }
     if matches!(incident.kind, Kind::Intrusion | Kind::Image | Kind::Sensor | Kind::External | Kind::Throttle)
     {
         // What the rule is called says it; its count says little.
@@ -118,6 +125,30 @@ fn evidence(incident: &Incident, whole: &RulePeak) -> String {
     }
 }
 
+/// What a service gets, beside what is usual for it or what it can bear; and by the points of the table whether people
+/// or machines send it.
+/// `18,240 requests in 60 s, where 5,800 are usual: a flash crowd by its look`
+fn surge(incident: &Incident, rule: &str, peak: &RulePeak, points: f64) -> String {
+    let (observed, seconds, known) =
+        (count(peak.observed.round()), window(peak.window), peak.threshold.round());
+    // The engine's numbers are estimates, not bounds.
+    let from = crowd(incident, peak).map(|crowd| format!(" from {}", crowd.replace("at least", "about")));
+    let sent = format!("{observed} requests in {seconds}{}", from.unwrap_or_default());
+    if rule == "overload" {
+        let share = peak.observed / peak.threshold.max(1.0);
+        return match share {
+            ..1.0 => format!("{sent}, {:.0} % of the {} that it can bear", share * 100.0, count(known)),
+            _ => format!("{sent}, where it can bear {}", count(known)),
+        };
+    }
+    let verdict = match points {
+        _ if incident.kind == Kind::Flood => "an attack",
+        ..2.0 => "a flash crowd",
+        _ => "perhaps an attack",
+    };
+    format!("{sent}, where {} are usual: {verdict} by its look", count(known))
+}
+
 /// A crowd that did it together, of a rule that asks for one and counts by the target itself.
 fn crowd(incident: &Incident, peak: &RulePeak) -> Option<String> {
     let Crowd { clients, networks, sampled } = peak.crowd.filter(|_| peak.subject == incident.target)?;
@@ -155,7 +186,9 @@ enum Measure {
 
 impl Measure {
     fn of(kind: Kind, rule: &str, peak: &RulePeak) -> Self {
-        let share = peak.threshold > 0.0 && peak.threshold < 1.0 && peak.observed <= 1.0;
+        // What baselines find has a unit of its own.
+        let counts = rule.starts_with("unusual-") && rule != "unusual-errors";
+        let share = !counts && peak.threshold > 0.0 && peak.threshold < 1.0 && peak.observed <= 1.0;
         match kind {
             Kind::Errors if share && rule.contains("server-errors") => Self::ServerErrors,
             _ if share => Self::Share,

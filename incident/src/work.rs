@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use beaconfire_model::{
-    Earliest, EventTime, Labels, Latest, Participant, Peak, Severity, Signal, Subject, SubjectKind,
+    Earliest, EventTime, Kind, Labels, Latest, Participant, Peak, Severity, Signal, Subject, SubjectKind,
     Untrusted, Wall,
 };
 
@@ -171,12 +171,16 @@ impl Work {
             }
         }
         if self.join_rule(signal, span) && !quiet {
-            let first = self.incident.rules.len() == 1;
+            // Parts of an engine's finding explain it, and are no news by themselves.
+            let is_part = matches!(signal.kind, Kind::Flood | Kind::Surge) && signal.rule.contains(": ");
+            let silent = is_part || self.incident.rules.len() == 1;
             if hushed {
                 self.incident.revision += 1;
-                self.incident.untold.rules.insert(signal.rule.clone());
+                if !is_part {
+                    self.incident.untold.rules.insert(signal.rule.clone());
+                }
             } else {
-                self.news(1, (!first).then(|| Transition::Joined { rule: signal.rule.clone() }));
+                self.news(1, (!silent).then(|| Transition::Joined { rule: signal.rule.clone() }));
             }
         }
         if fresh && !quiet {

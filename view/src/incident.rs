@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use beaconfire_incident::{
-    Acknowledgement, Dossier, Incident, ParticipantRow, RatePoint, SampleRow, Status, TimelineEntry, title,
+    Acknowledgement, Dossier, Incident, ParticipantRow, RatePoint, Relation, SampleRow, Status,
+    TimelineEntry, title,
 };
 use beaconfire_model::{Kind, Subject};
 use serde::{Deserialize, Serialize};
@@ -184,6 +185,43 @@ pub struct IncidentDetailJson {
     pub decisions: Vec<DecisionJson>,
     /// What its service says to do.
     pub runbook_url: Option<String>,
+    /// Incidents that bring it about, or that it brings about.
+    #[serde(default)]
+    pub links: Vec<LinkJson>,
+}
+
+/// An incident that stands in a relation to another.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LinkJson {
+    /// Its id.
+    pub id: String,
+    /// `cause`: it brings this one about. `effect`: this one brings it about.
+    pub relation: String,
+    /// Why, in words.
+    pub reason: String,
+    /// Its kind.
+    pub kind: String,
+    /// Its severity.
+    pub severity: String,
+    /// Its status.
+    pub status: String,
+    /// Its title.
+    pub title: String,
+}
+
+impl LinkJson {
+    /// The shape of another incident, as it stands to this one.
+    pub fn of(other: &Incident, relation: Relation, reason: &str) -> Self {
+        Self {
+            id: other.id.to_string(),
+            relation: relation.name().to_owned(),
+            reason: reason.to_owned(),
+            kind: other.kind.name().to_owned(),
+            severity: other.severity.name().to_owned(),
+            status: other.status.name().to_owned(),
+            title: clean(&title(other)),
+        }
+    }
 }
 
 impl IncidentDetailJson {
@@ -202,6 +240,7 @@ impl IncidentDetailJson {
             deliveries: Vec::new(),
             decisions: Vec::new(),
             runbook_url: None,
+            links: Vec::new(),
         }
     }
 }

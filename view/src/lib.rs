@@ -19,8 +19,8 @@ mod tests;
 
 pub use decision::{BouncerDecisionJson, DecisionJson, go_duration};
 pub use incident::{
-    AcknowledgementJson, IncidentDetailJson, IncidentItemJson, IncidentJson, ParticipantJson, PointJson,
-    SampleJson, TargetJson, TimelineJson, techniques,
+    AcknowledgementJson, IncidentDetailJson, IncidentItemJson, IncidentJson, LinkJson, ParticipantJson,
+    PointJson, SampleJson, TargetJson, TimelineJson, techniques,
 };
 pub use ledger::{DeliveryJson, LedgerJson, NotificationJson, OutboxRowJson};
 pub use line::{Line, ListJson};

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use beaconfire_incident::{Incident, RatePoint, RulePeak, SampleRow, Status};
+use beaconfire_incident::{Incident, RatePoint, Relation, RulePeak, SampleRow, Status, can_accept, title};
 use beaconfire_model::Wall;
 use beaconfire_outbox::{Fate, Row};
 use beaconfire_throttle::{Decision, Mode};
@@ -49,6 +49,7 @@ impl View<'_> {
                 }
                 div {
                     section.card { h2 { "What was done" } (self.decisions()) (self.notifications()) }
+                    (self.links())
                     (self.who())
                     (self.samples())
                 }
@@ -148,6 +149,9 @@ impl View<'_> {
                     // What stopped by itself opens by itself: only what somebody closed can be taken up by hand.
                     Status::Resolved => { @if incident.resolved_by.is_some() { (button("reopen", "", "Reopen")) } }
                 }
+                @if incident.status != Status::Resolved && can_accept(incident) {
+                    (button("accept", "", "Accept as usual"))
+                }
                 @if !self.noting { a.button href="?note#note" { "Add a note" } }
             }
             @if self.noting {
@@ -209,6 +213,26 @@ impl View<'_> {
             .take(CHARTS_MAX)
             .collect();
         html! { @for chart in charts { (chart) } }
+    }
+
+    /// What brings it about, and what it brings about.
+    fn links(&self) -> Markup {
+        html! {
+            @if !self.case.links.is_empty() {
+                section.card {
+                    h2 { "Linked" }
+                    ul.links {
+                        @for (other, relation, why) in &self.case.links {
+                            li {
+                                (match relation { Relation::Cause => "Because of ", Relation::Effect => "Brings about " })
+                                a href={ "/incidents/" (other.id) } { (title(other)) }
+                                span.dim { " · " (other.status.name()) " · " (why) }
+                            }
+                        }
+                    }
+                }
+            }
+        }
     }
 
     fn who(&self) -> Markup {

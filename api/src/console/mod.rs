@@ -100,6 +100,11 @@ pub(crate) async fn reopen(app: State<App>, caller: Extension<Caller>, id: Segme
     command(app, caller, id, Command::Reopen).await
 }
 
+/// `POST /incidents/{id}/accept`.
+pub(crate) async fn accept(app: State<App>, caller: Extension<Caller>, id: Segment) -> Answered {
+    command(app, caller, id, Command::Accept).await
+}
+
 /// The form of a note.
 #[derive(Deserialize)]
 pub(crate) struct NoteForm {

@@ -6,15 +6,17 @@
 mod properties;
 mod support;
 
-use beaconfire_incident::{Actor, Command, ServiceFacts, Status, fold_command, fold_signals, title};
-use beaconfire_model::{EventTime, Labels};
+use beaconfire_incident::{
+    Actor, Command, Incident, Relation, ServiceFacts, Status, fold_command, fold_signals, link, title,
+};
+use beaconfire_model::{Crowd, EventTime, Kind, Labels, Subject, SubjectKind};
 use support::{Book, event, name, parse, wall};
 
 /// Plays a script, one step a line, and compares what happened and what stands at the end.
 ///
 /// `FACT & FACT …` folds in one batch (see `support::parse`), at the wall time the last of them holds until;
 /// `clear S` says that nothing older than S will come; `now S` moves the wall clock; `ack WHO`, `resolve WHO`,
-/// `reopen WHO`; `again` folds all facts so far once more.
+/// `reopen WHO`, `accept WHO`; `again` folds all facts so far once more.
 #[track_caller]
 fn check(script: &str, happened: &str, stands: &str) {
     let book = play(script);
@@ -41,6 +43,7 @@ fn play(script: &str) -> Book {
             "ack" => book.command(rest, Command::Acknowledge, wall(now)),
             "resolve" => book.command(rest, Command::Resolve, wall(now)),
             "reopen" => book.command(rest, Command::Reopen, wall(now)),
+            "accept" => book.command(rest, Command::Accept, wall(now)),
             _ => {
                 let facts = if word == "again" { all.clone() } else { step.split('&').map(parse).collect() };
                 now =
@@ -301,6 +304,53 @@ fn commands_that_make_no_sense_are_refused() {
 }
 
 #[test]
+fn what_a_workload_does_can_be_accepted_and_what_clients_do_cannot() {
+    check(
+        "mining:pool 1 0..60
+         accept mia
+         mining:pool 1 0..90
+         accept tom",
+        "1 opened, 1 resolved",
+        "1 resolved warning 0..60 x700",
+    );
+    check(
+        "rate 1 0..60
+         accept mia",
+        "1 opened, refused: only what is held against what is usual can be accepted: mining, resource, surge, and floods that \
+         are more than usual",
+        "1 open warning 0..60 x700",
+    );
+}
+
+#[test]
+fn a_flood_is_linked_to_what_its_workload_uses_and_to_nothing_else() {
+    let of = |kind: Kind, target: Subject, first: i64, until: i64| {
+        let mut fact = parse(&format!("rate 1 {first}..{until}"));
+        (fact.kind, fact.target) = (kind, target);
+        let mut book = Book::new();
+        book.facts(vec![fact], EventTime::MIN, wall(until));
+        book.episodes.remove(0)
+    };
+    let workload = |name: &str| Subject::new(SubjectKind::Workload, name);
+    let flood = of(Kind::Flood, Subject::service("shop"), 1_000, 1_300);
+    let ties = |service: &str, workload: &str| workload.strip_prefix("prod/") == Some(service);
+    let how = |a: &Incident, b: &Incident| link(a, b, ties).map(|(relation, _)| relation);
+    let cpu = of(Kind::Resource, workload("prod/shop"), 1_500, 1_600);
+    assert_eq!((how(&flood, &cpu), how(&cpu, &flood)), (Some(Relation::Effect), Some(Relation::Cause)));
+    let surge = of(Kind::Surge, Subject::service("shop"), 900, 1_200);
+    assert_eq!((how(&flood, &surge), how(&surge, &cpu)), (Some(Relation::Effect), Some(Relation::Effect)));
+    for other in [
+        of(Kind::Resource, workload("prod/pay"), 1_500, 1_600),
+        of(Kind::Resource, workload("prod/shop"), 2_000, 2_100),
+        of(Kind::Mining, workload("prod/shop"), 1_000, 1_300),
+        of(Kind::Surge, Subject::service("pay"), 900, 1_200),
+        flood.clone(),
+    ] {
+        assert_eq!((how(&flood, &other), how(&other, &flood)), (None, None), "{other:?}");
+    }
+}
+
+#[test]
 fn what_is_old_when_found_is_stored_and_marked() {
     check("now 4000\nrate 1 0..60", "1 opened", "1 open warning 0..60 x700 stale");
     check("now 3660\nrate 1 0..60", "1 opened", "1 open warning 0..60 x700");
@@ -433,6 +483,61 @@ fn titles_say_it_in_one_line() {
         assert_eq!(title(&book.episodes[0]), expected);
         assert_eq!(book.episodes[0].status, Status::Open);
     }
+}
+
+#[test]
+fn the_title_of_a_surge_says_what_it_looks_like() {
+    let of = |rules: &[(&str, f64, f64)], kind: Kind| {
+        let facts = rules.iter().map(|(rule, observed, threshold)| {
+            let mut fact = parse(&format!("rate 1 0..60 {observed}"));
+            (fact.rule, fact.kind, fact.evidence.threshold) = ((*rule).into(), kind, *threshold);
+            fact.subject = fact.target.clone();
+            fact.evidence.crowd = Some(Crowd { clients: 900, networks: 850, sampled: true });
+            fact
+        });
+        let mut book = Book::new();
+        book.facts(facts.collect(), EventTime::MIN, wall(60));
+        title(&book.episodes[0])
+    };
+    let rows = |rule: &str, points: f64| {
+        [
+            (rule.to_owned(), 18_240.0, 5_800.4),
+            (format!("{rule}: points"), points, 4.0),
+            (format!("{rule}: new networks"), 0.9, 0.01),
+        ]
+    };
+    for (rule, points, kind, expected) in [
+        (
+            "surge",
+            1.0,
+            Kind::Surge,
+            "Surge on shop: 18,240 requests in 60 s from about 900 clients of 850 networks, \
+          where 5,800 are usual: a flash crowd by its look",
+        ),
+        (
+            "surge",
+            3.0,
+            Kind::Surge,
+            "Surge on shop: 18,240 requests in 60 s from about 900 clients of 850 networks, \
+          where 5,800 are usual: perhaps an attack by its look",
+        ),
+        (
+            "distributed-flood",
+            6.0,
+            Kind::Flood,
+            "Request flood on shop: 18,240 requests in 60 s from about 900 clients of \
+          850 networks, where 5,800 are usual: an attack by its look",
+        ),
+    ] {
+        let rows = rows(rule, points);
+        let rows: Vec<_> =
+            rows.iter().map(|(rule, observed, usual)| (rule.as_str(), *observed, *usual)).collect();
+        assert_eq!(of(&rows, kind), expected);
+    }
+    assert_eq!(
+        of(&[("overload", 33_000.0, 30_000.0), ("overload: backlog", 40.0, 10.0)], Kind::Surge),
+        "Surge on shop: 33,000 requests in 60 s from about 900 clients of 850 networks, where it can bear 30,000"
+    );
 }
 
 #[test]

@@ -8,7 +8,8 @@ use beaconfire_incident::{
     Actor, Command, Context, Folded, Incident, Knobs, fold_command, fold_signals, fold_time,
 };
 use beaconfire_model::{
-    Client, Earliest, EntryId, EventTime, Evidence, Kind, Latest, Peak, Severity, Signal, Subject, Wall,
+    Client, Earliest, EntryId, EventTime, Evidence, Kind, Latest, Peak, Severity, Signal, Subject,
+    SubjectKind, Wall,
 };
 
 /// Second 0 of the scripts.
@@ -26,7 +27,8 @@ pub(crate) fn seconds(at: EventTime) -> i64 {
     at.millis().div_euclid(1_000) - EPOCH
 }
 
-/// A fact of `shop`: this rule held of the client with this number.
+/// A fact of `shop`, or of one of its workloads where the rule begins with `mining:`: the rule held of the client with
+/// this number.
 pub(crate) fn fact(
     rule: &str,
     client: u8,
@@ -35,11 +37,15 @@ pub(crate) fn fact(
     observed: f64,
     severity: Severity,
 ) -> Signal {
+    let (kind, target) = match rule.starts_with("mining:") {
+        true => (Kind::Mining, Subject::new(SubjectKind::Workload, "shop/api")),
+        false => (Kind::Flood, Subject::service("shop")),
+    };
     Signal {
         rule: rule.into(),
-        kind: Kind::Flood,
+        kind,
         severity,
-        target: Subject::service("shop"),
+        target,
         subject: Subject::client(Client::of([203, 0, 113, client].into())),
         first: Earliest(event(first)),
         began: Earliest(event(first - 5)),
