@@ -115,7 +115,7 @@ impl Combiner {
                     return Seen::Copy;
                 }
                 self.firsts.add(source.entry, request.time, request.client);
-                self.request(from, request);
+                self.request(from, offset, request);
             }
             Event::Runtime(event) => {
                 let mining = self.plan.mining.as_ref().filter(|_| !again);
@@ -236,12 +236,14 @@ impl Combiner {
         self.plan.copies.is_copy(source, offset, event, request)
     }
 
-    fn request(&mut self, from: Origin, request: &Request<'_>) {
+    fn request(&mut self, from: Origin, offset: Offset, request: &Request<'_>) {
         let Self { plan, known, judge, near, near_lane, pile, samples, text, gathered, places, .. } = self;
         let service = known.service(plan, from.source.entry, request.service);
         let name = known.name(plan, service);
         if plan.watches_workloads() && !from.again {
-            gathered.request(places, from.source.entry, (service, name), request);
+            let draw =
+                plan.surge.as_ref().map(|surge| (surge.draw(from.source, offset, request), &surge.seed));
+            gathered.request(places, from.source.entry, (service, name), request, draw);
         }
         judge.judge(plan, service, name, request);
         let add = Add {

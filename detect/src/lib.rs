@@ -58,7 +58,7 @@ pub use combiner::{Combiner, Seen};
 pub use engine::mining::{Knobs as MiningKnobs, Lists as MiningLists};
 pub use field::Field;
 pub use parcel::{Key, Pair, Parcel, Partial, Reach, Sample, VIRTUAL_SHARDS};
-pub use plan::{EntrySpec, Plan, PlanSpec, ServiceSpec};
+pub use plan::{CapacitySpec, EntrySpec, Plan, PlanSpec, ServiceSpec};
 pub use resource::{BadRates, Figures, Flaw, Flaws, RateKnobs, Rates, Usage};
 pub use rule::{Count, Override, RuleError, RuleSpec};
 pub use services::ServiceId;

@@ -5,12 +5,12 @@ use std::hash::{BuildHasher as _, Hasher as _};
 use std::sync::Arc;
 use std::time::Duration;
 
-use beaconfire_model::{Client, EntryId, Kind, Matcher, Matchers, Op, Request, Severity};
+use beaconfire_model::{Client, EntryId, Kind, Matcher, Matchers, Offset, Op, Request, Severity, Source};
 use regex::RegexSet;
 
 use crate::copies::Copies;
 use crate::cut::Cut;
-use crate::engine::mining;
+use crate::engine::{mining, surge};
 use crate::hash::Seeded;
 use crate::lane::{Lane, Limits};
 use crate::newcomer::Newcomers;
@@ -40,6 +40,18 @@ pub struct ServiceSpec {
     pub overrides: BTreeMap<String, crate::Override>,
     /// Patterns of the workloads whose CPU its requests explain; empty for those of its name.
     pub workloads: Vec<String>,
+    /// What it was sized for.
+    pub capacity: CapacitySpec,
+}
+
+/// What an operator says that a service can bear.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct CapacitySpec {
+    /// Requests a second; learned where it is not said.
+    pub requests_per_second: Option<f64>,
+    /// Within what 95 % of its answers should come, from which its capacity is learned; twice the usual where it is not
+    /// said.
+    pub latency: Option<Duration>,
 }
 
 /// What a plan is made from.
@@ -59,9 +71,10 @@ pub struct PlanSpec {
     pub mining: Option<mining::Knobs>,
     /// The bytes for what is usual of workloads and services; `None` where nothing is held against it.
     pub baselines: Option<usize>,
-    /// Whether services are told of by their baselines, too. Not in this version: they are learned, for the engine that
-    /// tells a crowd from an attack, and until it is fed, what is too much is told by the rules.
+    /// Whether the baselines of services are told of, too, or only learned.
     pub tell_services: bool,
+    /// Whether services are held against what is usual for them and what they can bear.
+    pub surge: bool,
     /// The seed of the tables' hashes: the store's, or 0 in a replay.
     pub seed: u64,
 }
@@ -175,6 +188,7 @@ pub struct Plan {
     pub(crate) mining: Option<mining::Knobs>,
     pub(crate) baselines: Option<usize>,
     pub(crate) tell_services: bool,
+    pub(crate) surge: Option<SurgePlan>,
     /// Services with the patterns of their workloads.
     ties: Vec<(String, Vec<String>)>,
     entries: Vec<EntrySpec>,
@@ -189,7 +203,8 @@ pub struct Plan {
 
 impl Plan {
     /// Makes a configuration's rules ready, or says which rule cannot be.
-    pub fn compile(spec: PlanSpec) -> Result<Self, RuleError> {
+    pub fn compile(mut spec: PlanSpec) -> Result<Self, RuleError> {
+        let surge = spec.surge.then(|| SurgePlan::of(&mut spec));
         if spec.rules.len() >= usize::from(LANE) {
             return Err(RuleError {
                 rule: "rules".to_owned(),
@@ -242,6 +257,7 @@ impl Plan {
             mining: spec.mining,
             baselines: spec.baselines,
             tell_services: spec.tell_services,
+            surge,
             ties,
             entry_services: spec
                 .entries
@@ -273,12 +289,12 @@ impl Plan {
 
     /// Whether samples, and requests by service and minute, are asked for.
     pub(crate) fn watches_workloads(&self) -> bool {
-        self.mining.is_some() || self.baselines.is_some()
+        self.mining.is_some() || self.baselines.is_some() || self.surge.is_some()
     }
 
     /// Whether a service's requests explain the CPU of a workload: the configuration says so, or, where it ties nothing to
     /// that service, their names are the same.
-    pub(crate) fn ties(&self, service: &str, workload: &str) -> bool {
+    pub fn ties(&self, service: &str, workload: &str) -> bool {
         match self.ties.iter().find(|(name, _)| name == service) {
             Some((_, patterns)) => patterns.iter().any(|pattern| mining::glob(pattern, workload)),
             None => {
@@ -338,6 +354,71 @@ impl Plan {
     /// The service of a finding: none.
     pub(crate) fn no_service() -> ServiceId {
         UNKNOWN.1
+    }
+}
+
+/// How services are held against what is usual for them.
+#[derive(Debug)]
+pub(crate) struct SurgePlan {
+    pub(crate) knobs: surge::Knobs,
+    pub(crate) seed: surge::Seed,
+}
+
+impl SurgePlan {
+    /// Takes the rule of attacks by many over: while nothing usual is known its numbers hold, and then the verdict.
+    fn of(spec: &mut PlanSpec) -> Self {
+        let at = spec.rules.iter().position(|rule| &*rule.name == surge::ATTACK);
+        // One that picks requests out, or tells of two lines, stays a rule beside the verdict: no key does nothing.
+        let is_plain = |rule: &RuleSpec| {
+            rule.by == [Field::Service]
+                && rule.count == Count::Requests
+                && rule.matchers.0.is_empty()
+                && rule.except.0.is_empty()
+                && rule.critical_above.is_none()
+        };
+        let rule = match at {
+            Some(at) if is_plain(&spec.rules[at]) => Some(spec.rules.remove(at)),
+            Some(at) => Some(RuleSpec { threshold: f64::INFINITY, ..spec.rules[at].clone() }),
+            None => None,
+        };
+        let attack = |rule: &RuleSpec, change: crate::Override| {
+            let minutes = rule.window.as_secs_f64() / 60.0;
+            // Where the line is drawn for the service itself, it holds whatever is usual.
+            let always = change.threshold.is_some() && rule.threshold.is_finite();
+            let threshold = change.threshold.filter(|_| always).unwrap_or(rule.threshold);
+            let requests = threshold / minutes.max(1.0 / 60.0);
+            let clients = rule.min_clients.unwrap_or(0) as f64;
+            let is_on = change.enabled.unwrap_or(true);
+            is_on.then_some(surge::AttackRule { severity: rule.severity, requests, clients, always })
+        };
+        let mut knobs = surge::Knobs {
+            attack: rule.as_ref().and_then(|rule| attack(rule, crate::Override::default())),
+            ..surge::Knobs::default()
+        };
+        for (name, service) in &spec.services {
+            let name: Box<str> = name.as_str().into();
+            if let Some(rate) = service.capacity.requests_per_second {
+                knobs.capacities.insert(name.clone(), rate);
+            }
+            if let Some(latency) = service.capacity.latency {
+                knobs.latencies.insert(name.clone(), latency.as_secs_f64());
+            }
+            if let (Some(rule), Some(change)) = (&rule, service.overrides.get(surge::ATTACK)) {
+                knobs.attacks.insert(name, attack(rule, *change));
+            }
+        }
+        Self { knobs, seed: surge::Seed::new(spec.seed) }
+    }
+
+    /// The same for a record whenever it is read, and another for each request in it.
+    #[inline]
+    pub(crate) fn draw(&self, source: Source, offset: Offset, request: &Request<'_>) -> u64 {
+        // Not of the partition: files are replayed in any order. Records of one entry at one offset are told apart by what
+        // they say, and where they say the same they are drawn together, which does no harm.
+        let place = u64::from(source.entry.0);
+        let client = request.client.map_or(0, |client| client.bits() as u64);
+        let own = (request.time.millis() as u64) << 20 ^ client ^ request.path.len() as u64;
+        self.seed.draw(place, offset.0 as u64 ^ own)
     }
 }
 

@@ -215,11 +215,16 @@ impl Shard {
         for sample in parcel.specimens {
             self.specimens.add(sample);
         }
+        let mut came = Vec::new();
         for reach in parcel.sources {
+            if !self.common.reads(reach.source) {
+                came.push(reach.source.entry);
+            }
             self.common.reach(reach);
         }
         let targets = self.common.clearances();
         if let Some(desk) = &mut self.desk {
+            came.into_iter().for_each(|entry| desk.came(entry));
             desk.take(parcel.gathered, signals);
             desk.close(targets.values().copied().min().unwrap_or(EventTime::MIN), signals);
         }

@@ -121,6 +121,11 @@ impl Common {
         self.sources.insert(source, Held { reach, unbroken });
     }
 
+    /// Whether a source is read.
+    pub(crate) fn reads(&self, source: Source) -> bool {
+        self.sources.contains_key(&source)
+    }
+
     /// A source is no longer read: it leaves the common minimum.
     pub(crate) fn leave(&mut self, source: Source) {
         self.sources.remove(&source);

@@ -5,7 +5,7 @@ use beaconfire_model::EventTime;
 use super::parameters::{CLIP, DAY_CLIP, DAY_VISITS};
 
 pub(crate) const HALF_HOURS: usize = 48;
-const HALF_HOUR: i64 = 1_800_000;
+pub(crate) const HALF_HOUR: i64 = 1_800_000;
 
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Day {

@@ -2,6 +2,7 @@
 
 use beaconfire_model::EventTime;
 
+use super::day::{HALF_HOUR, HALF_HOURS, half_hour};
 use super::local::Local;
 use super::parameters::{GRAIN, HOLD, LEARNING};
 use super::quiet::{Quiet, Sample};
@@ -90,6 +91,18 @@ impl Series {
             quiet: Judgement { score: held.score, off_since: self.quiet.hold.began, finding: quiet },
             local: Judgement { score: local.score, off_since: self.local.began, finding },
         }
+    }
+
+    /// What is usual at this time of the day, once that was seen on two days.
+    pub fn usual_at(&self, at: EventTime) -> Option<f64> {
+        let day = &self.quiet.day;
+        let known = |slot: usize| (day.visits[slot] >= 2.0).then_some(day.means[slot]);
+        // A mean stands for the middle of its half-hour; between two of them the day goes straight.
+        let place = (at.millis().rem_euclid(HALF_HOUR) as f64 / HALF_HOUR as f64) - 0.5;
+        let slot = half_hour(at);
+        let beside = (slot + if place < 0.0 { HALF_HOURS - 1 } else { 1 }) % HALF_HOURS;
+        let own = known(slot)?;
+        Some(known(beside).map_or(own, |other| own + (other - own) * place.abs()))
     }
 
     /// Stops or resumes learning: what is suspected must not become normal. Verdicts go on.

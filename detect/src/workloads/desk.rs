@@ -1,12 +1,13 @@
 //! The shard's half: waits until a slice is closed, puts together what was used in it, and asks the engines.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
 use beaconfire_model::{EntryId, EventTime, Signal, Subject, SubjectKind};
 
 use super::bounds::{Bounds, Minute};
+use super::crowds::{self, Crowds, Mark};
 use super::facts;
 use super::gather::{SLICE, SLICE_MILLIS, begin_of, slice_of};
 use super::kept;
@@ -15,6 +16,7 @@ use super::rollouts::Rollouts;
 use super::usual::{Learned, Usual};
 use crate::baseline::Metric;
 use crate::engine::mining::{DROPPER, Deed, Finding, Mining, Slice, tells};
+use crate::engine::surge::{Around, Networks, Sketch};
 use crate::resource::{Figures, Flaw, RateKnobs, Rates};
 use crate::{Plan, TableCensus};
 
@@ -28,6 +30,17 @@ const ERRORS_OF: u64 = 10;
 /// So much is read again before what is open: a counter makes a rate only with what it was before, and the first slice of a
 /// request log is not whole.
 const RUN_UP: Duration = Duration::from_mins(5);
+
+/// Minutes without any request that are still judged one by one.
+const SILENT_MAX: u32 = 30;
+/// A source that comes later than so many minutes brings more of the same services: they are learned anew.
+const SETTLED: u32 = 10;
+
+/// The share of its limit from which on a workload's CPU is full.
+const SATURATED: f64 = 0.95;
+
+/// Bytes of what requests look like; beyond, the oldest slice goes.
+const SKETCHED_MAX: usize = 128 << 20;
 
 /// Workloads and services of which is kept where they were read.
 const HOMES_MAX: usize = 100_000;
@@ -113,16 +126,24 @@ fn sum(a: Option<f64>, b: Option<f64>) -> Option<f64> {
     }
 }
 
-/// Requests of one service in one slice, and how many of them it failed.
-#[derive(Debug, Clone, Copy, Default)]
-struct Asked {
+/// Requests of one service in one slice, how many of them it failed, and what they look like.
+#[derive(Debug, Default)]
+pub(super) struct Asked {
     requests: u64,
     errors: u64,
+    pub(super) sketch: Option<Box<Sketch>>,
+    /// There was no room for that.
+    lost: bool,
     droppers: u64,
 }
 
 /// Requests of the services in one slice.
 type Flows = BTreeMap<Arc<str>, Asked>;
+
+/// What the sketches of a slice take.
+fn sketched(flows: &Flows) -> usize {
+    flows.values().filter_map(|asked| asked.sketch.as_ref()).map(|sketch| sketch.bytes()).sum()
+}
 
 /// Owns all workloads. Time is the clearance of the entries that feed it.
 #[derive(Debug)]
@@ -130,11 +151,22 @@ pub(crate) struct Desk {
     plan: Arc<Plan>,
     mining: Option<Mining>,
     usual: Option<Usual>,
+    crowds: Option<Crowds>,
     bounds: Bounds,
     rates: Rates,
     rollouts: Rollouts,
     /// By slice.
     flows: BTreeMap<i64, Flows>,
+    /// What the sketches among them take, and requests of which none could be kept.
+    sketched: usize,
+    unsketched: u64,
+    /// The entries that brought requests.
+    asking: BTreeSet<EntryId>,
+    /// Minutes without any request until now.
+    silent: u32,
+    /// Minutes that were judged of services as they are read now, and up to where the store had them.
+    minutes: u32,
+    remembered: EventTime,
     /// Requests of services are known from here on.
     flows_from: Option<i64>,
     /// The services that had requests; the plan bounds them.
@@ -168,10 +200,17 @@ impl Desk {
             plan: plan.clone(),
             mining: plan.mining.clone().map(Mining::new),
             usual: plan.baselines.map(|memory| Usual::new(memory, plan.seed, plan.tell_services)),
+            crowds: plan.surge.as_ref().map(Crowds::new),
             bounds: Bounds::default(),
             rollouts: Rollouts::new(plan.seeded),
             rates: Rates::new(RateKnobs { slice: SLICE, ..RateKnobs::default() }),
             flows: BTreeMap::new(),
+            sketched: 0,
+            unsketched: 0,
+            asking: BTreeSet::new(),
+            silent: 0,
+            minutes: 0,
+            remembered: EventTime::MIN,
             flows_from: None,
             services: BTreeSet::new(),
             tied: BTreeMap::new(),
@@ -213,6 +252,7 @@ impl Desk {
                 continue;
             }
             self.settle(SubjectKind::Service, &flow.service, flow.entry);
+            self.asking.insert(flow.entry);
             if !self.services.contains(&flow.service) {
                 self.services.insert(flow.service.clone());
                 self.tied.clear();
@@ -220,6 +260,15 @@ impl Desk {
             let asked = self.flows.entry(flow.slice).or_default().entry(flow.service).or_default();
             asked.requests += flow.requests;
             asked.errors += flow.errors;
+            let before = asked.sketch.as_ref().map_or(0, |sketch| sketch.bytes());
+            match (&mut asked.sketch, flow.sketch) {
+                (Some(held), Some(more)) => held.merge(&more),
+                // A part of a minute says nothing of it.
+                (held, more) if !asked.lost => *held = held.take().or(more),
+                _ => {}
+            }
+            let after = asked.sketch.as_ref().map_or(0, |sketch| sketch.bytes());
+            self.sketched = self.sketched + after - before;
             asked.droppers += flow.droppers;
             self.flows_from = Some(self.flows_from.map_or(flow.slice, |from| from.min(flow.slice)));
         }
@@ -227,6 +276,24 @@ impl Desk {
             // Another entry is so far behind that what is oldest cannot be kept until it comes.
             let Some((_, gone)) = self.flows.pop_first() else { break };
             self.left_out += gone.values().map(|asked| asked.requests).sum::<u64>();
+            self.sketched -= sketched(&gone);
+        }
+        if self.sketched > SKETCHED_MAX {
+            self.drop_sketches();
+        }
+    }
+
+    /// Counts stay; what requests look like goes, the oldest first, until there is room again.
+    fn drop_sketches(&mut self) {
+        for asked in self.flows.values_mut().flat_map(BTreeMap::values_mut) {
+            if self.sketched <= SKETCHED_MAX / 2 {
+                return;
+            }
+            if let Some(sketch) = asked.sketch.take() {
+                asked.lost = true;
+                self.sketched -= sketch.bytes();
+                self.unsketched += asked.requests;
+            }
         }
     }
 
@@ -273,11 +340,25 @@ impl Desk {
 
     /// A source of this entry is no longer read here: of its services only a part is seen.
     pub(crate) fn left(&mut self, entry: EntryId) {
-        let services =
-            self.homes.iter().any(|(subject, home)| (subject.kind, *home) == (SubjectKind::Service, entry));
-        if let Some(usual) = self.usual.as_mut().filter(|_| services) {
+        if self.asking.contains(&entry) {
+            self.learn_anew();
+        }
+    }
+
+    /// A source of this entry is read here from now on: of its services more is seen. Those that come at the beginning are
+    /// what the store has learned of.
+    pub(crate) fn came(&mut self, entry: EntryId) {
+        if self.asking.contains(&entry) && self.minutes >= SETTLED {
+            self.learn_anew();
+        }
+    }
+
+    fn learn_anew(&mut self) {
+        self.minutes = 0;
+        if let Some(usual) = &mut self.usual {
             usual.forget_services();
         }
+        self.crowds = self.plan.surge.as_ref().map(Crowds::new);
     }
 
     /// All entries that are read have come so far: closes what is over. Also one that has brought nothing yet is waited
@@ -288,32 +369,58 @@ impl Desk {
         let cleared = if cleared == EventTime::MAX { begin_of(last.saturating_add(1)) } else { cleared };
         let end = slice_of(cleared);
         if end > self.open {
-            self.open = end;
-            self.close_slices(end, cleared, signals);
+            let from = std::mem::replace(&mut self.open, end);
+            self.close_slices(from, end, cleared, signals);
         }
         // What was seen is not kept waiting for the rest of its slice: nothing older comes.
         self.judge_sightings(cleared, signals);
         self.judged = cleared;
     }
 
-    fn close_slices(&mut self, end: i64, cleared: EventTime, signals: &mut Vec<Signal>) {
-        let mut used: Vec<Used> = Vec::new();
+    /// Slice by slice, so that nothing depends on how many a parcel closes.
+    fn close_slices(&mut self, from: i64, end: i64, cleared: EventTime, signals: &mut Vec<Signal>) {
+        let mut used: VecDeque<Used> = VecDeque::new();
         self.rates.close(cleared, |usage| {
             let slice = slice_of(usage.slice);
-            match used.last_mut().filter(|last| last.slice == slice && &*last.workload == usage.workload) {
+            match used.back_mut().filter(|last| last.slice == slice && &*last.workload == usage.workload) {
                 Some(last) => last.add(&usage.figures),
-                None => used.push(Used::of(slice, usage.workload, &usage.figures)),
+                None => used.push_back(Used::of(slice, usage.workload, &usage.figures)),
             }
         });
-        for used in &used {
-            self.judge_sightings(begin_of(used.slice.saturating_add(1)), signals);
-            self.judge_usage(used, signals);
+        let mut at = from;
+        loop {
+            let asked = self.flows.range(at..end).next().map(|(slice, _)| *slice);
+            // Silence is judged for a while; what is beyond is passed over.
+            let listens = self.crowds.as_ref().is_some_and(|crowds| !crowds.is_empty());
+            let silent = (listens && at > i64::MIN && self.silent < SILENT_MAX).then_some(at);
+            let next = [used.front().map(|used| used.slice), asked, silent].into_iter().flatten().min();
+            let Some(slice) = next.filter(|slice| *slice < end) else { break };
+            self.close_usual(begin_of(slice), signals);
+            while let Some(used) = used.pop_front_if(|used| used.slice <= slice) {
+                self.judge_sightings(begin_of(slice.saturating_add(1)), signals);
+                self.judge_usage(&used, signals);
+            }
+            self.judge_sightings(begin_of(slice.saturating_add(1)), signals);
+            self.judge_services(slice, signals);
+            self.compare(slice);
+            self.silent = if self.flows.contains_key(&slice) { 0 } else { self.silent.saturating_add(1) };
+            at = slice.saturating_add(1);
         }
         self.judge_sightings(begin_of(end), signals);
-        self.compare(end, signals);
-        self.flows = self.flows.split_off(&end);
+        self.close_usual(begin_of(end), signals);
+        let open = self.flows.split_off(&end);
+        let closed = std::mem::replace(&mut self.flows, open);
+        self.sketched -= closed.values().map(sketched).sum::<usize>();
         self.rollouts.forget_before(end);
         self.bounds.forget_before(end);
+    }
+
+    /// Holds what was over before this time against what is usual.
+    fn close_usual(&mut self, until: EventTime, signals: &mut Vec<Signal>) {
+        if let Some(mut usual) = self.usual.take() {
+            usual.close(until, |subject| self.home(subject), signals);
+            self.usual = Some(usual);
+        }
     }
 
     /// Judges what was seen before this time.
@@ -342,6 +449,13 @@ impl Desk {
             restarts: used.restarts,
             image_changed: self.rollouts.began_in(used.slice, &used.workload),
         };
+        if let Some(crowds) = &mut self.crowds {
+            let full = slice.cpu_limit_cores.is_some_and(|limit| slice.cpu_cores >= SATURATED * limit);
+            let mark = Mark { saturated: full, rolled_out: slice.image_changed };
+            for service in self.tied.get(&used.workload).into_iter().flatten() {
+                crowds.mark(used.slice, service, mark);
+            }
+        }
         let mut findings = Vec::new();
         if let Some(mining) = self.mining.as_mut().filter(|_| used.cpu_cores.is_some()) {
             // The engine counts bad slices, and those without room.
@@ -381,20 +495,43 @@ impl Desk {
         }
     }
 
-    /// Holds what was over before this slice against what is usual.
-    fn compare(&mut self, end: i64, signals: &mut Vec<Signal>) {
-        let Some(mut usual) = self.usual.take() else { return };
-        for (slice, flows) in self.flows.range(..end) {
-            let at = begin_of(*slice);
-            for (service, flow) in flows {
-                let subject = Subject::new(SubjectKind::Service, &**service);
-                usual.count(&subject, Metric::Requests, at, flow.requests);
-                let share = (flow.requests >= ERRORS_OF).then(|| flow.errors as f64 / flow.requests as f64);
-                usual.value(&subject, Metric::Errors, at, share);
+    /// Hands a minute to the surge engine.
+    fn judge_services(&mut self, slice: i64, signals: &mut Vec<Signal>) {
+        if self.flows_from.is_none() {
+            return;
+        }
+        let Some(mut crowds) = self.crowds.take() else { return };
+        if let Some(usual) = &mut self.usual {
+            crowds.thaw(begin_of(slice)).iter().for_each(|service| usual.freeze_requests(service, false));
+        }
+        let expected = |service: &str, at| self.usual.as_ref().and_then(|usual| usual.requests(service, at));
+        let found = crowds.minute(slice, self.flows.get(&slice), expected);
+        if let Some(usual) = &mut self.usual {
+            crowds.freeze(slice).iter().for_each(|service| usual.freeze_requests(service, true));
+        }
+        for finding in &found {
+            let home = self.home(&Subject::new(SubjectKind::Service, finding.service.as_str()));
+            crowds::state(finding, home, signals);
+        }
+        self.minutes = self.minutes.saturating_add(u32::from(begin_of(slice) > self.remembered));
+        self.crowds = Some(crowds);
+    }
+
+    /// Adds what services were asked to what is held against what is usual.
+    fn compare(&mut self, slice: i64) {
+        let Some(usual) = &mut self.usual else { return };
+        let at = begin_of(slice);
+        for (service, flow) in self.flows.get(&slice).into_iter().flatten() {
+            let subject = Subject::new(SubjectKind::Service, &**service);
+            usual.count(&subject, Metric::Requests, at, flow.requests);
+            let share = (flow.requests >= ERRORS_OF).then(|| flow.errors as f64 / flow.requests as f64);
+            usual.value(&subject, Metric::Errors, at, share);
+            if let Some(sketch) = &flow.sketch {
+                let minute = sketch.minute(service, at, Around::default(), &Networks::default());
+                usual.value(&subject, Metric::Clients, at, minute.clients);
+                usual.value(&subject, Metric::Latency, at, minute.latency_p95);
             }
         }
-        usual.close(begin_of(end), |subject| self.home(subject), signals);
-        self.usual = Some(usual);
     }
 
     /// Requests a second of the services that a workload serves, where any is known and was read all the slice.
@@ -438,6 +575,7 @@ impl Desk {
     /// What was learned since it was last asked for, for the store.
     pub(crate) fn learned(&mut self) -> Vec<Learned> {
         let mut learned = self.usual.as_mut().map(Usual::learned).unwrap_or_default();
+        learned.extend(self.crowds.iter_mut().flat_map(|crowds| crowds.learned(begin_of(self.open))));
         learned.extend(self.mining.iter_mut().flat_map(|mining| kept::learned(mining, self.judged)));
         learned
     }
@@ -446,9 +584,18 @@ impl Desk {
     pub(crate) fn remember(&mut self, learned: &[Learned]) -> usize {
         let (mined, usual): (Vec<&Learned>, Vec<&Learned>) =
             learned.iter().partition(|row| kept::is_mining(row));
+        let (crowds, usual): (Vec<&Learned>, Vec<&Learned>) =
+            usual.into_iter().partition(|row| crowds::service_of(row).is_some());
         // A service that nobody asks anything just now is asked nothing, rather than unknown.
         self.services.extend(kept::services(&usual));
-        let lost = self.usual.as_mut().map_or(0, |held| held.remember(&usual));
+        let mut lost = self.usual.as_mut().map_or(0, |held| held.remember(&usual));
+        if let Some(held) = &mut self.crowds {
+            lost += crowds.iter().filter(|row| !held.remember(row)).count();
+            // What was attacked before the restart may not be any more.
+            let services = self.services.iter().map(|service| Box::from(&**service));
+            held.were_frozen(self.usual.as_ref().map(|usual| usual.frozen(services)).unwrap_or_default());
+            self.remembered = crowds.iter().map(|row| row.closed_through).max().unwrap_or(EventTime::MIN);
+        }
         lost + self.mining.as_mut().map_or(0, |mining| kept::remember(mining, mined))
     }
 
@@ -456,6 +603,9 @@ impl Desk {
     /// it ends. Whether anything was known of it.
     pub(crate) fn accept(&mut self, target: &Subject) -> bool {
         let mut is_known = self.usual.as_mut().is_some_and(|usual| usual.accept(target));
+        if let Some(crowds) = self.crowds.as_mut().filter(|_| target.kind == SubjectKind::Service) {
+            is_known |= crowds.accept(&target.value);
+        }
         if let Some(mining) = self.mining.as_mut().filter(|_| target.kind == SubjectKind::Workload) {
             is_known |= mining.accept(&target.value, begin_of(self.open));
         }
@@ -469,7 +619,8 @@ impl Desk {
         let open = begin_of(self.open.max(self.span.map_or(i64::MIN, |(first, _)| first)));
         let usual = self.usual.as_ref().map_or(open, |usual| usual.floor(open));
         let mined = self.mining.as_ref().and_then(Mining::unsaved_from).unwrap_or(open);
-        let floor = usual.min(mined).minus(RUN_UP);
+        let crowds = self.crowds.as_ref().and_then(Crowds::unsaved_from).unwrap_or(open);
+        let floor = usual.min(mined).min(crowds).minus(RUN_UP);
         self.entries.iter().map(move |entry| (*entry, floor))
     }
 
@@ -484,6 +635,11 @@ impl Desk {
             bytes: (mining.bytes + self.rates.bytes() + self.waiting) as u64,
             evictions: mining.full + self.left_out + self.bounds.full + self.rollouts.full + crowded,
         };
-        [Some(workloads), self.usual.as_ref().map(Usual::census)].into_iter().flatten()
+        let services = self.crowds.as_ref().map(|crowds| {
+            let held = crowds.census();
+            let bytes = held.bytes + self.sketched as u64;
+            TableCensus { bytes, evictions: held.evictions + self.unsketched, ..held }
+        });
+        [Some(workloads), self.usual.as_ref().map(Usual::census), services].into_iter().flatten()
     }
 }

@@ -7,6 +7,7 @@ use beaconfire_model::{EntryId, EventTime, Request, ResourceSample, RuntimeEvent
 
 use super::owned::{Flow, Gathered, Reading, Sighting};
 use crate::engine::mining::{self, DROPPER, Deed, Knobs};
+use crate::engine::surge::{Seed, Sketch};
 use crate::services::ServiceId;
 
 /// Slices of event time, in which requests are counted and engines are fed.
@@ -58,7 +59,8 @@ impl Gathered {
         self.sightings.len() > before
     }
 
-    /// Counts a request of a service; `places` knows where its slices lie.
+    /// Counts a request of a service; `places` knows where its slices lie, `draw` whether what it asks for is looked at, where
+    /// what requests look like is asked for.
     #[inline]
     pub(crate) fn request(
         &mut self,
@@ -66,6 +68,7 @@ impl Gathered {
         entry: EntryId,
         (id, service): (ServiceId, &Arc<str>),
         request: &Request<'_>,
+        draw: Option<(u64, &Seed)>,
     ) {
         let slice = slice_of(request.time);
         let errors = u64::from(request.status >= 500);
@@ -78,12 +81,28 @@ impl Gathered {
         {
             flow.requests += 1;
             flow.errors += errors;
+            if let (Some(sketch), Some((draw, seed))) = (&mut flow.sketch, draw) {
+                sketch.add(request, draw, seed);
+            }
             flow.droppers += droppers;
             return;
         }
         // The combiner is full long before there are so many.
         *place = self.flows.len() as u32;
-        self.flows.push(Flow { entry, service: service.clone(), slice, requests: 1, errors, droppers });
+        let sketch = draw.map(|(draw, seed)| {
+            let mut sketch = Box::<Sketch>::default();
+            sketch.add(request, draw, seed);
+            sketch
+        });
+        self.flows.push(Flow {
+            entry,
+            service: service.clone(),
+            slice,
+            requests: 1,
+            errors,
+            droppers,
+            sketch,
+        });
     }
 
     /// How much there is, as partials count.
@@ -113,6 +132,7 @@ mod tests {
                 EntryId(0),
                 (*id, name),
                 &Request { time, status, ..Request::default() },
+                None,
             );
         }
         assert!(gathered.flows.len() <= 400);
@@ -120,7 +140,7 @@ mod tests {
         assert_eq!(gathered.flows.iter().map(|flow| flow.errors).sum::<u64>(), 200);
         // What was taken leaves places behind that mean nothing any more.
         let _taken = std::mem::take(&mut gathered);
-        gathered.request(&mut places, EntryId(1), (names[7].0, &names[7].1), &Request::default());
+        gathered.request(&mut places, EntryId(1), (names[7].0, &names[7].1), &Request::default(), None);
         assert_eq!((gathered.flows.len(), &*gathered.flows[0].service), (1, "s7"));
     }
 }

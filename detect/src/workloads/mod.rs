@@ -7,6 +7,7 @@
 //! ([`facts`]), and what they learn goes to the store and comes back from it ([`kept`], [`usual`]).
 
 mod bounds;
+mod crowds;
 mod desk;
 mod facts;
 mod gather;

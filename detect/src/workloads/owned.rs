@@ -7,6 +7,7 @@ use beaconfire_model::{
 };
 
 use crate::engine::mining::Deed;
+use crate::engine::surge::Sketch;
 
 /// Longer texts are cut: names that mean something are shorter, and all of them are a stranger's.
 const TEXT_MAX: usize = 512;
@@ -249,6 +250,8 @@ pub struct Flow {
     pub requests: u64,
     /// How many of them the server failed.
     pub errors: u64,
+    /// What they look like, where that is asked for.
+    pub sketch: Option<Box<Sketch>>,
     /// How many came from what drops miners.
     pub droppers: u64,
 }

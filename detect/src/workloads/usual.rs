@@ -4,6 +4,7 @@
 //! Each slice of five minutes goes to the series' two heads ([`crate::baseline`]). The quiet head alone is a warning, the
 //! local head alone is shown, both together are an error. A series says nothing on its first day.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use beaconfire_model::{
@@ -18,6 +19,9 @@ use crate::baseline::{Amount, Baselines, Fed, Finding, Metric, SLICE, SeriesKey,
 const KEYS_MAX: usize = 200_000;
 /// A service that is not asked for so long has no rate of 0 any more: it is gone.
 pub(super) const FORGET_AFTER: std::time::Duration = std::time::Duration::from_hours(24);
+/// Requests in a slice that a service must get, or usually gets, for what is unusual of it to matter: below, it is shown
+/// only. One client may send as many in a minute, by the rules that ship.
+const MATTERS: u64 = 600;
 /// A fact holds for so many slices beyond the one that told it: heads tell a thing once and hold it then.
 const HOLDS: u32 = 3;
 
@@ -44,6 +48,13 @@ pub(super) struct Usual {
     unsaved_from: Option<EventTime>,
     /// Or only learned.
     tell_services: bool,
+    /// Requests by slice and service, of slices that are open.
+    asked: BTreeMap<(i64, Subject), u64>,
+}
+
+/// The slice that a time lies in.
+fn slice_of(at: EventTime) -> i64 {
+    at.millis().div_euclid(i64::try_from(SLICE.as_millis()).unwrap_or(i64::MAX))
 }
 
 fn name_of(key: &SeriesKey) -> String {
@@ -60,7 +71,13 @@ fn key_of(name: &str) -> Option<SeriesKey> {
 impl Usual {
     pub(super) fn new(memory: usize, seed: u64, tell_services: bool) -> Self {
         let slices = Slices::new(SLICE, KEYS_MAX, FORGET_AFTER);
-        Self { slices, baselines: Baselines::new(memory, seed), unsaved_from: None, tell_services }
+        Self {
+            slices,
+            baselines: Baselines::new(memory, seed),
+            unsaved_from: None,
+            tell_services,
+            asked: BTreeMap::new(),
+        }
     }
 
     /// Takes a value of a minute.
@@ -72,6 +89,9 @@ impl Usual {
 
     /// Takes a count of a minute.
     pub(super) fn count(&mut self, subject: &Subject, metric: Metric, at: EventTime, count: u64) {
+        if self.tell_services && self.asked.len() < KEYS_MAX {
+            *self.asked.entry((slice_of(at), subject.clone())).or_default() += count;
+        }
         self.add(subject, metric, at, Amount::Count(count));
     }
 
@@ -88,6 +108,30 @@ impl Usual {
         self.baselines.freeze(&SeriesKey { subject, metric: Metric::Cpu }, frozen);
     }
 
+    /// Requests a second of a service that are usual at this time of the day, where that is known.
+    pub(super) fn requests(&self, service: &str, at: EventTime) -> Option<f64> {
+        let subject = Subject::new(SubjectKind::Service, service);
+        let series = self.baselines.get(&SeriesKey { subject, metric: Metric::Requests })?;
+        series.usual_at(at).map(|rate| rate.max(0.0))
+    }
+
+    /// While a service is attacked, what it gets is not learned.
+    pub(super) fn freeze_requests(&mut self, service: &str, frozen: bool) {
+        let subject = Subject::new(SubjectKind::Service, service);
+        // A series that is not there has nothing to learn.
+        self.baselines.freeze(&SeriesKey { subject, metric: Metric::Requests }, frozen);
+    }
+
+    /// Services whose requests are not learned now.
+    pub(super) fn frozen(&self, services: impl Iterator<Item = Box<str>>) -> Vec<Box<str>> {
+        let frozen = |service: &str| {
+            let subject = Subject::new(SubjectKind::Service, service);
+            let series = self.baselines.get(&SeriesKey { subject, metric: Metric::Requests });
+            series.is_some_and(crate::baseline::Series::is_frozen)
+        };
+        services.filter(|service| frozen(service)).collect()
+    }
+
     /// Judges the slices that are over.
     pub(super) fn close(
         &mut self,
@@ -95,7 +139,7 @@ impl Usual {
         home: impl Fn(&Subject) -> EntryId,
         signals: &mut Vec<Signal>,
     ) {
-        let Self { slices, baselines, unsaved_from, tell_services } = self;
+        let Self { slices, baselines, unsaved_from, tell_services, asked } = self;
         slices.close(cleared, |key, at, value| {
             unsaved_from.get_or_insert(at);
             let Fed::Taken(Verdict::Judged { quiet, local }) = baselines.feed(key, at, value) else { return };
@@ -108,11 +152,21 @@ impl Usual {
                 (None, Some(found)) => (Severity::Info, found),
                 (Some(found), Some(_)) => (Severity::Error, found),
             };
-            if key.subject.kind == SubjectKind::Service && !*tell_services {
+            let of_service = key.subject.kind == SubjectKind::Service;
+            if of_service && !*tell_services {
                 return;
             }
+            let got = asked.get(&(slice_of(at), key.subject.clone())).copied().unwrap_or(0);
+            let usually = match key.metric {
+                Metric::Requests => found.expected.1.max(0.0) * SLICE.as_secs_f64(),
+                _ => 0.0,
+            };
+            let matters = !of_service || got.max(usually as u64) >= MATTERS;
+            let severity = if matters { severity } else { Severity::Info };
             signals.push(signal(key, severity, &found, at, home(&key.subject)));
         });
+        let open = slice_of(cleared);
+        asked.retain(|(slice, _), _| *slice >= open);
     }
 
     /// What was learned since it was last asked for.

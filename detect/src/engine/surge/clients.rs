@@ -133,6 +133,18 @@ impl Clients {
         fullest as f64 - (all - fullest) as f64 / (COUNTERS - 1) as f64
     }
 
+    /// A name for the busiest one that is the same each time: its counter, which it shares with one client in 256.
+    pub(super) fn busiest_place(&self) -> Option<u32> {
+        let place = match &self.many {
+            None => {
+                let busiest = self.all().max_by_key(|held| (held.requests, held.hash))?;
+                busiest.hash as usize % COUNTERS
+            }
+            Some(many) => (0..COUNTERS).max_by_key(|place| many.counters[*place])?,
+        };
+        u32::try_from(place).ok()
+    }
+
     /// How many networks they are in.
     pub(super) fn networks(&self) -> f64 {
         if let Some(many) = &self.many {

@@ -59,6 +59,7 @@ impl Sketch {
         minute.clients = Some(self.clients.count());
         minute.networks = Some(self.clients.networks());
         minute.client_max = Some(self.clients.busiest());
+        minute.busiest = self.clients.busiest_place();
         // Of fewer than twenty it is the busiest again, and one fact counts once.
         minute.client_p95 = each.get(each.len() / 20).copied().filter(|_| each.len() >= 20);
         if self.clients.is_whole() {

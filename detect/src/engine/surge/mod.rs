@@ -63,6 +63,8 @@ pub struct Minute<'a> {
     pub client_p95: Option<f64>,
     /// Requests of the busiest client.
     pub client_max: Option<f64>,
+    /// Who that is: a number that is the same whenever it comes, and nearly always another for another client.
+    pub busiest: Option<u32>,
     /// Coefficient of variation over the hundred busiest clients.
     pub top_variation: Option<f64>,
     /// Sum of the squared shares of the paths: the chance that two requests are for one.
@@ -94,6 +96,7 @@ impl<'a> Minute<'a> {
             new_networks: None,
             client_p95: None,
             client_max: None,
+            busiest: None,
             top_variation: None,
             path_concentration: None,
             assets_per_page: None,
@@ -161,20 +164,61 @@ pub struct Finding {
     pub clients: Option<f64>,
     /// Networks that they are in.
     pub networks: Option<f64>,
+    /// Requests in a minute beyond which it was told without a table, where nothing usual was known yet.
+    pub line: Option<f64>,
+}
+
+/// The rule of attacks by many.
+pub const ATTACK: &str = "distributed-flood";
+
+/// How attacks by many are told.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct AttackRule {
+    /// How bad they are.
+    pub severity: Severity,
+    /// While nothing usual is known of a service: more requests in a minute than this are an attack,
+    pub requests: f64,
+    /// where so many clients send them at least, and none of them three in ten.
+    pub clients: f64,
+    /// So it is also where the usual is known.
+    pub always: bool,
+}
+
+impl Default for AttackRule {
+    fn default() -> Self {
+        Self { severity: Severity::Critical, requests: 120_000.0, clients: 500.0, always: false }
+    }
 }
 
 /// What an operator sets.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Knobs {
     /// `services.*.capacity.requests_per_second`.
     pub capacities: BTreeMap<Box<str>, f64>,
     /// `services.*.capacity.latency`, in seconds: 95 % of the answers come within it.
     pub latencies: BTreeMap<Box<str>, f64>,
+    /// The rule `distributed-flood`; `None` where it is switched off: then an attack is told as a suspected one.
+    pub attack: Option<AttackRule>,
+    /// The same for services that have it otherwise.
+    pub attacks: BTreeMap<Box<str>, Option<AttackRule>>,
     /// At most so many services; 0 stands for 10,000.
     pub services_max: usize,
     /// Bytes for the networks of all services; 0 stands for 64 MiB. Beyond, they are known in part, and each service may
     /// still have 1 KB.
     pub networks_bytes_max: usize,
+}
+
+impl Default for Knobs {
+    fn default() -> Self {
+        Self {
+            capacities: BTreeMap::new(),
+            latencies: BTreeMap::new(),
+            attack: Some(AttackRule::default()),
+            attacks: BTreeMap::new(),
+            services_max: 0,
+            networks_bytes_max: 0,
+        }
+    }
 }
 
 /// What the engine holds, and what found no room.
@@ -266,6 +310,22 @@ impl Surge {
         true
     }
 
+    /// Whether this service is attacked, as of its last minute.
+    pub fn is_attacked(&self, service: &str) -> bool {
+        self.services.get(service).is_some_and(|held| held.attacked)
+    }
+
+    /// The services that are.
+    pub fn attacked(&self) -> impl Iterator<Item = &str> {
+        self.services.iter().filter(|(_, held)| held.attacked).map(|(name, _)| &**name)
+    }
+
+    /// An operator says that what a service gets is as it should be: what is usual is learned anew, but for who is known and
+    /// what it can bear. Whether the service was known.
+    pub fn accept(&mut self, service: &str) -> bool {
+        self.services.get_mut(service).map(Service::accept).is_some()
+    }
+
     /// What it holds.
     pub fn census(&self) -> Census {
         let names: usize = self.services.keys().map(|name| name.len()).sum();
@@ -284,7 +344,8 @@ impl Surge {
             return false;
         }
         let knob = |of: &BTreeMap<Box<str>, f64>| of.get(name).copied();
-        let service = Service::new(knob(&self.knobs.capacities), knob(&self.knobs.latencies));
+        let attack = self.knobs.attacks.get(name).copied().unwrap_or(self.knobs.attack);
+        let service = Service::new(knob(&self.knobs.capacities), knob(&self.knobs.latencies), attack);
         self.services.insert(name.into(), service);
         true
     }

@@ -1,12 +1,14 @@
 //! One service: whether it surges, what is usual for it, and what is told of its minute.
 
+use std::time::Duration;
+
 use beaconfire_model::{EventTime, Kind, Severity};
 
 use super::capacity::{Load, Meter};
 use super::networks::Networks;
 use super::verdict::{Context, Verdict, Views, per_client};
 use super::view::View;
-use super::{Finding, Minute};
+use super::{ATTACK, AttackRule, Finding, Minute};
 
 /// A surge is more than so many times what is expected, and ends below the second.
 const SURGE: f64 = 2.0;
@@ -16,8 +18,17 @@ const SURGE_ENDS: f64 = 1.6;
 const SURE: f64 = 6.0;
 /// An outage is as much less, in all its minutes.
 const SURELY_OUT: f64 = 3.0;
+/// Minutes that the level of lately goes back.
+const RECENT: f64 = 30.0;
+/// Fewer requests in a minute than this are nobody's trouble, unless the service cannot bear them: one client may send as
+/// many by the rules that ship. Such a surge is shown only, and called an attack by nobody.
+const MATTERS: f64 = 600.0;
+/// What is no attack, and no more than the service can bear, is told in this minute: most of it has gone by then.
+const LASTS: u32 = 3;
 /// Requests in a minute that no service is too small for: a visitor at night is no surge.
 const SMALLEST: f64 = 60.0;
+/// A client with this share of all requests is no crowd.
+const DOMINATES: f64 = 0.3;
 /// An attack is stated in the second minute that looks like one.
 const ATTACK_MINUTES: u32 = 2;
 /// Seconds of waiting work for a ticket and for a page.
@@ -36,10 +47,14 @@ pub(super) struct Service {
     pub(super) meter: Meter,
     /// Seconds within which 95 % of the answers are to come, as the operator says.
     pub(super) latency_max: Option<f64>,
+    pub(super) attack: Option<AttackRule>,
     pub(super) views: Views,
     pub(super) level: View,
+    /// The level of the last half hour: while no day is known, what grows slowly is the day.
+    pub(super) recent: f64,
     pub(super) latency: View,
     pub(super) networks: Networks,
+    pub(super) regulars: Regulars,
     /// More came than may be chance, and so much that it surges.
     pub(super) above: bool,
     pub(super) surging: bool,
@@ -61,6 +76,33 @@ pub(super) struct Service {
     pub(super) unsaved_from: Option<EventTime>,
 }
 
+/// Clients that made a surge by themselves, with when first and when last.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(super) struct Regulars(pub(super) Vec<(u32, EventTime, EventTime)>);
+
+impl Regulars {
+    pub(super) const MOST: usize = 8;
+    /// Who came so long ago comes again; and is forgotten after the second.
+    const AGAIN: Duration = Duration::from_hours(6);
+    const FORGOTTEN: Duration = Duration::from_hours(8 * 24);
+
+    /// Takes note of one; whether it came before.
+    fn see(&mut self, client: u32, at: EventTime) -> bool {
+        self.0.retain(|(_, _, last)| last.plus(Self::FORGOTTEN) > at);
+        if let Some((_, first, last)) = self.0.iter_mut().find(|held| held.0 == client) {
+            *last = at.max(*last);
+            return first.plus(Self::AGAIN) <= at;
+        }
+        if self.0.len() == Self::MOST {
+            // The one that has not come for longest gives way.
+            let oldest = (0..Self::MOST).min_by_key(|held| self.0[*held].2).unwrap_or(0);
+            self.0.swap_remove(oldest);
+        }
+        self.0.push((client, at, at));
+        false
+    }
+}
+
 /// How fast a surge came: the ten-second slices of the last half hour, and the highest while it surges.
 #[derive(Debug, Default, Clone)]
 pub(super) struct Ramp {
@@ -73,15 +115,34 @@ impl Service {
     /// Without its networks.
     pub(super) const BYTES: usize = size_of::<Self>() + Ramp::KEPT * size_of::<f32>();
 
-    pub(super) fn new(capacity: Option<f64>, latency_max: Option<f64>) -> Self {
+    pub(super) fn new(capacity: Option<f64>, latency_max: Option<f64>, attack: Option<AttackRule>) -> Self {
         let latency_max = latency_max.filter(|seconds| *seconds > 0.0);
-        Self { meter: Meter::new(capacity), latency_max, asked: EventTime::MIN, ..Self::default() }
+        Self { meter: Meter::new(capacity), latency_max, attack, asked: EventTime::MIN, ..Self::default() }
     }
 
     /// Takes over what the operator sets from a new one.
     pub(super) fn configure(&mut self, new: &Self) {
         self.meter.configured = new.meter.configured;
         self.latency_max = new.latency_max;
+        self.attack = new.attack;
+    }
+
+    /// Forgets what is usual.
+    pub(super) fn accept(&mut self) {
+        let Self { meter, latency_max, attack, networks, regulars, closed_through, asked, .. } =
+            std::mem::take(self);
+        let unsaved_from = closed_through;
+        *self = Self {
+            meter,
+            latency_max,
+            attack,
+            networks,
+            regulars,
+            closed_through,
+            asked,
+            unsaved_from,
+            ..Self::default()
+        };
     }
 
     /// Whether this minute was not taken yet.
@@ -102,19 +163,26 @@ impl Service {
             // The minute's mean tells more than its last ten seconds.
             load.utilisation = rate / load.capacity.requests_per_second();
         }
-        let expected = m.around.expected.or(self.level.usual());
+        let expected = m.around.expected.or(self.level.usual().map(|usual| usual.max(self.recent)));
         let known = expected.unwrap_or(rate);
         self.ramp.take(m, known, self.surging);
         self.note_outage(m, known);
         self.surging = self.is_surge(m, known * 60.0);
-        let finding =
-            if self.surging { self.surge(m, known, load) } else { self.usual(m, rate, known, load) };
+        let judged = match self.surging {
+            true => self.surge(m, known, load),
+            false => self.usual(m, rate, known, load),
+        };
+        let holds = |rule: AttackRule| expected.is_none() || rule.always;
+        let line =
+            self.attack.filter(|rule| holds(*rule)).and_then(|rule| self.beyond_the_line(rule, m, load));
+        let finding = judged.clone().filter(|finding| finding.kind == Kind::Flood).or(line).or(judged);
         if let Some(in_time) = self.in_time(m) {
             self.meter.learn(rate, in_time);
         }
         if self.is_usual() {
             self.views.learn(m);
             self.level.learn(rate);
+            self.recent += (rate - self.recent) / RECENT;
             if let Some(latency) = m.latency_p95 {
                 self.latency.learn(latency);
             }
@@ -141,7 +209,7 @@ impl Service {
     pub(super) fn is_usual(&self) -> bool {
         let recovered = self.since_outage.is_none_or(|minutes| minutes > RECOVERS);
         // A surge that never ends would be one for ever.
-        let lasting = self.surge_minutes > SURGE_MOST && !self.attacked;
+        let lasting = self.surge_minutes > SURGE_MOST;
         (!self.surging || lasting) && recovered
     }
 
@@ -163,7 +231,14 @@ impl Service {
         let rows = self.views.rows(m, &context);
         let points = rows.iter().map(|row| row.points).sum();
         let mut verdict = Verdict::of(points);
-        if m.clients.is_none() {
+        let matters = m.requests() >= MATTERS || overload(load).is_some();
+        // A client that comes by itself, and came before, is no news, such as a nightly job: the rules by client tell of it.
+        let alone = m.client_max.is_some_and(|most| most >= DOMINATES * m.requests());
+        let known = alone && m.busiest.is_some_and(|client| self.regulars.see(client, m.at));
+        // Nor is what has been so for a day.
+        let lasting = self.surge_minutes > SURGE_MOST;
+        self.attacked &= !lasting;
+        if m.clients.is_none() || self.attack.is_none() || !matters || known || lasting {
             // Where nobody knows who asks, nobody knows that they are not people.
             verdict = verdict.min(Verdict::Suspected);
         }
@@ -175,13 +250,18 @@ impl Service {
             verdict = Verdict::Suspected;
         }
         let severity = match verdict {
-            Verdict::Attack => Severity::Critical,
+            Verdict::Attack => self.attack.map_or(Severity::Critical, |rule| rule.severity),
+            Verdict::Suspected if !matters => Severity::Info,
             Verdict::Suspected => overload(load).unwrap_or(Severity::Error).max(Severity::Error),
+            Verdict::FlashCrowd if !matters => Severity::Info,
             Verdict::FlashCrowd => overload(load).unwrap_or(Severity::Warning),
         };
         let attack = verdict == Verdict::Attack;
+        if !attack && overload(load).is_none() && self.surge_minutes < LASTS {
+            return None;
+        }
         Some(Finding {
-            rule: if attack { "distributed-flood" } else { "surge" },
+            rule: if attack { ATTACK } else { "surge" },
             kind: if attack { Kind::Flood } else { Kind::Surge },
             severity,
             service: m.service.to_owned(),
@@ -194,6 +274,31 @@ impl Service {
             load,
             clients: m.clients,
             networks: m.networks,
+            line: None,
+        })
+    }
+
+    /// More than a service should get whose usual is not known, or than the operator lets it have, from many clients. It is learned all the same: a service
+    /// that is as busy as that is known within the hour.
+    fn beyond_the_line(&self, rule: AttackRule, m: &Minute<'_>, load: Option<Load>) -> Option<Finding> {
+        let (clients, most) = m.clients.zip(m.client_max)?;
+        let requests = self.ramp.most_in_a_minute();
+        let beyond = requests > rule.requests && clients >= rule.clients && most < DOMINATES * m.requests();
+        beyond.then(|| Finding {
+            rule: ATTACK,
+            kind: Kind::Flood,
+            severity: rule.severity,
+            service: m.service.to_owned(),
+            at: m.at,
+            observed: requests / 60.0,
+            expected: 0.0,
+            verdict: Some(Verdict::Attack),
+            points: 0,
+            rows: Vec::new(),
+            load,
+            clients: m.clients,
+            networks: m.networks,
+            line: Some(rule.requests),
         })
     }
 
@@ -217,6 +322,7 @@ impl Service {
             load,
             clients: m.clients,
             networks: m.networks,
+            line: None,
         })
     }
 
@@ -251,6 +357,13 @@ impl Ramp {
     fn onset(&self, together: f64) -> Option<f64> {
         let chance = (self.peak * together).sqrt();
         (chance < 0.25 * self.peak).then_some(self.seconds)
+    }
+
+    /// The most requests in any minute that ends in the last one, by its slices: a flood begins when it likes.
+    fn most_in_a_minute(&self) -> f64 {
+        let last = self.slices.len().saturating_sub(11);
+        let sum = |minute: &[f32]| minute.iter().map(|slice| f64::from(*slice)).sum::<f64>();
+        self.slices[last..].windows(6).map(sum).fold(0.0, f64::max)
     }
 
     /// Keeps slices, and measures from the last usual one to half of the peak.

@@ -12,7 +12,7 @@ use beaconfire_model::EventTime;
 use super::Surge;
 use super::capacity::Meter;
 use super::networks::{MOST, Networks};
-use super::service::{Ramp, Service};
+use super::service::{Ramp, Regulars, Service};
 use super::verdict::Views;
 use super::view::View;
 
@@ -111,7 +111,7 @@ impl Service {
         if *version != VERSION {
             return Err(BadSurge::Version(*version));
         }
-        let mut read = Self::new(None, None);
+        let mut read = Self::new(None, None, None);
         let mut input = In { left: state, is_sound: true };
         service(&mut read, &mut input);
         let whole = input.left.is_empty() && input.is_sound && read.networks.is_sound();
@@ -219,10 +219,13 @@ fn service(value: &mut Service, end: &mut impl End) {
     let Service {
         meter: m,
         latency_max: _,
+        attack: _,
         views: v,
         level,
+        recent,
         latency,
         networks: n,
+        regulars,
         above,
         surging,
         surge_minutes,
@@ -249,7 +252,7 @@ fn service(value: &mut Service, end: &mut impl End) {
     for flag in [above, surging, attacked] {
         end.bool(flag);
     }
-    for requests in [outage_expected, outage_came] {
+    for requests in [outage_expected, outage_came, recent] {
         end.f64(requests);
     }
     for minutes in [since_outage, since_rollout] {
@@ -262,6 +265,16 @@ fn service(value: &mut Service, end: &mut impl End) {
     }
     ramp(r, end);
     networks(n, end);
+    let none = (0, EventTime::MIN, EventTime::MIN);
+    regulars.0.resize(end.count(regulars.0.len(), Regulars::MOST), none);
+    for (client, first, last) in &mut regulars.0 {
+        end.u32(client);
+        for time in [first, last] {
+            let mut millis = time.millis();
+            end.i64(&mut millis);
+            *time = EventTime::from_millis(millis);
+        }
+    }
 }
 
 fn meter(value: &mut Meter, end: &mut impl End) {

@@ -29,6 +29,9 @@ impl Verdict {
         }
     }
 
+    /// Points from which on it is an attack.
+    pub const ATTACK_FROM: i32 = 4;
+
     pub(crate) fn of(points: i32) -> Self {
         match points {
             ..=1 => Self::FlashCrowd,
