@@ -23,10 +23,6 @@ const LATER: &[(&str, &str)] = &[
     ("images", "image policies are not in this version"),
     ("kafka.ingest_topic", "HTTP inputs are not in this version"),
     (
-        "services.*.capacity",
-        "capacities are not in this version: set `rules` with thresholds for the service",
-    ),
-    (
         "services.*.rules.*.window",
         "a service may change `enabled`, `threshold` and `critical_above` of a rule; `window` is not in this version",
     ),

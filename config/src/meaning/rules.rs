@@ -34,6 +34,7 @@ pub(crate) fn plan(judge: &mut Judge<'_>, raw: &Raw, entries: Vec<EntrySpec>) ->
         mining: None,
         baselines: None,
         tell_services: false,
+        surge: false,
         seed: 0,
     };
     let mut rules = Vec::new();
@@ -55,6 +56,8 @@ pub(crate) fn plan(judge: &mut Judge<'_>, raw: &Raw, entries: Vec<EntrySpec>) ->
     spec.rules = rules;
     spec.mining = Some(super::workloads::mining(judge, raw));
     spec.baselines = super::workloads::baselines(judge, raw);
+    spec.surge = raw.baselines.enabled;
+    spec.tell_services = raw.baselines.enabled;
     spec.entries = entries;
     spec
 }
@@ -433,7 +436,10 @@ fn services(judge: &mut Judge<'_>, raw: &Raw) -> BTreeMap<String, ServiceSpec> {
         let logins = service.logins.iter().map(|login| login.value.clone()).collect();
         let key = format!("services.{name}.workloads");
         let workloads = super::workloads::patterns(judge, &key, &service.workloads);
-        services.insert(name.clone(), ServiceSpec { logins, overrides, workloads });
+        let capacity = service.capacity.as_ref();
+        let capacity = capacity.map(|capacity| super::workloads::capacity(judge, name, capacity));
+        let capacity = capacity.unwrap_or_default();
+        services.insert(name.clone(), ServiceSpec { logins, overrides, workloads, capacity });
     }
     services
 }

@@ -1,10 +1,10 @@
 //! `baselines`, `mining`, and the workloads that `services` tie to themselves.
 
-use beaconfire_detect::{MiningKnobs, MiningLists};
+use beaconfire_detect::{CapacitySpec, MiningKnobs, MiningLists};
 
 use crate::de::At;
 use crate::judge::Judge;
-use crate::raw::Raw;
+use crate::raw::{self, Raw};
 
 /// An indicators file is this long at most.
 const INDICATORS_MAX: u64 = 16 << 20;
@@ -42,6 +42,21 @@ pub(crate) fn mining(judge: &mut Judge<'_>, raw: &Raw) -> MiningKnobs {
         }
     }
     MiningKnobs { allow: allow.into_iter().map(Into::into).collect(), lists, workloads_max: 0 }
+}
+
+/// What a service was sized for.
+pub(crate) fn capacity(judge: &mut Judge<'_>, service: &str, raw: &raw::Capacity) -> CapacitySpec {
+    if let Some(rate) = raw.requests_per_second.as_ref()
+        && !(rate.value > 0.0 && rate.value <= 1e9)
+    {
+        let said =
+            format!("`services.{service}.capacity.requests_per_second` is out of range: {}", rate.value);
+        judge.error(rate.place, said, "write how many requests a second the service can bear, as in 500");
+    }
+    let latency = raw.latency.as_ref();
+    let latency =
+        latency.map(|span| judge.span(&format!("services.{service}.capacity.latency"), span, "1ms"..="1h"));
+    CapacitySpec { requests_per_second: raw.requests_per_second.as_ref().map(|rate| rate.value), latency }
 }
 
 /// Patterns of workloads, in which `*` stands for anything.

@@ -40,7 +40,7 @@ pub(crate) use receivers::{Email, PagerDuty, Receiver, Slack, Tls, Webhook};
 pub(crate) use route::Route;
 pub(crate) use rules::{List, Rule};
 pub(crate) use sealed::Sealed;
-pub(crate) use services::Service;
+pub(crate) use services::{Capacity, Service};
 pub(crate) use store::Store;
 pub(crate) use throttle::{Mode, Throttle};
 

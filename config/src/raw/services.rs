@@ -5,10 +5,13 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::de::At;
+use crate::units::Span;
 
 #[derive(Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Service {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) capacity: Option<Capacity>,
     #[serde(default)]
     pub(crate) logins: Vec<At<String>>,
     #[serde(default)]
@@ -19,6 +22,16 @@ pub(crate) struct Service {
     pub(crate) labels: BTreeMap<String, String>,
     #[serde(default)]
     pub(crate) annotations: BTreeMap<String, String>,
+}
+
+/// What a service was sized for.
+#[derive(Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Capacity {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) requests_per_second: Option<At<f64>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) latency: Option<At<Span>>,
 }
 
 #[derive(Debug, Clone, Deserialize, Serialize)]

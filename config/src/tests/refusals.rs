@@ -52,7 +52,6 @@ fn keys_of_sections() {
     for key in ["client_auth_type", "client_ca_file", "min_version", "cipher_suites"] {
         check(&format!("http: {{tls_server_config: {{{key}: x}}}}\n"), key);
     }
-    check("services: {shop: {capacity: {requests_per_second: 500}}}\n", "capacity");
     check("services: {shop: {rules: {requests-per-client: {window: 5m}}}}\n", "window");
 }
 
@@ -173,7 +172,7 @@ fn nothing_that_the_documentation_names_is_called_unknown() {
     for complaint in &complaints {
         assert!(complaint.what.contains("not in this version"), "{complaint}");
     }
-    assert_eq!(complaints.len(), 14, "what is refused is still refused: {}", desk.show(&complaints));
+    assert_eq!(complaints.len(), 13, "what is refused is still refused: {}", desk.show(&complaints));
 }
 
 /// Alertmanager's sections as people have them: what we lack is refused by name, the rest is understood.
