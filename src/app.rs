@@ -39,7 +39,7 @@ use crate::reached::{Past, Reached};
 use crate::round::Round;
 use crate::rounds::{self, Rounds};
 use crate::sender::{Condition, House, Paces, Sender};
-use crate::threads::{self, Crew, News, STOP_WITHIN, Threads, now};
+use crate::threads::{self, Accepted, Accepts, Crew, News, STOP_WITHIN, Threads, now};
 
 /// SIGTERM promises an end within 10 s.
 const END_WITHIN: Duration = Duration::from_millis(9_500);
@@ -109,6 +109,7 @@ impl App {
         let letters =
             DeadLetters::open(&kafka, ingest.clone()).map_err(|fault| anyhow::anyhow!("{fault}"))?;
         let (orders, heard) = mpsc::channel(keep::ORDERS);
+        let (accepts, accepted) = Accepts::channel();
         let desk: Arc<dyn Desk> = Arc::new(Office {
             store: store.clone(),
             orders,
@@ -131,6 +132,8 @@ impl App {
             metrics: metrics.clone(),
             rules: config.plan.rules.iter().map(Counts::of).collect(),
             touches: Touches::default(),
+            plan: plan.clone(),
+            accepts,
         });
         let server = Server::bind(config.http.clone(), desk)?;
         let address = server.local_addr().context("asking for the address that was taken")?;
@@ -160,7 +163,7 @@ impl App {
         };
         let census = Arc::<Mutex<BTreeMap<usize, Census>>>::default();
         let news = listener(metrics.clone(), seen, names.clone(), census.clone(), failed);
-        let threads = machine.start(report, &Past::new(&reached), news)?;
+        let threads = machine.start(accepted, report, &Past::new(&reached), news)?;
         let keeper = Keep {
             round: Round {
                 keeper: Keeper::new(
@@ -382,6 +385,7 @@ struct Machine<'a> {
 impl Machine<'_> {
     fn start(
         &self,
+        accepted: std::sync::mpsc::Receiver<Accepted>,
         report: mpsc::Sender<beaconfire_pipeline::Report>,
         past: &Past,
         news: impl Fn(News) + Clone + Send + 'static,
@@ -432,7 +436,7 @@ impl Machine<'_> {
                 tracing::debug!("the keeper has ended; a report is dropped and will be made again");
             }
         };
-        threads::start(shards, crews, past, &self.health, report, news)
+        threads::start(shards, accepted, crews, past, &self.health, report, news)
     }
 }
 

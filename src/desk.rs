@@ -8,8 +8,10 @@ use beaconfire_api::{
     Answer, BouncerKey, Case, DecisionQuery, DeliveryFacts, Desk, DeskError, IncidentQuery, Lift,
     NewDecision, Page, Pull, ReceiverFacts, RejectedFacts, SourceFacts, StatusFacts,
 };
-use beaconfire_detect::{Field, RuleSpec};
-use beaconfire_incident::{Actor, Command, Context, Incident, IncidentId};
+use beaconfire_detect::{Field, Plan, RuleSpec};
+use beaconfire_incident::{
+    Actor, Command, Context, Incident, IncidentId, Relation, can_accept, link, linkable,
+};
 use beaconfire_ingest::{DeadLetters, Sample};
 use beaconfire_model::{Names, Source, Untrusted, Wall};
 use beaconfire_outbox::LedgerLine;
@@ -19,16 +21,25 @@ use beaconfire_throttle::{Board, Decision, DecisionKey, Guard, Mode, Origin};
 use beaconfire_view::Privacy;
 use prometheus::Registry;
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::timeout;
 
 use crate::bells::Place;
 use crate::health::Health;
 use crate::keep::Order;
 use crate::metrics::Metrics;
 use crate::sender::Condition;
-use crate::threads::now;
+use crate::threads::{Accepts, now};
 
 /// Attempts shown of one incident.
 const DELIVERIES_SHOWN: usize = 200;
+
+/// Linked incidents are looked for among so many, from so long before, and so many are shown.
+const LINKS_AMONG: usize = 200;
+const LINKS_BEFORE: Duration = Duration::from_mins(10);
+const LINKS_SHOWN: usize = 20;
+
+/// A shard looks for what was accepted at least once a second.
+const ACCEPT_WITHIN: Duration = Duration::from_secs(5);
 
 /// Bytes shown of a record that was rejected.
 const REJECTED_SHOWN: usize = 512;
@@ -111,6 +122,10 @@ pub struct Office {
     pub rules: Vec<Counts>,
     /// When each key's use was written down last.
     pub touches: Touches,
+    /// Which services' requests explain which workloads.
+    pub plan: Arc<Plan>,
+    /// Where what was accepted as usual is learned.
+    pub accepts: Accepts,
 }
 
 /// By what a rule counts, as far as its exactness needs to know.
@@ -192,11 +207,56 @@ impl Office {
         let service = self.context.services.get(&*dossier.incident.target.value);
         let runbook = service.map(|service| service.annotations.get("runbook_url").to_owned());
         let runbook = runbook.filter(|url| !url.is_empty());
+        let links = self.links(&dossier.incident).await?;
         self.privacy.apply_to_dossier(&mut dossier);
-        Ok(Case { dossier, rows, deliveries, decisions, runbook })
+        Ok(Case { dossier, rows, deliveries, decisions, runbook, links })
+    }
+
+    /// Incidents that bring this one about, or that it brings about, the newest first.
+    async fn links(&self, incident: &Incident) -> Result<Vec<(Incident, Relation, &'static str)>, DeskError> {
+        let kinds = linkable(incident.kind);
+        if kinds.is_empty() {
+            return Ok(Vec::new());
+        }
+        let since = Some(incident.started_at.minus(LINKS_BEFORE));
+        let query = Query { kinds: kinds.to_vec(), since, limit: LINKS_AMONG, ..Query::default() };
+        let page = self.store.incidents(&query).await.map_err(unavailable)?;
+        let ties = |service: &str, workload: &str| self.plan.ties(service, workload);
+        let linked = page.items.into_iter().filter_map(|other| {
+            let (relation, why) = link(incident, &other, ties)?;
+            Some((other, relation, why))
+        });
+        Ok(linked.take(LINKS_SHOWN).collect())
     }
 
     async fn order(&self, id: IncidentId, actor: Actor, command: Command) -> Result<Incident, DeskError> {
+        if command == Command::Accept {
+            self.learn(&id).await?;
+        }
+        self.ask(id, actor, command).await
+    }
+
+    /// Has what an incident is about learned as usual, before it is closed: another process may know of it, and then it would
+    /// only open again.
+    async fn learn(&self, id: &IncidentId) -> Result<(), DeskError> {
+        let incident = self.store.incident(id).await.map_err(unavailable)?.ok_or(DeskError::NotFound)?;
+        // What cannot be accepted is refused in words when the command is folded.
+        if !can_accept(&incident) {
+            return Ok(());
+        }
+        let busy = || DeskError::Unavailable("it cannot be learned just now; try again".to_owned());
+        let answered = self.accepts.give(incident.target).ok_or_else(busy)?;
+        match timeout(ACCEPT_WITHIN, answered).await {
+            Ok(Ok(true)) => Ok(()),
+            Ok(Ok(false)) => Err(DeskError::Refused(
+                "nothing is learned of it in this process: ask the one that reads its records, or resolve it"
+                    .to_owned(),
+            )),
+            _ => Err(busy()),
+        }
+    }
+
+    async fn ask(&self, id: IncidentId, actor: Actor, command: Command) -> Result<Incident, DeskError> {
         let (answer, answered) = oneshot::channel();
         self.orders
             .try_send(Order { id, actor, command, answer })
@@ -488,6 +548,7 @@ impl Desk for Office {
 
 #[cfg(test)]
 mod tests {
+    use beaconfire_detect::PlanSpec;
     use beaconfire_ingest::DeadLetter;
     use beaconfire_model::EntryId;
     use beaconfire_pipeline::Tide;
@@ -527,6 +588,8 @@ mod tests {
             registry,
             rules: vec![counts("requests-per-client", true), counts("server-errors", false)],
             touches: Touches::default(),
+            plan: Arc::new(Plan::compile(PlanSpec::default()).unwrap()),
+            accepts: Accepts::channel().0,
         }
     }
 

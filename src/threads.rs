@@ -10,17 +10,22 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::Context as _;
 use beaconfire_detect::{Census, Shard};
-use beaconfire_model::{EntryId, Log, Source, Wall};
+use beaconfire_model::{EntryId, Log, Source, Subject, Wall};
 use beaconfire_pipeline::{
     Barrier, DeadLetterSink, Durable, Exchange, Freight, Host, Known, Report, Tally, Worker, WorkerFault,
     WorkerId, serve,
 };
+
+use tokio::sync::oneshot;
 
 use crate::health::Health;
 use crate::reached::Past;
 
 /// Freight that may wait in front of one shard thread. Full queues make workers combine further, then pause.
 const QUEUE: usize = 256;
+
+/// Accepted targets that may wait: people give them one by one.
+const ACCEPTS: usize = 64;
 
 /// How long stopping may take before the process gives up on it; SIGTERM promises 10 s in all.
 pub const STOP_WITHIN: Duration = Duration::from_secs(7);
@@ -140,10 +145,32 @@ pub struct Crew<L, D> {
     pub dead: D,
 }
 
+/// The way from people to the first shard, which owns all workloads: targets whose use was accepted as usual.
+#[derive(Debug, Clone)]
+pub struct Accepts(SyncSender<Accepted>);
+
+/// A target whose use is accepted, and where the shard answers whether anything was known of it.
+pub type Accepted = (Subject, oneshot::Sender<bool>);
+
+impl Accepts {
+    /// Both ends.
+    pub fn channel() -> (Self, Receiver<Accepted>) {
+        let (send, receive) = sync_channel(ACCEPTS);
+        (Self(send), receive)
+    }
+
+    /// Hands a target on; the answer, unless there is no room.
+    pub fn give(&self, target: Subject) -> Option<oneshot::Receiver<bool>> {
+        let (answer, answered) = oneshot::channel();
+        self.0.try_send((target, answer)).ok().map(|()| answered)
+    }
+}
+
 /// Starts the shards and workers. `report` takes what shards find (it may block: that is the back-pressure); `news`
-/// what they count.
+/// what they count; `accepted` is the other end of [`Accepts`].
 pub fn start<L, D>(
     shards: Vec<Shard>,
+    accepted: Receiver<Accepted>,
     crews: Vec<Crew<L, D>>,
     past: &Past,
     health: &Health,
@@ -157,15 +184,16 @@ where
     let stop = Arc::new(AtomicBool::new(false));
     let mut queues = Vec::new();
     let mut shard_threads = Vec::new();
+    let mut accepted = Some(accepted);
     for (thread, shard) in shards.into_iter().enumerate() {
         let (send, receive) = sync_channel(QUEUE);
         queues.push(send);
-        let (report, news) = (report.clone(), news.clone());
+        let (report, news, accepted) = (report.clone(), news.clone(), accepted.take());
         let spawned = std::thread::Builder::new()
             .name(format!("shard-{thread}"))
             .spawn(move || {
                 let _alarm = Alarm(format!("shard-{thread}"), news.clone());
-                tend(thread, shard, &receive, &report, &news);
+                tend(thread, shard, &receive, accepted.as_ref(), &report, &news);
             })
             .context("starting a shard's thread")?;
         shard_threads.push(spawned);
@@ -222,6 +250,7 @@ fn tend(
     thread: usize,
     mut shard: Shard,
     queue: &Receiver<Freight>,
+    accepted: Option<&Receiver<Accepted>>,
     report: &impl Fn(Report),
     news: &impl Fn(News),
 ) {
@@ -237,6 +266,12 @@ fn tend(
             }
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => return,
+        }
+        for (target, answer) in accepted.into_iter().flat_map(Receiver::try_iter) {
+            let known = shard.accept(&target);
+            tracing::info!(target = %target.value.escape_debug(), known, "accepted as usual: it is learned anew");
+            // Who asked may have gone.
+            let _ = answer.send(known);
         }
         if told.elapsed() >= Duration::from_secs(1) {
             told = Instant::now();

@@ -194,7 +194,6 @@ fn what_is_promised_for_later_is_refused_by_name() {
         "dead-letters show 1",
         "schema config",
         "incidents assign 1 mira",
-        "incidents accept 1",
         "decisions allow 203.0.113.7",
         "replay --kafka --from 2026-01-02T03:04:05Z",
         "explain --incident 1",

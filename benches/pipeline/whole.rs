@@ -61,6 +61,7 @@ pub(crate) fn read(load: &Load, threads: usize, rules: Rules) -> Instant {
     let (report, news) = (found.clone(), found.clone());
     let running = threads::start(
         shards.collect(),
+        threads::Accepts::channel().1,
         crews.collect(),
         &Past::new(&Reached::default()),
         &Health::default(),

@@ -58,6 +58,11 @@ pub(super) fn print(incident: &Value, out: &mut impl Write) -> std::io::Result<(
     });
     section("Signals", ["rule", "subject", "observed", "first"], &signals, out)?;
 
+    let links = rows(&incident["links"], |one| {
+        [text(&one["relation"]), text(&one["id"]), text(&one["title"]), text(&one["reason"])]
+    });
+    section("Linked", ["how", "incident", "what", "why"], &links, out)?;
+
     let participants = rows(&incident["participants"], |one| {
         [
             text(&one["value"]),

@@ -44,9 +44,10 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Fault> {
         let demo = Demo::start(&wishes).await?;
         say(&format!(
             "Beaconfire demo: open {} (ctrl-c ends it).\n\
-             A shop's traffic runs through an embedded Kafka broker. A flood begins after {:.0} s, a login attack \
-             after {:.0} s, a miner is found after {:.0} s; incidents resolve by themselves about a minute and a \
-             half after their attack.\n\
+             A shop's traffic runs through an embedded Kafka broker; its last two and a half hours lie there already, at \
+             their end a crowd came to the orders and a worker began to mine. A flood begins after {:.0} s, a login \
+             attack after {:.0} s, the miner's pool is seen after {:.0} s; incidents resolve by themselves about a minute \
+             and a half after their attack.\n\
              Below is what email, Slack and PagerDuty would have received:\n",
             demo.url(),
             FLOOD.start as f64 / speed,
@@ -64,8 +65,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Fault> {
             }
         };
         let started = std::time::Instant::now();
-        demo.run(&wishes, asked, |line| say(&format!("{:>6.1} s  {line}", started.elapsed().as_secs_f64())))
-            .await?;
+        demo.run(asked, |line| say(&format!("{:>6.1} s  {line}", started.elapsed().as_secs_f64()))).await?;
         if interrupted { Err(Fault::Interrupted) } else { Ok(()) }
     })
 }

@@ -51,6 +51,12 @@ enum What {
         #[arg(value_parser = id)]
         id: String,
     },
+    /// Close it, and learn what is so now as usual: mining, resource, surge, and floods that are more than usual.
+    Accept {
+        /// Its id.
+        #[arg(value_parser = id)]
+        id: String,
+    },
     /// Open it again.
     Reopen {
         /// Its id.
@@ -112,6 +118,7 @@ pub(super) fn run(arguments: Arguments, config: Option<PathBuf>, out: &mut impl 
             }
             What::Ack { id } => command(&instance, &id, "acknowledge", &nothing, output, out).await,
             What::Resolve { id } => command(&instance, &id, "resolve", &nothing, output, out).await,
+            What::Accept { id } => command(&instance, &id, "accept", &nothing, output, out).await,
             What::Reopen { id } => command(&instance, &id, "reopen", &nothing, output, out).await,
             What::Note { id, text } => {
                 command(&instance, &id, "notes", &json!({"text": text.join(" ")}), output, out).await

@@ -28,7 +28,6 @@ const LATER: &[(&str, &str, &str)] = &[
         "`beaconfire config default` shows every key, `beaconfire formats` what is read",
     ),
     ("incidents", "assign", "`beaconfire incidents ack ID` takes it for whose token is used"),
-    ("incidents", "accept", "`beaconfire incidents resolve ID` closes it"),
     ("decisions", "allow", "name the address in `throttle.never` and restart"),
     ("decisions", "approve", "nothing waits for approval; `throttle.mode: dry_run` looks first"),
     ("replay", "--kafka", "write the topic to a file with any consumer of Kafka, and replay that"),

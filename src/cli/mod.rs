@@ -66,7 +66,7 @@ enum Command {
     },
     /// Send one marked test through a receiver's real channels, and print what passed.
     TestNotify(test_notify::Arguments),
-    /// Incidents of a running instance: list, show, acknowledge, note, resolve, reopen.
+    /// Incidents of a running instance: list, show, acknowledge, note, resolve, accept, reopen.
     Incidents(incidents::Arguments),
     /// Throttle decisions of a running instance: list, add, delete, flush.
     Decisions(decisions::Arguments),

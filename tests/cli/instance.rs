@@ -110,6 +110,7 @@ fn what_people_do_reaches_the_desk_under_their_name() {
         format!("ack {id}"),
         format!("note {id} looks like the scraper"),
         format!("resolve {id}"),
+        format!("accept {id}"),
         format!("reopen {id}"),
     ] {
         let words: Vec<&str> =
@@ -125,7 +126,10 @@ fn what_people_do_reaches_the_desk_under_their_name() {
     assert!(done.iter().all(|(of, actor, _)| of.as_str() == id && actor.0 == "the-responder"), "{done:?}");
     let commands: Vec<&Command> = done.iter().map(|(_, _, command)| command).collect();
     let note = Command::Note("looks like the scraper".to_owned());
-    assert_eq!(commands, [&Command::Acknowledge, &note, &Command::Resolve, &Command::Reopen]);
+    assert_eq!(
+        commands,
+        [&Command::Acknowledge, &note, &Command::Resolve, &Command::Accept, &Command::Reopen]
+    );
 }
 
 #[test]
