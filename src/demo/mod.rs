@@ -19,7 +19,7 @@ use tokio::time::{MissedTickBehavior, interval};
 use crate::app::{App, Extras};
 use crate::standins::{AlertState, MailSink, PagerDuty, ROUTING_KEY, SLACK_TOKEN, Slack};
 use crate::threads::now;
-use traffic::{API, EDGE, RUNTIME, Traffic};
+use traffic::{API, EDGE, ORDERS, RUNTIME, Traffic, USAGE};
 
 /// How often traffic is made.
 const TICK: Duration = Duration::from_millis(100);
@@ -42,6 +42,8 @@ pub struct Wishes {
 pub struct Demo {
     app: App,
     receivers: Receivers,
+    traffic: Traffic,
+    producer: Producer,
     // Dropped last: the service leaves the group first.
     broker: Broker,
     _home: tempfile::TempDir,
@@ -65,7 +67,8 @@ impl Demo {
     /// Starts broker, receivers and service.
     pub async fn start(wishes: &Wishes) -> anyhow::Result<Self> {
         let home = tempfile::tempdir().context("making a directory for the store")?;
-        let broker = Broker::start(&[(EDGE, 3), (API, 3), (RUNTIME, 1)]).map_err(fault)?;
+        let broker =
+            Broker::start(&[(EDGE, 3), (API, 3), (ORDERS, 3), (RUNTIME, 1), (USAGE, 1)]).map_err(fault)?;
         let receivers = Receivers::start().await.context("starting the local receivers")?;
         let listen = free(wishes.listen)?;
         let file = home.path().join("beaconfire.yaml");
@@ -77,8 +80,13 @@ impl Demo {
             let said: Vec<String> = complaints.iter().map(ToString::to_string).collect();
             anyhow::anyhow!("the demo's configuration is not good:\n{}", said.join("\n"))
         })?;
+        let producer = Producer::open(broker.bootstrap()).map_err(fault)?;
+        let mut traffic = Traffic::new(wishes.seed, now(), wishes.speed);
+        // All of it before anybody reads: what is usual is learned in order of time.
+        produce(&producer, traffic.history())?;
+        producer.flush(Duration::from_secs(20)).map_err(fault)?;
         let app = App::start(config, Extras::default()).await?;
-        Ok(Self { app, receivers, broker, _home: home })
+        Ok(Self { app, receivers, traffic, producer, broker, _home: home })
     }
 
     /// Where the console is.
@@ -89,13 +97,10 @@ impl Demo {
     /// Makes traffic and prints what receivers get, until `stop` is done.
     pub async fn run(
         self,
-        wishes: &Wishes,
         stop: impl Future<Output = ()> + Send,
         mut print: impl FnMut(&str),
     ) -> anyhow::Result<()> {
-        let Self { app, mut receivers, broker, _home } = self;
-        let producer = Producer::open(broker.bootstrap()).map_err(fault)?;
-        let mut traffic = Traffic::new(wishes.seed, now(), wishes.speed);
+        let Self { app, mut receivers, mut traffic, producer, broker: _broker, _home } = self;
         let (mut tick, mut look) = (interval(TICK), interval(LOOK));
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -107,15 +112,7 @@ impl Demo {
         tokio::pin!(stop);
         let result = loop {
             tokio::select! {
-                _ = tick.tick() => for record in traffic.tick(now(), TICK) {
-                    let produced = Produced {
-                        topic: record.topic,
-                        key: Some(record.key.as_bytes()),
-                        payload: Some(record.payload.as_bytes()),
-                        ..Produced::default()
-                    };
-                    producer.send(produced).map_err(fault)?;
-                },
+                _ = tick.tick() => produce(&producer, traffic.tick(now(), TICK))?,
                 _ = look.tick() => receivers.print_news(&mut print),
                 () = &mut stop => {
                     // Whoever listened has ended: then that is seen below.
@@ -128,6 +125,19 @@ impl Demo {
         receivers.print_news(&mut print);
         result.context("the service's task")?
     }
+}
+
+fn produce(producer: &Producer, records: Vec<traffic::Produced>) -> anyhow::Result<()> {
+    for record in records {
+        let produced = Produced {
+            topic: record.topic,
+            key: Some(record.key.as_bytes()),
+            payload: Some(record.payload.as_bytes()),
+            ..Produced::default()
+        };
+        producer.send(produced).map_err(fault)?;
+    }
+    Ok(())
 }
 
 /// The address with a port, so that links in messages can name it.
@@ -151,8 +161,11 @@ fn configuration(brokers: &str, listen: SocketAddr, home: &Path, receivers: &Rec
   topics:
     - {{name: {EDGE}, format: combined, service: shop, start: earliest}}
     - {{name: {API}, format: auto, service: api, start: earliest}}
+    - {{name: {ORDERS}, format: combined, service: orders, start: earliest}}
     - {{name: {RUNTIME}, format: falco, start: earliest}}
+    - {{name: {USAGE}, format: beaconfire, start: earliest}}
 services:
+  orders: {{capacity: {{requests_per_second: 12}}}}
   shop: {{annotations: {{runbook_url: "https://wiki.example.com/shop"}}}}
 rules:
   - {{name: request-burst, throttle: {{action: ban, for: 10m}}}}

@@ -1,5 +1,9 @@
 //! A small SaaS's traffic, seeded: three services with people who read, log in and buy, a few crawlers, and three
 //! attacks on a timetable. The same seed gives the same requests; only the clock they are laid over differs.
+//!
+//! What is usual cannot be learned in a minute, so the demo begins in the middle of a day: two and a half hours of one
+//! service's requests and of two workloads' use lie in Kafka already ([`Traffic::history`]). At their end a news link has
+//! brought a crowd, and one of the workloads computes for somebody else.
 
 use std::time::Duration;
 
@@ -25,6 +29,24 @@ pub const API: &str = "api-access";
 /// The topic of run-time findings.
 pub const RUNTIME: &str = "runtime-falco";
 
+/// The topic of the service that a crowd comes to (combined format).
+pub const ORDERS: &str = "orders-access";
+/// The topic of what workloads use.
+pub const USAGE: &str = "usage";
+
+/// How much has happened before the demo begins.
+const BEFORE: Duration = Duration::from_mins(150);
+/// For how long the crowd has been there then, and the miner.
+const CROWDED: Duration = Duration::from_mins(5);
+const MINED: Duration = Duration::from_mins(25);
+/// Seconds of the demo until the crowd has gone.
+pub const CROWD_LEAVES: u64 = 60;
+/// Requests a second to the orders, usually and with the crowd.
+const ORDERS_USUAL: f64 = 3.0;
+const ORDERS_CROWDED: f64 = 14.0;
+/// Workloads say what they use so often.
+const USED_EVERY: Duration = Duration::from_secs(15);
+
 /// When the flood begins and ends, in seconds from the demo's start.
 pub const FLOOD: std::ops::Range<u64> = 3..40;
 /// When the login attack does.
@@ -44,6 +66,7 @@ pub struct Traffic {
     started: Wall,
     speed: f64,
     found: bool,
+    used: Wall,
 }
 
 const PAGES: [&str; 9] = [
@@ -67,7 +90,59 @@ const AGENTS: [&str; 4] = [
 impl Traffic {
     /// Traffic that begins at `started`. The attacks' timetable runs `speed` times as fast, with as many requests.
     pub fn new(seed: u64, started: Wall, speed: f64) -> Self {
-        Self { random: StdRng::seed_from_u64(seed), started, speed, found: false }
+        Self { random: StdRng::seed_from_u64(seed), started, speed, found: false, used: started }
+    }
+
+    /// What happened before the demo began, by topic in order of time.
+    pub fn history(&mut self) -> Vec<Produced> {
+        let mut records = Vec::new();
+        for ago in (1..=BEFORE.as_secs()).rev() {
+            let ago = Duration::from_secs(ago);
+            let at = Wall::from_millis(self.started.millis() - i64::try_from(ago.as_millis()).unwrap_or(0));
+            self.order(at, ago <= CROWDED, 1.0, &mut records);
+            if ago.as_secs().is_multiple_of(USED_EVERY.as_secs()) {
+                records.extend(self.usage(at, ago <= MINED, ago <= CROWDED));
+            }
+        }
+        records
+    }
+
+    /// Orders of `seconds`.
+    fn order(&mut self, at: Wall, crowded: bool, seconds: f64, records: &mut Vec<Produced>) {
+        // A crowd is many people, each of whom looks at few pages.
+        let (people, a_second) = if crowded { (2_400, ORDERS_CROWDED) } else { (500, ORDERS_USUAL) };
+        for _ in 0..self.about(a_second * seconds) {
+            let n = self.random.random_range(0..people);
+            let client = format!("198.19.{}.{}", n / 10, 1 + n % 10);
+            let page = ["/orders", "/orders/new", "/static/app.js", "/static/app.css"][n % 4];
+            let agent = AGENTS[self.random.random_range(0..AGENTS.len())];
+            let bytes = self.random.random_range(300..9_000);
+            records.push(combined(ORDERS, at, &client, "GET", page, 200, bytes, agent));
+        }
+    }
+
+    /// What the two workloads use: one serves the orders, the other computes now and then, or all the time for a miner.
+    fn usage(&mut self, at: Wall, mined: bool, crowded: bool) -> [Produced; 2] {
+        let mut about = |mean: f64, spread: f64| mean + spread * (self.random.random::<f64>() - 0.5);
+        let worker = if mined { about(1.94, 0.02) } else { about(0.35, 0.3) };
+        let orders = if crowded { about(0.9, 0.1) } else { about(0.22, 0.06) };
+        [("shop/worker", "worker-7d9f8c6b5d-x2x9k", worker), ("shop/orders", "orders-5c9d7f6b8-q8zlm", orders)].map(
+            |(workload, pod, cores)| {
+                let payload = serde_json::json!({
+                    "kind": "resource",
+                    "time": EventTime::from_millis(at.millis()).to_string(),
+                    "workload": workload,
+                    "pod": pod,
+                    "container": "app",
+                    "image": format!("registry.example.com/{workload}:4.2"),
+                    "cpu_cores": cores,
+                    "cpu_limit_cores": 2.0,
+                    "memory_bytes": if mined && workload == "shop/worker" { 2_870_000_000u64 } else { 410_000_000 },
+                    "memory_limit_bytes": 4_294_967_296u64,
+                });
+                Produced { topic: USAGE, key: workload.to_owned(), payload: payload.to_string() }
+            },
+        )
     }
 
     /// The records of the `span` that ends at `now`.
@@ -92,6 +167,12 @@ impl Traffic {
             for _ in 0..self.about(4.0 * attack) {
                 records.push(combined(EDGE, now, GUESSER, "POST", "/login", 401, 187, "Mozilla/5.0"));
             }
+        }
+        let crowded = since < CROWD_LEAVES;
+        self.order(now, crowded, share, &mut records);
+        if now.since(self.used) >= USED_EVERY {
+            self.used = now;
+            records.extend(self.usage(now, true, crowded));
         }
         if since >= FINDING && !self.found {
             self.found = true;
