@@ -223,7 +223,9 @@ pub(super) fn state(finding: &Finding, entry: EntryId, signals: &mut Vec<Signal>
         (None, None) => bears.unwrap_or(finding.expected) * a_minute,
     };
     let requests = finding.observed * a_minute;
-    let mut whole = signal(finding.rule.into(), requests, beside, specimens(finding));
+    // The same words each minute would tell nothing more.
+    let words = if finding.is_new { specimens(finding) } else { Vec::new() };
+    let mut whole = signal(finding.rule.into(), requests, beside, words);
     whole.evidence.crowd = crowd;
     whole.evidence.series = vec![(end, requests)];
     signals.push(whole);

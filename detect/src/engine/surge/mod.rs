@@ -158,6 +158,8 @@ pub struct Finding {
     pub points: i32,
     /// The table.
     pub rows: Vec<Row>,
+    /// It was not told before, or not so.
+    pub is_new: bool,
     /// Against the capacity, where it is known.
     pub load: Option<Load>,
     /// Clients that asked in this minute.
