@@ -110,6 +110,7 @@ impl App {
             DeadLetters::open(&kafka, ingest.clone()).map_err(|fault| anyhow::anyhow!("{fault}"))?;
         let (orders, heard) = mpsc::channel(keep::ORDERS);
         let (accepts, accepted) = Accepts::channel();
+        let census = Arc::<Mutex<BTreeMap<usize, Census>>>::default();
         let desk: Arc<dyn Desk> = Arc::new(Office {
             store: store.clone(),
             orders,
@@ -132,6 +133,7 @@ impl App {
             metrics: metrics.clone(),
             rules: config.plan.rules.iter().map(Counts::of).collect(),
             touches: Touches::default(),
+            census: census.clone(),
             plan: plan.clone(),
             accepts,
         });
@@ -161,7 +163,6 @@ impl App {
             health: health.clone(),
             learned: learned(&store).await?,
         };
-        let census = Arc::<Mutex<BTreeMap<usize, Census>>>::default();
         let news = listener(metrics.clone(), seen, names.clone(), census.clone(), failed);
         let threads = machine.start(accepted, report, &Past::new(&reached), news)?;
         let keeper = Keep {

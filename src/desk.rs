@@ -8,7 +8,7 @@ use beaconfire_api::{
     Answer, BouncerKey, Case, DecisionQuery, DeliveryFacts, Desk, DeskError, IncidentQuery, Lift,
     NewDecision, Page, Pull, ReceiverFacts, RejectedFacts, SourceFacts, StatusFacts,
 };
-use beaconfire_detect::{Field, Plan, RuleSpec};
+use beaconfire_detect::{Census, Field, Plan, RuleSpec};
 use beaconfire_incident::{
     Actor, Command, Context, Incident, IncidentId, Relation, can_accept, link, linkable,
 };
@@ -26,7 +26,7 @@ use tokio::time::timeout;
 use crate::bells::Place;
 use crate::health::Health;
 use crate::keep::Order;
-use crate::metrics::Metrics;
+use crate::metrics::{Metrics, learning};
 use crate::sender::Condition;
 use crate::threads::{Accepts, now};
 
@@ -122,6 +122,8 @@ pub struct Office {
     pub rules: Vec<Counts>,
     /// When each key's use was written down last.
     pub touches: Touches,
+    /// What the shards' tables hold, by thread.
+    pub census: Arc<Mutex<BTreeMap<usize, Census>>>,
     /// Which services' requests explain which workloads.
     pub plan: Arc<Plan>,
     /// Where what was accepted as usual is learned.
@@ -382,6 +384,7 @@ impl Office {
             }
         });
         let receivers = receivers.collect();
+        let learning = learning(&self.census.lock().unwrap_or_else(PoisonError::into_inner));
         let lags: Option<Vec<u64>> = self
             .tides
             .snapshot()
@@ -401,6 +404,7 @@ impl Office {
             config_loaded: self.started,
             inexact_rules: self.inexact_rules().await,
             throttle_mode: self.throttle_mode,
+            learning: (learning.series, learning.left),
         }
     }
 
@@ -588,6 +592,7 @@ mod tests {
             registry,
             rules: vec![counts("requests-per-client", true), counts("server-errors", false)],
             touches: Touches::default(),
+            census: Arc::default(),
             plan: Arc::new(Plan::compile(PlanSpec::default()).unwrap()),
             accepts: Accepts::channel().0,
         }

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use beaconfire_detect::Census;
+use beaconfire_detect::{Census, Learning};
 use beaconfire_model::{Names, Wall};
 use beaconfire_pipeline::{Counted, Tally};
 use prometheus::core::Collector;
@@ -17,6 +17,15 @@ use prometheus::{
 /// Names of a sensor's own rules that may become label values; the rest count as `other`.
 const RULES_MAX: usize = 200;
 
+/// What is learned silently, of all threads. One of them knows.
+pub fn learning(by_thread: &BTreeMap<usize, Census>) -> Learning {
+    by_thread
+        .values()
+        .map(|census| census.learning)
+        .max_by_key(|learning| learning.series)
+        .unwrap_or_default()
+}
+
 /// Handles to the process's metrics. `Clone` shares them.
 #[derive(Debug, Clone)]
 pub struct Metrics {
@@ -27,6 +36,9 @@ pub struct Metrics {
     keys: IntGaugeVec,
     evictions: IntCounterVec,
     memory: IntGaugeVec,
+    flaws: IntCounterVec,
+    learning: IntGauge,
+    learning_left: Gauge,
     /// Wall clock less the least advanced watermark.
     pub watermark_delay: Gauge,
     signals: IntCounterVec,
@@ -105,6 +117,25 @@ impl Metrics {
                 &["table"],
             )?,
             memory: gauges("detect_memory_bytes", "Memory of the tables.", &["table"])?,
+            flaws: counters(
+                "sample_flaws_total",
+                "Resource samples that were left out, or stand for less, by reason.",
+                &["reason"],
+            )?,
+            learning: register(
+                registry,
+                IntGauge::with_opts(opts(
+                    "baseline_series_learning",
+                    "Series of what is usual that learn before anything is told of them.",
+                )),
+            )?,
+            learning_left: register(
+                registry,
+                Gauge::with_opts(opts(
+                    "baseline_learning_seconds",
+                    "Time until the last of them has learned enough.",
+                )),
+            )?,
             watermark_delay: register(
                 registry,
                 Gauge::with_opts(opts(
@@ -245,6 +276,13 @@ impl Metrics {
                 *sum = (sum.0 + table.keys, sum.1 + table.bytes, sum.2 + table.evictions);
             }
         }
+        for (reason, count) in by_thread.values().flat_map(|census| &census.flaws) {
+            let counter = self.flaws.with_label_values(&[*reason]);
+            counter.inc_by(count.saturating_sub(counter.get()));
+        }
+        let learning = learning(by_thread);
+        self.learning.set(i64::try_from(learning.series).unwrap_or(i64::MAX));
+        self.learning_left.set(learning.left.as_secs_f64());
         for (table, (keys, bytes, evictions)) in sums {
             self.keys.with_label_values(&[table]).set(i64::try_from(keys).unwrap_or(i64::MAX));
             self.memory.with_label_values(&[table]).set(i64::try_from(bytes).unwrap_or(i64::MAX));

@@ -290,4 +290,6 @@ pub struct StatusFacts {
     pub inexact_rules: Option<Vec<(String, String)>>,
     /// The mode of throttling where a rule does not say otherwise.
     pub throttle_mode: Mode,
+    /// Series of what is usual that learn before anything is told of them, and in how much time the last of them tells.
+    pub learning: (u64, Duration),
 }

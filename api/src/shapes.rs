@@ -5,8 +5,8 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use beaconfire_model::{EventTime, Wall};
 use beaconfire_view::{
-    DecisionJson, DeliveryJson, FormatCountJson, IncidentDetailJson, InexactRuleJson, LinkJson, ListJson,
-    OutboxRowJson, ReceiverStateJson, RejectCountJson, RejectSampleJson, SourceJson, StatusJson,
+    DecisionJson, DeliveryJson, FormatCountJson, IncidentDetailJson, InexactRuleJson, LearningJson, LinkJson,
+    ListJson, OutboxRowJson, ReceiverStateJson, RejectCountJson, RejectSampleJson, SourceJson, StatusJson,
 };
 use serde::Serialize;
 
@@ -93,6 +93,7 @@ pub(crate) fn status(status: &StatusFacts, now: Wall) -> StatusJson {
         config_loaded_at: status.config_loaded.to_string(),
         inexact_rules: status.inexact_rules.as_ref().map(|rules| rules.iter().map(inexact).collect()),
         throttle_mode: status.throttle_mode.name().to_owned(),
+        learning: LearningJson { series: status.learning.0, seconds_left: status.learning.1.as_secs() },
     }
 }
 

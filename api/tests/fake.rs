@@ -219,6 +219,7 @@ impl Desk for Fake {
             config_loaded: now().minus(Duration::from_secs(3 * 3600)),
             inexact_rules: Some(vec![("server-errors".into(), "read elsewhere".into())]),
             throttle_mode: Mode::DryRun,
+            learning: (3, Duration::from_secs(5_400)),
         };
         Box::pin(std::future::ready(Ok(status)))
     }

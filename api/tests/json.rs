@@ -219,6 +219,7 @@ async fn status_and_sources_have_their_shapes() {
     assert_eq!(source["formats"][0], serde_json::json!({ "format": "combined", "records": 1200 }));
     assert_eq!((&source["lateness_seconds"], &source["disorder_seconds"]), (&30.into(), &0.512.into()));
     assert_eq!(status["inexact_rules"][0]["rule"], "server-errors");
+    assert_eq!(status["learning"], serde_json::json!({"series": 3, "seconds_left": 5400}));
     let sample = serde_json::json!({"reason": "syntax", "offset": 17, "payload": "{\"uri\":\"/s?…\""});
     assert_eq!(source["rejected_samples"], serde_json::json!([sample]));
 }

@@ -62,7 +62,7 @@ pub use plan::{CapacitySpec, EntrySpec, Plan, PlanSpec, ServiceSpec};
 pub use resource::{BadRates, Figures, Flaw, Flaws, RateKnobs, Rates, Usage};
 pub use rule::{Count, Override, RuleError, RuleSpec};
 pub use services::ServiceId;
-pub use shard::{Census, Shard, ShardKnobs, TableCensus};
+pub use shard::{Census, Learning, Shard, ShardKnobs, TableCensus};
 pub use survey::Closest;
 pub use watch::Watch;
 pub use workloads::{Flow, Gathered, Learned, Reading, Sighting};

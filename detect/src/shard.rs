@@ -47,12 +47,25 @@ pub struct Census {
     pub ahead: u64,
     /// Records whose service was beyond the 10,000 that are told apart. Told by the first thread for all.
     pub services_beyond: u64,
+    /// Resource samples that were left out, or stood for less, by reason.
+    pub flaws: Vec<(&'static str, u64)>,
+    /// What is learned before anything is told.
+    pub learning: Learning,
+}
+
+/// Series that learn silently.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Learning {
+    /// How many of them there are.
+    pub series: u64,
+    /// In how much time the last of them will have learned enough.
+    pub left: Duration,
 }
 
 /// What one table holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TableCensus {
-    /// Its name: clients, prefixes, texts, services, findings, request_ids, workloads or baselines.
+    /// Its name: clients, prefixes, texts, services, findings, request_ids, workloads, baselines or surges.
     pub name: &'static str,
     /// Keys held.
     pub keys: u64,
@@ -537,6 +550,8 @@ impl Shard {
             stale: self.stale,
             ahead: self.ahead.len() as u64,
             services_beyond: if self.first { self.plan.services_beyond() } else { 0 },
+            flaws: self.desk.as_ref().map(Desk::flaws).unwrap_or_default(),
+            learning: self.desk.as_ref().map(Desk::learning).unwrap_or_default(),
         }
     }
 

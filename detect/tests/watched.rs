@@ -6,7 +6,7 @@ mod support;
 use std::sync::Arc;
 use std::time::Duration;
 
-use beaconfire_detect::{Learned, MiningKnobs, Plan, PlanSpec, ServiceSpec};
+use beaconfire_detect::{Learned, Learning, MiningKnobs, Plan, PlanSpec, ServiceSpec};
 use beaconfire_model::{
     EntryId, Event, EventTime, Kind, Measured, Metric, ResourceSample, RuntimeDetails, RuntimeEvent,
     RuntimeKind, Severity, Signal, Source, TopicId,
@@ -219,6 +219,24 @@ fn what_is_beyond_all_that_was_seen_is_told_in_words() {
         told.iter().find(|text| text.starts_with("unusual-memory ")).expect("eight times the memory");
     assert!(!memory.contains(" Info ") && memory.contains("shop/web: memory: "), "{memory}");
     assert!(memory.contains("% beyond anything in the last 1,200 samples (observed 1.11 GiB"), "{memory}");
+}
+
+#[test]
+fn what_learns_silently_is_shown_with_the_time_left() {
+    let mut rig = metrics(&usual(), 1);
+    week(&mut rig, 0..720);
+    let learning = rig.shards[0].census().learning;
+    let hours = learning.left.as_secs_f64() / 3_600.0;
+    assert!(learning.series >= 2 && (11.5..13.0).contains(&hours), "{learning:?}");
+    week(&mut rig, 720..1_500);
+    assert_eq!(rig.shards[0].census().learning, Learning::default());
+    let mut broken = ResourceSample { workload: "shop/web", ..ResourceSample::default() };
+    let measured = [Measured { metric: Metric::CpuCores, value: -3.0 }];
+    (broken.time, broken.measured) = (EventTime::from_millis(T0 + 1_500 * MINUTE), &measured);
+    rig.see(METRICS, Event::Resource(broken));
+    rig.merge();
+    let flaws = rig.shards[0].census().flaws;
+    assert!(flaws.contains(&("negative", 1)), "{flaws:?}");
 }
 
 #[test]

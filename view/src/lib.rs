@@ -28,8 +28,8 @@ pub use privacy::{Privacy, Queries, Shown, redact_query};
 pub use report::{HighestJson, RuleReportJson};
 pub use signal::{IncidentSignalJson, SignalJson};
 pub use state::{
-    FormatCountJson, InexactRuleJson, ReceiverStateJson, RejectCountJson, RejectSampleJson, SourceJson,
-    StatusJson,
+    FormatCountJson, InexactRuleJson, LearningJson, ReceiverStateJson, RejectCountJson, RejectSampleJson,
+    SourceJson, StatusJson,
 };
 pub use summary::SummaryJson;
 

@@ -92,6 +92,17 @@ pub struct StatusJson {
     pub inexact_rules: Option<Vec<InexactRuleJson>>,
     /// The mode of throttling where a rule does not say otherwise.
     pub throttle_mode: String,
+    /// What is learned before anything is told of it.
+    pub learning: LearningJson,
+}
+
+/// Series of what is usual that learn silently.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LearningJson {
+    /// How many of them there are.
+    pub series: u64,
+    /// In how many seconds the last of them has learned enough.
+    pub seconds_left: u64,
 }
 
 /// How one integration of one receiver is.

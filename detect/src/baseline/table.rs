@@ -4,6 +4,7 @@
 //! series never makes room for a new one that way: whoever makes up names must not wipe out what was learned.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use beaconfire_model::{EventTime, Subject};
 
@@ -239,6 +240,16 @@ impl Baselines {
             return Ok(true);
         }
         Ok(self.admit(key, series))
+    }
+
+    /// How many series learn silently, and in how much time the last of them will tell.
+    pub fn learning(&self) -> (usize, Duration) {
+        let left = self.held.values().map(|held| {
+            let day = held.series.closed_through().map_or(0, |at| first_day_left(&held.series, at));
+            SLICE * held.series.left().max(day)
+        });
+        left.filter(|left| !left.is_zero())
+            .fold((0, Duration::ZERO), |(series, longest), left| (series + 1, longest.max(left)))
     }
 
     /// How full it is, and what the bound has cost.

@@ -169,7 +169,7 @@ impl Crowds {
     pub(super) fn census(&self) -> TableCensus {
         let held = self.surge.census();
         TableCensus {
-            name: "services",
+            name: "surges",
             keys: held.services as u64,
             bytes: held.bytes as u64,
             evictions: held.full,

@@ -18,7 +18,7 @@ use crate::baseline::Metric;
 use crate::engine::mining::{DROPPER, Deed, Finding, Mining, Slice, tells};
 use crate::engine::surge::{Around, Networks, Sketch};
 use crate::resource::{Figures, Flaw, RateKnobs, Rates};
-use crate::{Plan, TableCensus};
+use crate::{Learning, Plan, TableCensus};
 
 /// Bytes of sightings that may wait until nothing older comes; beyond, they are judged as they come.
 const WAITING_MAX: usize = 32 << 20;
@@ -622,6 +622,17 @@ impl Desk {
         let crowds = self.crowds.as_ref().and_then(Crowds::unsaved_from).unwrap_or(open);
         let floor = usual.min(mined).min(crowds).minus(RUN_UP);
         self.entries.iter().map(move |entry| (*entry, floor))
+    }
+
+    /// Samples that were left out, or stood for less, by reason.
+    pub(crate) fn flaws(&self) -> Vec<(&'static str, u64)> {
+        let flaws = self.rates.flaws();
+        Flaw::ALL.into_iter().map(|flaw| (flaw.name(), flaws.of(flaw))).collect()
+    }
+
+    /// Series that learn before anything is told of them.
+    pub(crate) fn learning(&self) -> Learning {
+        self.usual.as_ref().map(Usual::learning).unwrap_or_default()
     }
 
     /// What it holds.

@@ -12,8 +12,8 @@ use beaconfire_model::{
     SubjectKind, Untrusted,
 };
 
-use crate::TableCensus;
 use crate::baseline::{Amount, Baselines, Fed, Finding, Metric, SLICE, SeriesKey, Slices, Verdict, View};
+use crate::{Learning, TableCensus};
 
 /// Series that may have open slices: each takes some hundred bytes.
 const KEYS_MAX: usize = 200_000;
@@ -48,6 +48,10 @@ pub(super) struct Usual {
     unsaved_from: Option<EventTime>,
     /// Or only learned.
     tell_services: bool,
+    /// Series that learned silently when slices were closed last.
+    learning: Learning,
+    /// The slices before this one are closed.
+    compared: i64,
     /// Requests by slice and service, of slices that are open.
     asked: BTreeMap<(i64, Subject), u64>,
 }
@@ -76,6 +80,8 @@ impl Usual {
             baselines: Baselines::new(memory, seed),
             unsaved_from: None,
             tell_services,
+            learning: Learning::default(),
+            compared: i64::MIN,
             asked: BTreeMap::new(),
         }
     }
@@ -139,7 +145,12 @@ impl Usual {
         home: impl Fn(&Subject) -> EntryId,
         signals: &mut Vec<Signal>,
     ) {
-        let Self { slices, baselines, unsaved_from, tell_services, asked } = self;
+        let open = slice_of(cleared);
+        if open <= self.compared {
+            return;
+        }
+        self.compared = open;
+        let Self { slices, baselines, unsaved_from, tell_services, asked, learning, .. } = self;
         slices.close(cleared, |key, at, value| {
             unsaved_from.get_or_insert(at);
             let Fed::Taken(Verdict::Judged { quiet, local }) = baselines.feed(key, at, value) else { return };
@@ -165,8 +176,9 @@ impl Usual {
             let severity = if matters { severity } else { Severity::Info };
             signals.push(signal(key, severity, &found, at, home(&key.subject)));
         });
-        let open = slice_of(cleared);
         asked.retain(|(slice, _), _| *slice >= open);
+        let (series, left) = baselines.learning();
+        *learning = Learning { series: series as u64, left };
     }
 
     /// What was learned since it was last asked for.
@@ -222,6 +234,11 @@ impl Usual {
         let slice = i64::try_from(SLICE.as_millis()).unwrap_or(i64::MAX);
         let begun = EventTime::from_millis(open.millis().saturating_sub(open.millis().rem_euclid(slice)));
         self.unsaved_from.map_or(begun, |from| from.min(begun))
+    }
+
+    /// Series that learn silently.
+    pub(super) fn learning(&self) -> Learning {
+        self.learning
     }
 
     pub(super) fn census(&self) -> TableCensus {
