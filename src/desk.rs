@@ -1,5 +1,7 @@
 //! The desk behind the HTTP surface: reads go to the store, commands to the keeper, decisions to store and board.
 
+mod orders;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
@@ -9,9 +11,7 @@ use beaconfire_api::{
     NewDecision, Page, Pull, ReceiverFacts, RejectedFacts, SourceFacts, StatusFacts,
 };
 use beaconfire_detect::{Census, Field, Plan, RuleSpec};
-use beaconfire_incident::{
-    Actor, Command, Context, Incident, IncidentId, Relation, can_accept, link, linkable,
-};
+use beaconfire_incident::{Actor, Command, Context, Incident, IncidentId};
 use beaconfire_ingest::{DeadLetters, Sample};
 use beaconfire_model::{Names, Source, Untrusted, Wall};
 use beaconfire_outbox::LedgerLine;
@@ -20,8 +20,7 @@ use beaconfire_store::{Pick, Query, Store, StoreError};
 use beaconfire_throttle::{Board, Decision, DecisionKey, Guard, Mode, Origin};
 use beaconfire_view::Privacy;
 use prometheus::Registry;
-use tokio::sync::{mpsc, oneshot};
-use tokio::time::timeout;
+use tokio::sync::mpsc;
 
 use crate::bells::Place;
 use crate::health::Health;
@@ -32,14 +31,6 @@ use crate::threads::{Accepts, now};
 
 /// Attempts shown of one incident.
 const DELIVERIES_SHOWN: usize = 200;
-
-/// Linked incidents are looked for among so many, from so long before, and so many are shown.
-const LINKS_AMONG: usize = 200;
-const LINKS_BEFORE: Duration = Duration::from_mins(10);
-const LINKS_SHOWN: usize = 20;
-
-/// A shard looks for what was accepted at least once a second.
-const ACCEPT_WITHIN: Duration = Duration::from_secs(5);
 
 /// Bytes shown of a record that was rejected.
 const REJECTED_SHOWN: usize = 512;
@@ -212,58 +203,6 @@ impl Office {
         let links = self.links(&dossier.incident).await?;
         self.privacy.apply_to_dossier(&mut dossier);
         Ok(Case { dossier, rows, deliveries, decisions, runbook, links })
-    }
-
-    /// Incidents that bring this one about, or that it brings about, the newest first.
-    async fn links(&self, incident: &Incident) -> Result<Vec<(Incident, Relation, &'static str)>, DeskError> {
-        let kinds = linkable(incident.kind);
-        if kinds.is_empty() {
-            return Ok(Vec::new());
-        }
-        let since = Some(incident.started_at.minus(LINKS_BEFORE));
-        let query = Query { kinds: kinds.to_vec(), since, limit: LINKS_AMONG, ..Query::default() };
-        let page = self.store.incidents(&query).await.map_err(unavailable)?;
-        let ties = |service: &str, workload: &str| self.plan.ties(service, workload);
-        let linked = page.items.into_iter().filter_map(|other| {
-            let (relation, why) = link(incident, &other, ties)?;
-            Some((other, relation, why))
-        });
-        Ok(linked.take(LINKS_SHOWN).collect())
-    }
-
-    async fn order(&self, id: IncidentId, actor: Actor, command: Command) -> Result<Incident, DeskError> {
-        if command == Command::Accept {
-            self.learn(&id).await?;
-        }
-        self.ask(id, actor, command).await
-    }
-
-    /// Has what an incident is about learned as usual, before it is closed: another process may know of it, and then it would
-    /// only open again.
-    async fn learn(&self, id: &IncidentId) -> Result<(), DeskError> {
-        let incident = self.store.incident(id).await.map_err(unavailable)?.ok_or(DeskError::NotFound)?;
-        // What cannot be accepted is refused in words when the command is folded.
-        if !can_accept(&incident) {
-            return Ok(());
-        }
-        let busy = || DeskError::Unavailable("it cannot be learned just now; try again".to_owned());
-        let answered = self.accepts.give(incident.target).ok_or_else(busy)?;
-        match timeout(ACCEPT_WITHIN, answered).await {
-            Ok(Ok(true)) => Ok(()),
-            Ok(Ok(false)) => Err(DeskError::Refused(
-                "nothing is learned of it in this process: ask the one that reads its records, or resolve it"
-                    .to_owned(),
-            )),
-            _ => Err(busy()),
-        }
-    }
-
-    async fn ask(&self, id: IncidentId, actor: Actor, command: Command) -> Result<Incident, DeskError> {
-        let (answer, answered) = oneshot::channel();
-        self.orders
-            .try_send(Order { id, actor, command, answer })
-            .map_err(|_| DeskError::Unavailable("too many commands wait already; try again".to_owned()))?;
-        answered.await.unwrap_or_else(|_| Err(DeskError::Unavailable("the process is stopping".to_owned())))
     }
 
     async fn make(&self, actor: Actor, wanted: NewDecision) -> Result<Decision, DeskError> {
@@ -551,202 +490,4 @@ impl Desk for Office {
 }
 
 #[cfg(test)]
-mod tests {
-    use beaconfire_detect::PlanSpec;
-    use beaconfire_ingest::DeadLetter;
-    use beaconfire_model::EntryId;
-    use beaconfire_pipeline::Tide;
-    use beaconfire_store::{Progress, StoreKnobs, Write};
-    use beaconfire_throttle::Action;
-
-    use beaconfire_incident::TimelineEntry;
-
-    use super::*;
-
-    /// An office over a store of its own.
-    async fn office(directory: &std::path::Path) -> Office {
-        let url = format!("sqlite:{}/store.db", directory.display());
-        let store = Store::open(&StoreKnobs { url, retention: Duration::from_secs(86_400) }).await.unwrap();
-        let registry = Registry::new();
-        let ingest = beaconfire_ingest::Metrics::register(&registry).unwrap();
-        let counts = |rule: &str, by_address| Counts { rule: rule.into(), by_address };
-        Office {
-            store,
-            orders: mpsc::channel(1).0,
-            board: Arc::default(),
-            guard: Guard::default(),
-            throttle_mode: Mode::DryRun,
-            context: Context { entries: vec!["edge".into()], ..Context::default() },
-            conditions: BTreeMap::new(),
-            tides: Arc::default(),
-            latenesses: vec![Duration::from_secs(30)],
-            seen: Seen::default(),
-            names: Names::default(),
-            letters: DeadLetters::kept(ingest.clone()),
-            ingest,
-            workers: 1,
-            health: Health::default(),
-            privacy: Privacy::Redact,
-            started: now(),
-            metrics: Metrics::register(&registry).unwrap(),
-            registry,
-            rules: vec![counts("requests-per-client", true), counts("server-errors", false)],
-            touches: Touches::default(),
-            census: Arc::default(),
-            plan: Arc::new(Plan::compile(PlanSpec::default()).unwrap()),
-            accepts: Accepts::channel().0,
-        }
-    }
-
-    /// The office reads so many partitions of the topic `edge`.
-    fn holding(office: &Office, partitions: i32) {
-        for partition in 0..partitions {
-            let source = Source { entry: EntryId(0), topic: office.names.topic("edge").unwrap(), partition };
-            let at = beaconfire_model::EventTime::from_millis(1_000);
-            let tide = Tide {
-                watermark: at,
-                clearance: at,
-                caught_up: true,
-                stalled: false,
-                departed: false,
-                moved: now(),
-                disorder_millis: 512,
-            };
-            office.tides.set(source, tide);
-        }
-    }
-
-    #[tokio::test]
-    async fn decisions_by_hand_are_counted_and_what_is_taken_back_is_allowed() {
-        let directory = tempfile::tempdir().unwrap();
-        let office = office(directory.path()).await;
-        let network = "203.0.113.7/32".parse().unwrap();
-        let wanted = |seconds| NewDecision {
-            network,
-            action: Action::Ban,
-            mode: Some(Mode::Enforce),
-            duration: Duration::from_secs(seconds),
-            reason: String::new(),
-        };
-        office.decide(Actor("ann".into()), wanted(600)).await.unwrap();
-        // The longer one is answered, and none is made.
-        office.decide(Actor("ann".into()), wanted(60)).await.unwrap();
-        let counted = office.metrics.decisions.with_label_values(&["ban", "enforce", "manual"]).get();
-        assert_eq!(counted, 1);
-
-        let lifted = office.lift(Actor("ann".into()), Lift::Network(network), true).await.unwrap();
-        assert_eq!(lifted.len(), 1);
-        let allows = office.store.allows(now()).await.unwrap();
-        let hour = now().plus(Duration::from_secs(3_601));
-        assert_eq!((allows.covers(network, now()), allows.covers(network, hour)), (true, false));
-        assert_eq!(office.board.changes(Wall::from_millis(0), now()).deleted.len(), 1);
-    }
-
-    #[tokio::test]
-    async fn what_a_topic_brought_is_told_once_however_many_partitions_it_has() {
-        let directory = tempfile::tempdir().unwrap();
-        let office = office(directory.path()).await;
-        holding(&office, 3);
-        let mut tally = Tally::default();
-        for _ in 0..7 {
-            tally.count(office.names.topic("edge").unwrap(), Counted::Late);
-        }
-        office.seen.add(&tally, now());
-        let facts = office.facts_of_sources();
-        assert_eq!((facts.len(), facts.iter().map(|facts| facts.late).sum::<u64>()), (3, 7));
-        assert!(facts.iter().all(|facts| facts.disorder == Duration::from_millis(512)));
-    }
-
-    #[tokio::test]
-    async fn exactness_is_claimed_only_where_it_is_known() {
-        let directory = tempfile::tempdir().unwrap();
-        let office = office(directory.path()).await;
-        assert_eq!(office.inexact_rules().await, None, "nothing is assigned yet");
-        holding(&office, 2);
-        let of = |partition| Progress {
-            entry: "edge".into(),
-            topic: "edge".into(),
-            partition,
-            epoch: 1,
-            clearance: None,
-            next: beaconfire_model::Offset(1),
-            written: now(),
-        };
-        for (partition, inexact) in [(1, 0), (2, 2)] {
-            office.store.save(Write { progress: &[of(partition)], ..Write::default() }).await.unwrap();
-            assert_eq!(office.inexact_rules().await.unwrap().len(), inexact, "partition {partition}");
-        }
-    }
-
-    #[tokio::test]
-    async fn a_store_that_can_be_read_is_ready_and_is_up_only_where_it_takes_writes() {
-        let directory = tempfile::tempdir().unwrap();
-        let mut office = office(directory.path()).await;
-        assert!(office.readiness().await.unwrap_err().contains("not joined"));
-        // None to wait for.
-        office.workers = 0;
-        office.health.down("database or disk is full", now());
-        assert_eq!(office.readiness().await, Ok(()));
-        assert!(!office.state().await.store_up);
-        office.health.up();
-        assert!(office.state().await.store_up);
-        office.store.close().await;
-        assert!(office.readiness().await.is_err(), "it cannot be read");
-    }
-
-    #[test]
-    fn a_key_is_touched_once_a_minute_and_by_one_write_at_a_time() {
-        let touches = Touches::default();
-        let (key, other): (Arc<str>, Arc<str>) = ("edge".into(), "other".into());
-        let at = |second: i64| Wall::from_millis(second * 1_000);
-        assert!(touches.begin(&key, at(0)) && touches.begin(&other, at(0)));
-        assert!(!touches.begin(&key, at(90)), "the write of second 0 is still under way");
-        touches.done(&key);
-        assert!(!touches.begin(&key, at(59)));
-        assert!(touches.begin(&key, at(60)));
-    }
-
-    #[test]
-    fn what_records_say_is_redacted_and_notes_are_not() {
-        let line = |what: &str| TimelineEntry {
-            at: now(),
-            event_at: None,
-            actor: "ann".into(),
-            what: what.into(),
-            text: "GET /a?token=x".into(),
-        };
-        let mut timeline = vec![line("opened"), line("noted")];
-        Privacy::Redact.apply_to_timeline(&mut timeline);
-        let texts: Vec<_> = timeline.iter().map(|line| line.text.as_str()).collect();
-        assert_eq!(texts, ["GET /a?…", "GET /a?token=x"]);
-    }
-
-    #[test]
-    fn rejected_records_are_shown_where_they_came_from_and_harmless() {
-        let metrics = beaconfire_ingest::Metrics::register(&Registry::new()).unwrap();
-        let letters = DeadLetters::kept(metrics);
-        let long = format!("\u{1b}[2J{}", "x".repeat(2_000));
-        for (topic, partition, offset, payload) in
-            [("edge", 0, 5, Some(long.as_bytes())), ("edge", 1, 6, None), ("auth", 0, 7, Some(&b"\xff"[..]))]
-        {
-            let letter = DeadLetter {
-                topic,
-                partition,
-                offset,
-                reason: "syntax",
-                error: "broken",
-                payload,
-                withheld: None,
-            };
-            letters.send(letter);
-        }
-        let samples = letters.samples();
-        let first = samples_of(&samples, "edge", 0).remove(0);
-        assert_eq!((first.reason.as_str(), first.offset), ("syntax", 5));
-        let shown = first.payload.unwrap();
-        assert!(shown.starts_with("\\u{1b}[2Jx") && shown.len() <= REJECTED_SHOWN, "{shown}");
-        let tombstone = RejectedFacts { reason: "syntax".into(), offset: 6, payload: None };
-        assert_eq!(samples_of(&samples, "edge", 1), [tombstone]);
-        assert_eq!(samples_of(&samples, "auth", 0)[0].payload.as_deref(), Some("\u{fffd}"));
-    }
-}
+mod tests;

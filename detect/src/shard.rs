@@ -1,4 +1,9 @@
-//! The shards' half: partials of all workers into windows, windows into facts.
+//! The shards' half: partials of all workers into windows, windows into facts. `adding.rs` has what a partial does to a
+//! cell, `sweeping.rs` what is read and forgotten as time goes on.
+
+mod adding;
+mod census;
+mod sweeping;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -8,22 +13,21 @@ use beaconfire_model::{Client, EntryId, EventTime, Signal, Source, Subject};
 
 use crate::ahead::Ahead;
 use crate::ask::{Ask, Asks};
-use crate::cell::{Added, Cell, Horizon, Statement, Tell};
-use crate::counts::Amount;
-use crate::departed::{Bringing, Departed};
-use crate::family::{Family, Lines, Sum};
+use crate::cell::{Cell, Horizon, Tell};
+use crate::departed::Departed;
+use crate::family::{Family, Sum};
 use crate::hash::Seeded;
 use crate::keys::{CellKey, ClientKey};
-use crate::lane::Takes;
-use crate::plan::{BUCKETS, FINDING, Keying, LANE, Plan};
+use crate::plan::{BUCKETS, Keying, LANE, Plan};
 use crate::services::ServiceId;
 use crate::statement::Specimens;
 use crate::survey::{Closest, Survey};
 use crate::table::Table;
 use crate::tides::Common;
-use crate::visits::Lump;
 use crate::workloads::{Desk, Learned};
 use crate::{Key, Parcel, Partial, VIRTUAL_SHARDS, Watch};
+
+pub use census::{Census, Learning, TableCensus};
 
 /// How a shard thread works.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,45 +38,6 @@ pub struct ShardKnobs {
     pub early: bool,
     /// How far the sources of one entry may drift apart.
     pub drift: Duration,
-}
-
-/// What the tables hold, and what their bounds have cost so far. Exactness is promised while that is nothing.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Census {
-    /// One for each table, by name.
-    pub tables: Vec<TableCensus>,
-    /// Partials that came after their windows were settled: a source brought records of before its entry's horizon.
-    pub stale: u64,
-    /// Partials that wait because their source has run ahead of its entry.
-    pub ahead: u64,
-    /// Records whose service was beyond the 10,000 that are told apart. Told by the first thread for all.
-    pub services_beyond: u64,
-    /// Resource samples that were left out, or stood for less, by reason.
-    pub flaws: Vec<(&'static str, u64)>,
-    /// What is learned before anything is told.
-    pub learning: Learning,
-}
-
-/// Series that learn silently.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Learning {
-    /// How many of them there are.
-    pub series: u64,
-    /// In how much time the last of them will have learned enough.
-    pub left: Duration,
-}
-
-/// What one table holds.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TableCensus {
-    /// Its name: clients, prefixes, texts, services, findings, request_ids, workloads, baselines or surges.
-    pub name: &'static str,
-    /// Keys held.
-    pub keys: u64,
-    /// Bytes held.
-    pub bytes: u64,
-    /// Keys, hosts and buckets evicted at a bound, ever.
-    pub evictions: u64,
 }
 
 /// The tables of a virtual shard, each with its part of the memory, in 16ths: many clients cannot push out services.
@@ -523,305 +488,6 @@ impl Shard {
     /// changes is stored with the next barrier.
     pub fn accept(&mut self, target: &Subject) -> bool {
         self.desk.as_mut().is_some_and(|desk| desk.accept(target))
-    }
-
-    /// What the tables hold.
-    pub fn census(&self) -> Census {
-        let parts = || self.parts.iter().flatten();
-        let tables = TABLES.iter().enumerate().map(|(at, (name, _))| {
-            let mut sum = TableCensus { name, keys: 0, bytes: 0, evictions: 0 };
-            for part in parts() {
-                let (keys, bytes, evictions) = match at.checked_sub(1) {
-                    None => (part.clients.len(), part.clients.bytes(), part.clients.evictions()),
-                    Some(at) => {
-                        let table = &part.tables[at];
-                        (table.len(), table.bytes(), table.evictions())
-                    }
-                };
-                sum.keys += keys as u64;
-                sum.bytes += bytes as u64;
-                sum.evictions += evictions;
-            }
-            sum
-        });
-        let copies = (self.first && self.plan.knows_copies()).then(|| self.plan.copies.census());
-        Census {
-            tables: tables.chain(copies).chain(self.desk.iter().flat_map(Desk::census)).collect(),
-            stale: self.stale,
-            ahead: self.ahead.len() as u64,
-            services_beyond: if self.first { self.plan.services_beyond() } else { 0 },
-            flaws: self.desk.as_ref().map(Desk::flaws).unwrap_or_default(),
-            learning: self.desk.as_ref().map(Desk::learning).unwrap_or_default(),
-        }
-    }
-
-    fn add(&mut self, partial: &Partial, hashes: Hashes, signals: &mut Vec<Signal>) {
-        let bringing = self.departed.of(partial);
-        // What another thread owns was sent wrongly; nobody here could answer for it.
-        if self.parts.get(usize::from(partial.shard)).is_none_or(Option::is_none) {
-            return;
-        }
-        let Partial { shard, entry, rule, service, bucket, count, matched, severity, lane, values, .. } =
-            *partial;
-        if rule == LANE {
-            let Key::Client(client) = partial.key else { return };
-            let lump = Lump { bucket, count, bytes: matched, rules: lane, values };
-            self.add_lump((shard, hashes), ClientKey { entry, client, service }, bringing, &lump, signals);
-            return;
-        }
-        let mark = if rule == FINDING { severity as u64 } else { matched };
-        let amount = Amount { count, mark, value: values[0] };
-        let (key, host) = self.cell_key((rule, entry, service), &partial.key);
-        match key.client() {
-            Some(client) => {
-                let ask = self.asks.of(entry, rule, service);
-                self.sum.clear();
-                if let Some(Some(part)) = self.parts.get_mut(usize::from(shard)) {
-                    let sum = &mut self.sum;
-                    part.clients.upsert(hashes.client, &client, |family| {
-                        sum.take(rule, family.add(rule, ask, bucket, amount, bringing));
-                    });
-                }
-                self.after_client(shard, client, signals);
-            }
-            None => self.add_cell((shard, None), &key, bringing, (bucket, amount), host, signals),
-        }
-    }
-
-    /// Adds what was counted of a client for the rules of the lane.
-    fn add_lump(
-        &mut self,
-        (shard, hashes): (u8, Hashes),
-        key: ClientKey,
-        bringing: Bringing,
-        lump: &Lump,
-        signals: &mut Vec<Signal>,
-    ) {
-        self.sum.clear();
-        let (plan, asks) = (&*self.plan, &self.asks);
-        if let Some(Some(part)) = self.parts.get_mut(usize::from(shard)) {
-            let lines = Lines {
-                lane: &plan.lane,
-                facts: plan.facts(key.service),
-                ask: |rule| asks.of(key.entry, rule, key.service),
-            };
-            let sum = &mut self.sum;
-            part.clients.upsert(hashes.client, &key, |family| family.add_lump(&lines, lump, bringing, sum));
-        }
-        self.after_client(shard, key, signals);
-        let mut prefixes = lump.rules & self.plan.lane.prefixes;
-        // The first one's was made beforehand.
-        let mut hash = Some(hashes.prefix);
-        while prefixes != 0 {
-            let rule = self.plan.lane.rules[prefixes.trailing_zeros() as usize];
-            prefixes &= prefixes - 1;
-            let cell = CellKey {
-                rule: rule.rule,
-                entry: key.entry,
-                key: Key::Prefix(key.client.prefix()),
-                service: key.service,
-            };
-            let count = if rule.takes == Takes::Bytes { lump.bytes } else { lump.count };
-            let amount = Amount { count, mark: 0, value: 0 };
-            let bucket = lump.bucket.div_euclid(rule.ratio);
-            self.add_cell((shard, hash.take()), &cell, bringing, (bucket, amount), Some(key.client), signals);
-        }
-    }
-
-    /// Takes note of what adding to a client did, and keeps the bound.
-    fn after_client(&mut self, shard: u8, key: ClientKey, signals: &mut Vec<Signal>) {
-        let Some(Some(part)) = self.parts.get_mut(usize::from(shard)) else { return };
-        let sum = &mut self.sum;
-        self.stale += u64::from(sum.stale);
-        if sum.crowded {
-            part.clients.lost();
-        }
-        for rule in sum.hot.drain(..) {
-            part.hot.insert(key.of(rule));
-            self.touched.push((shard, key.of(rule)));
-        }
-        if !part.clients.is_over() {
-            return;
-        }
-        let (plan, asks) = (&self.plan, &self.asks);
-        let gone = part.clients.evict(|key, family| {
-            family.weight(&plan.facts(key.service).limits, |rule| asks.of(key.entry, rule, key.service))
-        });
-        let mut cells = Vec::new();
-        for (key, family) in gone {
-            cells.extend(family.into_cells().map(|(rule, cell)| (key.of(rule), cell)));
-        }
-        for (key, _) in &cells {
-            part.hot.remove(key);
-        }
-        for (key, cell) in cells {
-            self.state_last(&key, cell, signals);
-        }
-    }
-
-    /// Adds what was counted under a key that is no client.
-    fn add_cell(
-        &mut self,
-        (shard, hash): (u8, Option<u64>),
-        key: &CellKey,
-        bringing: Bringing,
-        (bucket, amount): (i64, Amount),
-        host: Option<Client>,
-        signals: &mut Vec<Signal>,
-    ) {
-        let ask = self.asks.of(key.entry, key.rule, key.service);
-        let Some(Some(part)) = self.parts.get_mut(usize::from(shard)) else { return };
-        let table = &mut part.tables[key.table()];
-        let hash = hash.unwrap_or_else(|| table.hash(key));
-        let added = table.upsert(hash, key, |cell| {
-            if !cell.from.takes(bringing) {
-                return Added::NOTHING;
-            }
-            cell.add(ask, bucket, amount, host)
-        });
-        self.stale += u64::from(added.stale);
-        if added.crowded {
-            table.lost();
-        }
-        if added.hot {
-            part.hot.insert(key.clone());
-            self.touched.push((shard, key.clone()));
-        }
-        if table.is_over() {
-            let gone = table.evict(|key, cell| cell.weight(self.asks.of(key.entry, key.rule, key.service)));
-            for (key, _) in &gone {
-                part.hot.remove(key);
-            }
-            for (key, cell) in gone {
-                self.state_last(&key, cell, signals);
-            }
-        }
-    }
-
-    /// A key goes at the bound: what is known of it is stated, also of counts whose buckets are still open.
-    fn state_last(&mut self, key: &CellKey, mut cell: Cell, signals: &mut Vec<Signal>) {
-        if !cell.is_warm() {
-            return;
-        }
-        let ask = self.ask(key);
-        let horizon = Horizon { early: true, ..self.horizon(key.entry, &ask, false) };
-        let mut said = Vec::new();
-        cell.read(&ask, &horizon, Tell::All, &mut said);
-        for statement in said {
-            signals.push(self.specimens.signal(&self.plan, &self.watch, key, &ask, statement));
-        }
-    }
-
-    /// The entries of which so much has closed that hot keys are to be looked over.
-    fn closing(&mut self) -> Vec<EntryId> {
-        let mut closing = Vec::new();
-        for (entry, cleared) in &self.cleared {
-            let closed = self.closed.entry(*entry).or_insert(EventTime::MIN);
-            // A source that came back takes the clearance back with it.
-            *closed = (*closed).min(*cleared);
-            if *cleared >= closed.plus(CLOSE_EVERY) && cleared != closed {
-                *closed = *cleared;
-                closing.push(*entry);
-            }
-        }
-        closing
-    }
-
-    fn hot(&self, which: impl Fn(&CellKey) -> bool) -> Vec<(u8, CellKey)> {
-        let parts = self.parts.iter().enumerate();
-        let hot = parts.flat_map(|(shard, part)| {
-            // There are 64.
-            part.iter().flat_map(|part| &part.hot).map(move |key| (shard as u8, key))
-        });
-        hot.filter(|(_, key)| which(key)).map(|(shard, key)| (shard, key.clone())).collect()
-    }
-
-    /// Reads those of these cells that `which` picks.
-    fn read(
-        &mut self,
-        keys: Vec<(u8, CellKey)>,
-        which: impl Fn(&Cell, &Ask, &Horizon) -> bool,
-        tell: Tell,
-        signals: &mut Vec<Signal>,
-    ) {
-        let mut points = POINTS_MAX;
-        let mut said: Vec<Statement> = Vec::new();
-        for (shard, key) in keys {
-            let ask = self.ask(&key);
-            let horizon = self.horizon(key.entry, &ask, points > 0);
-            let Some(Some(part)) = self.parts.get_mut(usize::from(shard)) else { continue };
-            let (survey, plan) = (&mut self.survey, &self.plan);
-            part.update(&key, |cell| {
-                if let Some(survey) = survey {
-                    // Whenever it was read it was looked at first.
-                    survey.look(plan, &key, cell, &ask, (cell.read_through(&ask), horizon.closed));
-                }
-                if which(cell, &ask, &horizon) {
-                    cell.read(&ask, &horizon, tell, &mut said);
-                }
-            });
-            for statement in said.drain(..) {
-                points = points.saturating_sub(statement.series.len());
-                signals.push(self.specimens.signal(&self.plan, &self.watch, &key, &ask, statement));
-            }
-        }
-    }
-
-    /// Forgets counts that no open window needs, and keys of which nothing is left.
-    fn sweep(&mut self) {
-        let entries: Vec<(EntryId, EventTime)> =
-            self.cleared.iter().map(|(entry, at)| (*entry, *at)).collect();
-        for (entry, cleared) in &entries {
-            let swept = self.swept.entry(*entry).or_insert(EventTime::MIN);
-            if *cleared < swept.plus(SWEEP_EVERY) {
-                // A source that came back takes the clearance back with it.
-                *swept = (*swept).min(*cleared);
-                continue;
-            }
-            let before = std::mem::replace(swept, *cleared);
-            let (asks, plan, early) = (&self.asks, &self.plan, self.early);
-            let survey = &mut self.survey;
-            let closed = |ask: &Ask| ask.cut.closed(*cleared);
-            let fresh = |ask: &Ask| (ask.cut.closed(before), closed(ask));
-            let lane = asks.lane(*entry);
-            let settles = lane.cut.closed(*cleared).saturating_sub(lane.slack);
-            for part in self.parts.iter_mut().flatten() {
-                let hot = &mut part.hot;
-                let mut sweep = |key: &dyn Fn() -> CellKey, ask: &Ask, cell: &mut Cell| {
-                    let was_warm = cell.is_warm();
-                    let empty = cell.sweep(ask, closed(ask), early);
-                    if was_warm && !cell.is_warm() {
-                        hot.remove(&key());
-                    }
-                    empty
-                };
-                part.clients.sweep(|key, family| {
-                    if key.entry != *entry {
-                        return true;
-                    }
-                    if let Some(survey) = survey {
-                        let ask = |rule| asks.of(key.entry, rule, key.service);
-                        survey.look_at_client(plan, family, |rule| key.of(rule), ask, fresh);
-                    }
-                    !family.sweep(&plan.lane, settles, |rule, cell| {
-                        sweep(&|| key.of(rule), asks.of(key.entry, rule, key.service), cell)
-                    })
-                });
-                for table in &mut part.tables {
-                    table.sweep(|key, cell| {
-                        if key.entry != *entry {
-                            return true;
-                        }
-                        let ask = asks.of(key.entry, key.rule, key.service);
-                        if let Some(survey) = survey {
-                            survey.look(plan, key, cell, ask, fresh(ask));
-                        }
-                        !sweep(&|| key.clone(), ask, cell)
-                    });
-                }
-            }
-            self.specimens.forget_before(*cleared);
-        }
     }
 
     fn ask(&self, key: &CellKey) -> Ask {
