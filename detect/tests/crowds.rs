@@ -6,8 +6,8 @@ mod support;
 use std::sync::Arc;
 use std::time::Duration;
 
-use beaconfire_detect::{CapacitySpec, Count, Field, Plan, PlanSpec, RuleSpec, ServiceSpec};
-use beaconfire_model::{Client, Event, EventTime, Kind, Request, Severity, Signal};
+use beaconfire_detect::{CapacitySpec, Count, Field, Override, Plan, PlanSpec, RuleSpec, ServiceSpec};
+use beaconfire_model::{Client, Event, EventTime, Kind, Request, Severity, Signal, Subject, parse_matchers};
 use support::{Rig, T0, source, spec};
 
 const MINUTE: i64 = 60_000;
@@ -184,18 +184,16 @@ fn while_nothing_usual_is_known_the_line_of_the_rule_holds() {
     assert_eq!(rig.signals[0].evidence.observed.0, 9_000.0);
 }
 
-/// Days of thirty requests a minute, an attack on the first of them, and a smaller one at the same time of the last.
-fn days(parcel: i64) -> Vec<Signal> {
-    const DAY: i64 = 1_440;
+const DAY: i64 = 1_440;
+
+/// Minutes until `end` of thirty requests each, but for those of which `others` knows another crowd: how many requests, of
+/// how many clients, in which network.
+fn days(end: i64, parcel: i64, others: impl Fn(i64) -> Option<(u64, u64, u8)>) -> Vec<Signal> {
     let mut rig = Rig::new(&plan(vec![rule()], None), 1, true, 64 << 20, Duration::from_secs(60));
     rig.begin(source(0), 0, None);
     let mut dice = Dice(7);
-    for at in 0..3 * DAY + 200 {
-        let (requests, clients, network) = match at - 100 {
-            100..107 => (3_000, 300, 77),
-            n if (3 * DAY..3 * DAY + 60).contains(&n) => (900, 300, 78),
-            _ => (30, 900, 10),
-        };
+    for at in 0..end {
+        let (requests, clients, network) = others(at).unwrap_or((30, 900, 10));
         for n in 0..requests {
             let who = if network == 10 { dice.below(clients) } else { n % clients };
             let address = [network, (who / 200) as u8, (who % 200) as u8, 7];
@@ -219,12 +217,35 @@ fn days(parcel: i64) -> Vec<Signal> {
 
 #[test]
 fn how_many_minutes_a_parcel_closes_changes_nothing() {
-    let plain = days(1);
+    // An attack on the first day, and a smaller one at the same time of the last.
+    let attacks = |at: i64| match at - 200 {
+        0..7 => Some((3_000, 300, 77)),
+        n if (3 * DAY - 100..3 * DAY - 40).contains(&n) => Some((900, 300, 78)),
+        _ => None,
+    };
+    let all = |parcel| days(3 * DAY + 200, parcel, attacks);
+    let plain = all(1);
     let attacked = whole(&plain).iter().filter(|(rule, ..)| rule == "distributed-flood").count();
     assert!(attacked > 30, "{attacked} minutes of attack");
     for parcel in [7, 60, 100_000] {
-        assert_eq!(days(parcel), plain, "{parcel} minutes in a parcel");
+        assert_eq!(all(parcel), plain, "{parcel} minutes in a parcel");
     }
+}
+
+/// Two days are attacked at the same time, until two minutes into a slice of the baseline. A crowd at that time of the third
+/// is five times what is usual, as at any other.
+#[test]
+fn what_an_attack_brings_is_never_usual() {
+    let begins = 200;
+    let crowds = |at: i64| match (at / DAY, at % DAY - begins) {
+        (0 | 1, 0..32) => Some((3_000, 300, 77)),
+        (2, 0..40) => Some((150, 900, 10)),
+        _ => None,
+    };
+    let signals = days(2 * DAY + begins + 70, 1, crowds);
+    let third = T0 + (2 * DAY + begins) * MINUTE;
+    let told = signals.iter().filter(|signal| &*signal.rule == "surge" && signal.first.0.millis() > third);
+    assert!(told.count() >= 37, "all but the first two minutes, and one that may be chance");
 }
 
 /// A client comes each night with far more than all others together.
@@ -246,4 +267,61 @@ fn a_nightly_job_of_one_client_pages_once_at_most() {
     let nights: std::collections::BTreeSet<i64> = paged.map(|told| (told.3 + USUAL - 10) / 720).collect();
     assert!(nights.len() <= 1, "{nights:?}");
     assert!(whole(&rig.signals).iter().any(|told| told.3 > 2 * 720), "it is told as a surge, later too");
+}
+
+/// The minutes in which a service got an attack by many, of a rule and what the service changes of it.
+fn attacks(rule: RuleSpec, change: Option<Override>) -> Vec<(String, f64)> {
+    let mut spec = PlanSpec { surge: true, ..spec(vec![rule]) };
+    let overrides = change.map(|change| ("distributed-flood".to_owned(), change)).into_iter().collect();
+    spec.services.insert("shop".to_owned(), ServiceSpec { overrides, ..ServiceSpec::default() });
+    let crowd = Crowd { requests: 600, clients: 3_000, network: 10, machines: false };
+    let signals = play(&Arc::new(Plan::compile(spec).unwrap()), 1, crowd, false);
+    let floods = signals.iter().filter(|signal| signal.kind == Kind::Flood);
+    floods.map(|signal| (signal.rule.to_string(), signal.evidence.threshold)).collect()
+}
+
+#[test]
+fn a_line_that_is_drawn_for_the_service_itself_holds_whatever_is_usual() {
+    let low = RuleSpec { threshold: 500.0, min_clients: Some(100), ..rule() };
+    // The usual is known by then, and people are no attack.
+    assert_eq!(attacks(low.clone(), None), []);
+    let own = Override { threshold: Some(500.0), ..Override::default() };
+    let told = attacks(low.clone(), Some(own));
+    assert!(told.len() >= AFTER as usize - 1, "{told:?}");
+    assert!(told.iter().all(|told| *told == ("distributed-flood".to_owned(), 500.0)), "{told:?}");
+    // A rule that picks requests out is a rule as ever: no key does nothing.
+    let mut picks = low;
+    picks.matchers = parse_matchers(["path=~\"/.*\""]).unwrap();
+    assert!(!attacks(picks, None).is_empty());
+}
+
+/// Attacked from minute `USUAL` on; what is told of each minute after the tenth of it, once `done` has had its way.
+fn after(done: impl FnOnce(&mut Rig)) -> Vec<(String, Kind, Severity, i64)> {
+    let mut rig = Rig::new(&plan(vec![rule()], None), 1, true, 64 << 20, Duration::from_secs(60));
+    (0..3).for_each(|partition| rig.begin(source(partition), 0, None));
+    let mut dice = Dice(7);
+    let usual = Crowd { requests: 240, clients: 900, network: 10, machines: false };
+    (0..USUAL).for_each(|at| minute(&mut rig, &mut dice, at, usual, false));
+    (USUAL..USUAL + 10).for_each(|at| minute(&mut rig, &mut dice, at, BOTS, false));
+    assert!(whole(&rig.signals).iter().any(|told| told.2 == Severity::Critical));
+    rig.signals.clear();
+    done(&mut rig);
+    (USUAL + 10..USUAL + 20).for_each(|at| minute(&mut rig, &mut dice, at, BOTS, false));
+    rig.finish();
+    whole(&rig.signals)
+}
+
+#[test]
+fn what_an_operator_accepts_is_no_attack_any_more() {
+    assert!(after(|_| {}).len() >= 9, "an attack goes on");
+    let shop = Subject::service("shop");
+    assert_eq!(after(|rig| assert!(rig.shards[0].accept(&shop))), []);
+    let other = Subject::service("pay");
+    assert!(after(|rig| assert!(!rig.shards[0].accept(&other), "nothing is known of it")).len() >= 9);
+}
+
+/// More of the same service is read than it was learned of: that is no surge.
+#[test]
+fn a_source_that_comes_later_has_its_services_learned_anew() {
+    assert_eq!(after(|rig| rig.begin(source(3), 0, None)), []);
 }

@@ -6,9 +6,8 @@
 mod workloads;
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
-use beaconfire_detect::engine::mining::{Deed, Finding, Knobs, Lists, Mining, Slice};
+use beaconfire_detect::engine::mining::{Deed, Finding, Knobs, Lists, Mining};
 use beaconfire_model::{EventTime, Kind, Severity};
 use workloads::benign::{self, Workload};
 use workloads::miner::{BEFORE_DAYS, Miner, WATCHED, Way};
@@ -26,20 +25,7 @@ fn engine() -> Mining {
 }
 
 fn feed(engine: &mut Mining, name: &str, t: i64, sample: &Sample, findings: &mut Vec<Finding>) {
-    let slice = Slice {
-        workload: name,
-        at: at(t),
-        span: Duration::from_secs(60),
-        cpu_cores: sample.cores,
-        cpu_limit_cores: Some(sample.limit),
-        requests_per_second: sample.requests,
-        memory_bytes: Some(sample.memory_mib * 1024.0 * 1024.0),
-        network_bytes_per_second: Some(sample.network),
-        replicas: sample.replicas,
-        restarts: sample.restarts,
-        image_changed: sample.image_changed,
-    };
-    engine.slice(&slice, findings).unwrap();
+    engine.slice(&sample.slice(name, at(t)), findings).unwrap();
     if let Some(seen) = sample.seen {
         engine.deed(name, at(t), &deed(seen), findings);
     }

@@ -3,10 +3,8 @@
 
 mod workloads;
 
-use std::time::Duration;
-
 use beaconfire_detect::baseline::SnapshotError;
-use beaconfire_detect::engine::mining::{Deed, Finding, Knobs, Mining, Slice};
+use beaconfire_detect::engine::mining::{Deed, Finding, Knobs, Mining};
 use beaconfire_model::{EventTime, Kind, Severity};
 use workloads::Seen;
 use workloads::miner::{BEFORE_DAYS, Miner, Way};
@@ -24,21 +22,8 @@ fn feed(engine: &mut Mining, hosts: &mut [Miner], t: i64, findings: &mut Vec<Fin
     for (n, host) in hosts.iter_mut().enumerate() {
         let Some(sample) = host.minute(t) else { continue };
         let name = format!("shop/host-{n}");
-        let slice = Slice {
-            workload: &name,
-            at: at(t),
-            span: Duration::from_secs(60),
-            cpu_cores: sample.cores,
-            cpu_limit_cores: Some(sample.limit),
-            requests_per_second: sample.requests,
-            memory_bytes: Some(sample.memory_mib * 1024.0 * 1024.0),
-            network_bytes_per_second: Some(sample.network),
-            replicas: sample.replicas,
-            restarts: sample.restarts,
-            image_changed: sample.image_changed,
-        };
         // Late ones are told so.
-        let _late = engine.slice(&slice, findings);
+        let _late = engine.slice(&sample.slice(&name, at(t)), findings);
         let deed = match sample.seen {
             None => continue,
             Some(Seen::Lookup) => {

@@ -6,7 +6,7 @@ mod noise;
 #[allow(dead_code)]
 mod traffic;
 
-use beaconfire_detect::engine::surge::{Around, BadSurge, Finding, Knobs, Seed, Sketch, Surge};
+use beaconfire_detect::engine::surge::{Around, Finding, Knobs, Seed, Sketch, SnapshotError, Surge};
 use beaconfire_model::{Client, EventTime, Request};
 use noise::Rng;
 use traffic::{BEGINS, Event, Service, minutes};
@@ -73,7 +73,7 @@ fn damaged_bytes_are_refused_and_forged_ones_do_no_harm() {
     let restore = |bytes: &[u8]| Surge::new(Knobs::default()).restore("shop", bytes);
     assert_eq!(restore(&good), Ok(true));
     for end in (0..good.len()).step_by(17) {
-        assert_eq!(restore(&good[..end]), Err(BadSurge::Damaged));
+        assert_eq!(restore(&good[..end]), Err(SnapshotError::Damaged));
     }
     let sum = |body: &[u8]| {
         let sum = body.iter().fold(0xcbf2_9ce4_8422_2325u64, |sum, byte| {
@@ -82,8 +82,8 @@ fn damaged_bytes_are_refused_and_forged_ones_do_no_harm() {
         [body, &sum.to_le_bytes()].concat()
     };
     let body = &good[..good.len() - 8];
-    assert_eq!(restore(&sum(&[&[9], &body[1..]].concat())), Err(BadSurge::Version(9)));
-    assert_eq!(restore(&sum(&[body, &[0]].concat())), Err(BadSurge::Damaged));
+    assert_eq!(restore(&sum(&[&[9], &body[1..]].concat())), Err(SnapshotError::Version(9)));
+    assert_eq!(restore(&sum(&[body, &[0]].concat())), Err(SnapshotError::Damaged));
     let (mut rng, mut refused) = (Rng::new(5), 0);
     for _ in 0..600 {
         let mut forged = body.to_vec();
@@ -91,7 +91,7 @@ fn damaged_bytes_are_refused_and_forged_ones_do_no_harm() {
         forged[place] = rng.next() as u8 | 0x80;
         let mut other = Surge::new(Knobs::default());
         match other.restore("shop", &sum(&forged)) {
-            Err(error) => refused += u32::from(error == BadSurge::Damaged),
+            Err(error) => refused += u32::from(error == SnapshotError::Damaged),
             // Numbers that could be: then it goes on with them.
             Ok(_) => {
                 for (t, sketch, around) in &all[all.len() - 5..] {

@@ -91,7 +91,7 @@ proptest! {
             let at = (rng.next() % workers as u64) as usize;
             add(&mut held[at], record, &seed);
             if rng.next().is_multiple_of(flush as u64) {
-                parts.push(held[at].take());
+                parts.push(std::mem::take(&mut held[at]));
             }
         }
         parts.extend(held);
@@ -224,7 +224,7 @@ fn cost() {
                     request.client = Some(asks[offset % asks.len()]);
                     sketch.add(request, seed.draw(1, offset as u64), &seed);
                     if offset % flush == flush - 1 {
-                        merged.merge(&sketch.take());
+                        merged.merge(&std::mem::take(&mut sketch));
                     }
                 }
                 best = best.min(begun.elapsed().as_nanos() as f64 / 1e6);

@@ -128,3 +128,36 @@ impl Series {
         self.quiet.is_sound() && self.local.is_sound() && self.count <= self.seen && self.silence <= HOLD
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Half-hours of these means; the last was seen once only.
+    fn series() -> Series {
+        let mut series = Series::default();
+        for (slot, (mean, visits)) in [(10.0, 5.0), (20.0, 5.0), (99.0, 1.0)].into_iter().enumerate() {
+            (series.quiet.day.means[slot], series.quiet.day.visits[slot]) = (mean, visits);
+        }
+        series
+    }
+
+    #[test]
+    fn between_the_middles_of_half_hours_the_day_goes_straight() {
+        let at = |minute: i64| EventTime::from_millis(minute * 60_000);
+        for (minute, usual) in [
+            (15, Some(10.0)),
+            (21, Some(12.0)),
+            (30, Some(15.0)),
+            (36, Some(17.0)),
+            (45, Some(20.0)),
+            // What lies beyond is not known: the mean stands.
+            (5, Some(10.0)),
+            (55, Some(20.0)),
+            (75, None),
+            (600, None),
+        ] {
+            assert_eq!(series().usual_at(at(minute)), usual, "{minute} minutes past midnight");
+        }
+    }
+}

@@ -14,18 +14,17 @@ use super::gather::{SLICE, begin_of};
 use super::usual::Learned;
 use crate::TableCensus;
 use crate::baseline;
-use crate::engine::surge::{Around, Finding, Row, Sketch, Surge, Verdict};
+use crate::engine::surge::{Around, BACKLOG_PAGE, CLIENTS_KEPT, Finding, Row, Sketch, Surge, Verdict};
 use crate::plan::SurgePlan;
 
 /// A service that nobody asks is heard of so many minutes more: then it is gone rather than silent.
 const SILENT_MAX: i64 = 1_440;
 /// Services handed out for the store at once: some 1 to 70 KB each, in one transaction.
 const LEARNED_MAX: usize = 500;
+/// They change each minute, and are handed out so often, in event time.
 const HAND_OUT_EVERY: Duration = Duration::from_mins(5);
 /// Where a series has its metric.
 const ENGINE: &str = "surge";
-/// Seconds of waiting work beyond which it is a page; the engine's line, shown beside what waits.
-const BACKLOG: f64 = 60.0;
 
 /// What was seen of a service's workloads in a minute.
 #[derive(Debug, Clone, Copy, Default)]
@@ -135,8 +134,7 @@ impl Crowds {
         findings
     }
 
-    /// What has changed since it was handed out last, once in [`HAND_OUT_EVERY`] of event time: every service changes each
-    /// minute.
+    /// What has changed since it was handed out last.
     pub(super) fn learned(&mut self, open: EventTime) -> impl Iterator<Item = Learned> {
         let due = open >= self.handed.plus(HAND_OUT_EVERY);
         let learned = if due { self.surge.learned(LEARNED_MAX) } else { Vec::new() };
@@ -192,7 +190,7 @@ pub(super) fn state(finding: &Finding, entry: EntryId, signals: &mut Vec<Signal>
     let crowd = finding.clients.map(|clients| Crowd {
         clients: clients.round() as u64,
         networks: finding.networks.unwrap_or(0.0).round() as u64,
-        sampled: clients > 512.0,
+        sampled: clients > CLIENTS_KEPT as f64,
     });
     let signal = |rule: Arc<str>, observed: f64, threshold: f64, samples: Vec<Specimen>| Signal {
         rule,
@@ -243,7 +241,7 @@ pub(super) fn state(finding: &Finding, entry: EntryId, signals: &mut Vec<Signal>
     }
     if let Some(load) = finding.load {
         part("requests beside what it can bear", requests, load.capacity.requests_per_second() * a_minute);
-        part("seconds of work that wait", load.backlog_seconds, BACKLOG);
+        part("seconds of work that wait", load.backlog_seconds, BACKLOG_PAGE);
         if let Some(exhausted) = load.exhausted_in {
             part("seconds until it can bear no more", exhausted.as_secs_f64(), 0.0);
         }

@@ -13,11 +13,12 @@ use super::gather::{SLICE, SLICE_MILLIS, begin_of, slice_of};
 use super::kept;
 use super::owned::{Gathered, Sighting};
 use super::rollouts::Rollouts;
+use super::used::{Used, sum};
 use super::usual::{Learned, Usual};
 use crate::baseline::Metric;
 use crate::engine::mining::{DROPPER, Deed, Finding, Mining, Slice, tells};
 use crate::engine::surge::{Around, Networks, Sketch};
-use crate::resource::{Figures, Flaw, RateKnobs, Rates};
+use crate::resource::{Flaw, RateKnobs, Rates};
 use crate::{Learning, Plan, TableCensus};
 
 /// Bytes of sightings that may wait until nothing older comes; beyond, they are judged as they come.
@@ -39,7 +40,7 @@ const SETTLED: u32 = 10;
 /// The share of its limit from which on a workload's CPU is full.
 const SATURATED: f64 = 0.95;
 
-/// Bytes of what requests look like; beyond, the oldest slice goes.
+/// Bytes of what requests look like; beyond, that of the oldest goes, until half is free.
 const SKETCHED_MAX: usize = 128 << 20;
 
 /// Workloads and services of which is kept where they were read.
@@ -51,79 +52,6 @@ const TIED_MAX: usize = 20_000;
 /// first.
 fn end_of(slice: i64) -> EventTime {
     begin_of(slice.saturating_add(1)).minus(Duration::from_millis(1))
-}
-
-/// What a workload used in a slice, its containers together.
-#[derive(Debug)]
-struct Used {
-    slice: i64,
-    workload: Box<str>,
-    copies: u32,
-    cpu_cores: Option<f64>,
-    cpu_limit_cores: Option<f64>,
-    memory_bytes: Option<f64>,
-    received: Option<f64>,
-    sent: Option<f64>,
-    gpu_share: Option<f64>,
-    restarts: u32,
-    memory_of_limit: Option<f64>,
-    oom_kills: f64,
-    throttled: Option<f64>,
-}
-
-impl Used {
-    fn of(slice: i64, workload: &str, figures: &Figures) -> Self {
-        let none = Self {
-            slice,
-            workload: workload.into(),
-            copies: 0,
-            cpu_cores: None,
-            cpu_limit_cores: None,
-            memory_bytes: None,
-            received: None,
-            sent: None,
-            gpu_share: None,
-            restarts: 0,
-            memory_of_limit: None,
-            oom_kills: 0.0,
-            throttled: None,
-        };
-        let mut used = none;
-        used.add(figures);
-        used
-    }
-
-    /// Adds a container's figures. Limits are by copy there, and here of all copies; where a container has none, there is
-    /// none for the whole.
-    fn add(&mut self, figures: &Figures) {
-        let limit = figures.cpu_limit_cores.map(|limit| limit * f64::from(figures.copies.max(1)));
-        self.cpu_limit_cores = match (self.cpu_cores.is_some(), figures.cpu_cores.is_some()) {
-            (true, true) => self.cpu_limit_cores.zip(limit).map(|(a, b)| a + b),
-            (_, false) => self.cpu_limit_cores,
-            (false, true) => limit,
-        };
-        self.cpu_cores = sum(self.cpu_cores, figures.cpu_cores);
-        self.memory_bytes = sum(self.memory_bytes, figures.memory_bytes);
-        self.received = sum(self.received, figures.net_rx_bytes_per_second);
-        self.sent = sum(self.sent, figures.net_tx_bytes_per_second);
-        self.gpu_share = self.gpu_share.or(figures.gpu_share);
-        self.copies = self.copies.max(figures.copies);
-        // The fullest, or the most held back, of all containers.
-        let most = |a: Option<f64>, b: Option<f64>| if b > a { b } else { a };
-        self.memory_of_limit = most(self.memory_of_limit, figures.memory_of_limit);
-        self.throttled = most(self.throttled, figures.throttled);
-        self.oom_kills += figures.oom_kills;
-        // Restarts are whole and few.
-        self.restarts = self.restarts.saturating_add(figures.restarts as u32);
-    }
-}
-
-/// The sum of what is known.
-fn sum(a: Option<f64>, b: Option<f64>) -> Option<f64> {
-    match (a, b) {
-        (Some(a), Some(b)) => Some(a + b),
-        (a, b) => a.or(b),
-    }
 }
 
 /// Requests of one service in one slice, how many of them it failed, and what they look like.
@@ -157,15 +85,17 @@ pub(crate) struct Desk {
     rollouts: Rollouts,
     /// By slice.
     flows: BTreeMap<i64, Flows>,
-    /// What the sketches among them take, and requests of which none could be kept.
+    /// What the sketches among them take.
     sketched: usize,
+    /// Requests in minutes whose sketches went for want of room.
     unsketched: u64,
     /// The entries that brought requests.
     asking: BTreeSet<EntryId>,
     /// Minutes without any request until now.
     silent: u32,
-    /// Minutes that were judged of services as they are read now, and up to where the store had them.
+    /// Minutes of services that were judged since the sources were last others, behind what the store had.
     minutes: u32,
+    /// What the store had of services ends here.
     remembered: EventTime,
     /// Requests of services are known from here on.
     flows_from: Option<i64>,

@@ -14,6 +14,7 @@ mod gather;
 mod kept;
 mod owned;
 mod rollouts;
+mod used;
 mod usual;
 
 pub(crate) use desk::Desk;

@@ -10,6 +10,11 @@ pub(crate) mod benign;
 pub(crate) mod miner;
 pub(crate) mod noise;
 
+use std::time::Duration;
+
+use beaconfire_detect::engine::mining::Slice;
+use beaconfire_model::EventTime;
+
 /// One minute of a workload. `None` from a generator means that nothing runs.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Sample {
@@ -22,6 +27,25 @@ pub(crate) struct Sample {
     pub(crate) restarts: u32,
     pub(crate) image_changed: bool,
     pub(crate) seen: Option<Seen>,
+}
+
+impl Sample {
+    /// As the engine is given it.
+    pub(crate) fn slice<'w>(&self, workload: &'w str, at: EventTime) -> Slice<'w> {
+        Slice {
+            workload,
+            at,
+            span: Duration::from_secs(60),
+            cpu_cores: self.cores,
+            cpu_limit_cores: Some(self.limit),
+            requests_per_second: self.requests,
+            memory_bytes: Some(self.memory_mib * 1024.0 * 1024.0),
+            network_bytes_per_second: Some(self.network),
+            replicas: self.replicas,
+            restarts: self.restarts,
+            image_changed: self.image_changed,
+        }
+    }
 }
 
 /// What a sensor reports beside it.

@@ -7,13 +7,12 @@
 use super::loglog::Registers;
 
 /// Clients that are kept.
-pub(super) const KEPT: usize = 512;
+pub const KEPT: usize = 512;
 /// Places in the table; at three quarters it grows, or clients are left out.
 const PLACES: usize = 1_024;
 const COUNTERS: usize = 256;
 
-/// A client; its hash is never 0, which marks a free place. One without requests was handed over before, and is kept so
-/// that what is left out is known.
+/// A client; its hash is never 0, which marks a free place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Held {
     pub(super) hash: u64,
@@ -86,19 +85,6 @@ impl Clients {
         }
     }
 
-    /// Hands over what there is since the last time, and leaves out from now on what merging would leave out.
-    pub(super) fn take(&mut self) -> Self {
-        self.settle();
-        let all: Vec<Held> = self.all().copied().collect();
-        let many = self.many.as_mut().map(|many| std::mem::replace(many, Many::none()));
-        let mut taken = Self { limit: self.limit, many, ..Self::default() };
-        if !all.is_empty() {
-            taken.build((all.len() * 4 / 3 + 1).next_power_of_two(), &all);
-        }
-        self.places.iter_mut().for_each(|held| held.requests = 0);
-        taken
-    }
-
     /// Leaves out what is too much; then equal contents are equal.
     pub(super) fn settle(&mut self) {
         if self.held > KEPT {
@@ -112,7 +98,7 @@ impl Clients {
     }
 
     pub(super) fn all(&self) -> impl Iterator<Item = &Held> {
-        self.places.iter().filter(|held| held.requests != 0)
+        self.places.iter().filter(|held| held.hash != 0)
     }
 
     /// How many there are; of a settled one.
@@ -156,11 +142,6 @@ impl Clients {
         networks.len() as f64
     }
 
-    /// All, also those that were handed over.
-    fn known(&self) -> Vec<Held> {
-        self.places.iter().filter(|held| held.hash != 0).copied().collect()
-    }
-
     pub(super) fn bytes(&self) -> usize {
         self.places.capacity() * size_of::<Held>() + self.many.as_ref().map_or(0, |_| size_of::<Many>())
     }
@@ -179,7 +160,7 @@ impl Clients {
 
     fn put(&mut self, new: Held) {
         if (self.held + 1) * 4 > self.places.len() * 3 && self.places.len() < PLACES {
-            let all = self.known();
+            let all: Vec<Held> = self.all().copied().collect();
             self.build((self.places.len() * 2).max(8), &all);
         }
         let Some(at) = self.find(new.hash) else { return };
@@ -200,7 +181,7 @@ impl Clients {
     /// Leaves out all but those that are kept.
     fn thin(&mut self) {
         self.count_all();
-        let mut all = self.known();
+        let mut all: Vec<Held> = self.all().copied().collect();
         let (_, last, _) = all.select_nth_unstable_by_key(KEPT - 1, |held| held.hash);
         self.limit = last.hash;
         all.truncate(KEPT);
@@ -220,8 +201,7 @@ impl Clients {
     fn lower(&mut self, limit: u64) {
         if limit < self.limit {
             self.limit = limit;
-            let mut left = self.known();
-            left.retain(|held| held.hash <= limit);
+            let left: Vec<Held> = self.all().filter(|held| held.hash <= limit).copied().collect();
             self.build(self.places.len(), &left);
         }
     }

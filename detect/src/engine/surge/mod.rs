@@ -23,10 +23,12 @@ use std::time::Duration;
 
 use beaconfire_model::{EventTime, Kind, Severity};
 
+pub use crate::sealed::SnapshotError;
 pub use capacity::{Capacity, Load};
+pub use clients::KEPT as CLIENTS_KEPT;
 pub use networks::Networks;
+pub use service::BACKLOG_PAGE;
 pub use sketch::{Seed, Sketch};
-pub use snapshot::BadSurge;
 pub use verdict::{Row, Verdict};
 
 use service::Service;

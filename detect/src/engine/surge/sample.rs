@@ -62,13 +62,11 @@ pub(super) struct Sample {
     held: Vec<Asked>,
     /// Larger draws are left out.
     limit: u64,
-    /// The smallest draws that were handed over before.
-    before: Vec<u64>,
 }
 
 impl Default for Sample {
     fn default() -> Self {
-        Self { held: Vec::new(), limit: u64::MAX, before: Vec::new() }
+        Self { held: Vec::new(), limit: u64::MAX }
     }
 }
 
@@ -90,22 +88,6 @@ impl Sample {
         }
     }
 
-    /// Hands over what there is since the last time, and leaves out from now on what merging would leave out.
-    pub(super) fn take(&mut self) -> Self {
-        self.before.extend(self.held.iter().map(|asked| asked.draw));
-        if self.before.len() > KEPT {
-            let (_, last, _) = self.before.select_nth_unstable(KEPT - 1);
-            self.limit = *last;
-            self.before.truncate(KEPT);
-            self.held.retain(|asked| asked.draw <= self.limit);
-        }
-        let mut taken = Self { limit: self.limit, ..Self::default() };
-        // What is handed over waits: it takes no more than it must.
-        taken.held = self.held.as_slice().to_vec();
-        self.held.clear();
-        taken
-    }
-
     /// Leaves out what is too much, and sorts: then equal contents are equal.
     pub(super) fn settle(&mut self) {
         if self.held.len() > KEPT {
@@ -119,7 +101,7 @@ impl Sample {
     }
 
     pub(super) fn bytes(&self) -> usize {
-        self.held.capacity() * size_of::<Asked>() + self.before.capacity() * size_of::<u64>()
+        self.held.capacity() * size_of::<Asked>()
     }
 
     fn put(&mut self, asked: Asked) {

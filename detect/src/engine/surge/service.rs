@@ -33,7 +33,8 @@ const DOMINATES: f64 = 0.3;
 const ATTACK_MINUTES: u32 = 2;
 /// Seconds of waiting work for a ticket and for a page.
 const BACKLOG_TICKET: f64 = 10.0;
-const BACKLOG_PAGE: f64 = 60.0;
+/// The second of them: beyond it is a page.
+pub const BACKLOG_PAGE: f64 = 60.0;
 /// Minutes after an outage in which nothing is as usual.
 const RECOVERS: u32 = 15;
 /// What has been so for so many minutes is how it is now: an outage, and a surge that is no attack.
@@ -170,12 +171,16 @@ impl Service {
         self.surging = self.is_surge(m, known * 60.0);
         let judged = match self.surging {
             true => self.surge(m, known, load),
-            false => self.usual(m, rate, known, load),
+            false => self.usual(m, known, load),
         };
         let holds = |rule: AttackRule| expected.is_none() || rule.always;
         let line =
             self.attack.filter(|rule| holds(*rule)).and_then(|rule| self.beyond_the_line(rule, m, load));
-        let finding = judged.clone().filter(|finding| finding.kind == Kind::Flood).or(line).or(judged);
+        // What the table calls an attack says more than the line.
+        let finding = match judged {
+            Some(attack) if attack.kind == Kind::Flood => Some(attack),
+            judged => line.or(judged),
+        };
         if let Some(in_time) = self.in_time(m) {
             self.meter.learn(rate, in_time);
         }
@@ -264,23 +269,17 @@ impl Service {
             rule: if attack { ATTACK } else { "surge" },
             kind: if attack { Kind::Flood } else { Kind::Surge },
             severity,
-            service: m.service.to_owned(),
-            at: m.at,
-            observed: m.requests() / 60.0,
             expected,
             verdict: Some(verdict),
             points,
             rows,
             is_new: self.surge_minutes <= LASTS || self.attack_minutes == ATTACK_MINUTES,
-            load,
-            clients: m.clients,
-            networks: m.networks,
-            line: None,
+            ..overloaded(m, load, severity)
         })
     }
 
-    /// More than a service should get whose usual is not known, or than the operator lets it have, from many clients. It is learned all the same: a service
-    /// that is as busy as that is known within the hour.
+    /// More than a service should get whose usual is not known, or than the operator lets it have, from many clients. It is
+    /// learned all the same: a service that is as busy as that is known within the hour.
     fn beyond_the_line(&self, rule: AttackRule, m: &Minute<'_>, load: Option<Load>) -> Option<Finding> {
         let (clients, most) = m.clients.zip(m.client_max)?;
         let requests = self.ramp.most_in_a_minute();
@@ -288,45 +287,19 @@ impl Service {
         beyond.then(|| Finding {
             rule: ATTACK,
             kind: Kind::Flood,
-            severity: rule.severity,
-            service: m.service.to_owned(),
-            at: m.at,
             observed: requests / 60.0,
-            expected: 0.0,
             verdict: Some(Verdict::Attack),
-            points: 0,
-            rows: Vec::new(),
-            is_new: true,
-            load,
-            clients: m.clients,
-            networks: m.networks,
             line: Some(rule.requests),
+            ..overloaded(m, load, rule.severity)
         })
     }
 
     /// No surge: says where even the usual is too much.
-    fn usual(&mut self, m: &Minute<'_>, rate: f64, expected: f64, load: Option<Load>) -> Option<Finding> {
+    fn usual(&mut self, m: &Minute<'_>, expected: f64, load: Option<Load>) -> Option<Finding> {
         self.attack_minutes = 0;
         self.surge_minutes = 0;
         self.attacked = false;
-        let severity = overload(load)?;
-        Some(Finding {
-            rule: "overload",
-            kind: Kind::Surge,
-            severity,
-            service: m.service.to_owned(),
-            at: m.at,
-            observed: rate,
-            expected,
-            verdict: None,
-            points: 0,
-            rows: Vec::new(),
-            is_new: true,
-            load,
-            clients: m.clients,
-            networks: m.networks,
-            line: None,
-        })
+        overload(load).map(|severity| Finding { expected, ..overloaded(m, load, severity) })
     }
 
     fn note_outage(&mut self, m: &Minute<'_>, expected: f64) {
@@ -388,6 +361,27 @@ impl Ramp {
         let left =
             self.slices[..reached].iter().rposition(|requests| f64::from(*requests) <= usual).unwrap_or(0);
         self.seconds = (reached - left) as f64 * 10.0;
+    }
+}
+
+/// What is told of a minute in which the service cannot bear what it gets, and of any other beside what is told else.
+fn overloaded(m: &Minute<'_>, load: Option<Load>, severity: Severity) -> Finding {
+    Finding {
+        rule: "overload",
+        kind: Kind::Surge,
+        severity,
+        service: m.service.to_owned(),
+        at: m.at,
+        observed: m.requests() / 60.0,
+        expected: 0.0,
+        verdict: None,
+        points: 0,
+        rows: Vec::new(),
+        is_new: true,
+        load,
+        clients: m.clients,
+        networks: m.networks,
+        line: None,
     }
 }
 

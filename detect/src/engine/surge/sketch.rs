@@ -23,10 +23,10 @@ impl Seed {
         Self(Seeded::new(seed))
     }
 
-    /// The draw of a record, from its source and offset: whether it is sampled depends on nothing else.
+    /// The draw of a record, from its place and what it says: whether it is sampled depends on nothing else.
     #[inline]
-    pub fn draw(&self, source: u64, offset: u64) -> u64 {
-        self.0.hash_one((source, offset))
+    pub fn draw(&self, place: u64, said: u64) -> u64 {
+        self.0.hash_one((place, said))
     }
 
     #[inline]
@@ -89,17 +89,6 @@ impl Sketch {
         add(&mut self.named, other.named);
         self.clients.merge(&other.clients);
         self.sample.merge(&other.sample);
-    }
-
-    /// Hands over what there is since the last time, and goes on with the same minute. Once much was handed over, what
-    /// follows is small: it leaves out what merging would leave out.
-    #[must_use]
-    pub fn take(&mut self) -> Self {
-        let taken = Self { clients: self.clients.take(), sample: self.sample.take(), ..*self };
-        let Self { tens, client_errors, server_errors, named, .. } = self;
-        *tens = [0; 6];
-        [client_errors, server_errors, named].into_iter().for_each(|counter| *counter = 0);
-        taken
     }
 
     /// All requests.
