@@ -7,6 +7,7 @@ mod score;
 mod surface;
 mod tell;
 
+use std::io::{BufRead as _, BufReader};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -458,4 +459,33 @@ fn catches_interrupts(pid: u32) -> bool {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
     let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:")).unwrap().trim();
     u64::from_str_radix(caught, 16).unwrap() & 2 != 0
+}
+
+/// What the demo promises: a crowd and a miner that were there before, a flood that begins.
+#[test]
+fn the_demo_finds_a_crowd_a_miner_and_a_flood() {
+    let mut child = Command::new(binary())
+        .args(["demo", "--listen", "127.0.0.1:0", "--speed", "4"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let out = BufReader::new(child.stdout.take().unwrap());
+    let (tell, told) = std::sync::mpsc::channel();
+    let reader = std::thread::spawn(move || {
+        // Whoever listens has seen enough, or the demo has ended.
+        let _ = out.lines().map_while(Result::ok).try_for_each(|line| tell.send(line));
+    });
+    let mut seen = String::new();
+    eventually("all three are told", PATIENCE, || {
+        seen.extend(told.try_iter().map(|line| line + "\n"));
+        let titles = ["Surge on orders: ", "Cryptomining on shop/worker: ", "Request flood on shop: "];
+        titles.iter().all(|title| seen.contains(title))
+    });
+    let surge = seen.lines().find(|line| line.contains("Surge on orders: ")).unwrap();
+    assert!(surge.contains(" are usual: a flash crowd by its look"), "{surge}");
+    assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    drop(told);
+    reader.join().unwrap();
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use axum::http::{Method, StatusCode};
 use beaconfire_api::Case;
-use beaconfire_incident::{Command, RulePeak, Status};
+use beaconfire_incident::{Command, Relation, RulePeak, Status};
 use beaconfire_model::{Kind, Severity, Subject, SubjectKind, Untrusted};
 use beaconfire_outbox::Fate;
 
@@ -248,4 +248,45 @@ async fn only_what_somebody_closed_can_be_reopened() {
         let page = get(&open(&desk), &format!("/incidents/{id}"), &[BROWSER]).await.body;
         assert_eq!(page.contains(&format!("/incidents/{id}/reopen")), offered, "closed by {by:?}");
     }
+}
+
+/// What rules count is not learned; what engines hold against what is usual can be accepted.
+#[tokio::test]
+async fn only_what_is_learned_can_be_accepted() {
+    for (kind, target, offered) in [
+        (Kind::Mining, SubjectKind::Workload, true),
+        (Kind::Surge, SubjectKind::Service, true),
+        (Kind::Flood, SubjectKind::Service, false),
+        (Kind::Intrusion, SubjectKind::Workload, false),
+    ] {
+        let desk = Fake::full();
+        let id = {
+            let mut cases = desk.cases.lock().unwrap();
+            let incident = &mut cases[0].dossier.incident;
+            (incident.kind, incident.target.kind) = (kind, target);
+            incident.id.clone()
+        };
+        let page = get(&open(&desk), &format!("/incidents/{id}"), &[BROWSER]).await.body;
+        assert_eq!(page.contains(&format!("/incidents/{id}/accept")), offered, "{kind:?}");
+    }
+}
+
+#[tokio::test]
+async fn linked_incidents_are_named_with_how_they_stand() {
+    let desk = Fake::full();
+    let (id, other) = {
+        let mut cases = desk.cases.lock().unwrap();
+        let mut other = cases[1].dossier.incident.clone();
+        other.target.value = "<script>".into();
+        cases[0].links = vec![(other.clone(), Relation::Effect, "because it is so")];
+        (cases[0].dossier.incident.id.clone(), other)
+    };
+    let router = open(&desk);
+    let page = get(&router, &format!("/incidents/{id}"), &[BROWSER]).await.body;
+    assert!(page.contains(&format!("Brings about <a href=\"/incidents/{}\">", other.id)), "{page}");
+    assert!(page.contains("because it is so") && !page.contains("<script>"));
+    let json = get(&router, &format!("/api/v1/incidents/{id}"), &[]).await.json();
+    let link = &json["links"][0];
+    assert_eq!((&link["id"], &link["relation"]), (&other.id.as_str().into(), &"effect".into()));
+    assert_eq!(link["reason"], "because it is so");
 }

@@ -440,6 +440,27 @@ fn mining_knows_whom_to_allow_and_what_to_look_for() {
 }
 
 #[test]
+fn a_service_says_what_it_was_sized_for() {
+    let config =
+        load("services: {shop: {capacity: {requests_per_second: 500, latency: 400ms}}, pay: {}}\n").config();
+    let of = |service: &str| config.plan.services[service].capacity;
+    assert_eq!(of("shop").requests_per_second, Some(500.0));
+    assert_eq!(of("shop").latency, Some(std::time::Duration::from_millis(400)));
+    assert_eq!(of("pay"), beaconfire_detect::CapacitySpec::default());
+    assert!(config.plan.surge && config.plan.tell_services);
+    let off = load("baselines: {enabled: false}\n").config().plan;
+    assert!(!off.surge && !off.tell_services);
+    for (capacity, said) in [
+        ("{requests_per_second: 0}", "`services.shop.capacity.requests_per_second` is out of range: 0"),
+        ("{requests_per_second: -3}", "out of range: -3"),
+        ("{latency: 0s}", "`services.shop.capacity.latency`"),
+        ("{rps: 500}", "unknown key `rps`"),
+    ] {
+        refused(&load(&format!("services: {{shop: {{capacity: {capacity}}}}}\n")), said);
+    }
+}
+
+#[test]
 fn the_rest_is_bounded() {
     for (yaml, said) in [
         ("incidents: {resolve_after: 1s}\n", "`incidents.resolve_after` is out of range"),

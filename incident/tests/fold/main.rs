@@ -486,6 +486,23 @@ fn titles_say_it_in_one_line() {
 }
 
 #[test]
+fn parts_of_an_engines_finding_are_kept_and_are_no_news() {
+    let part = |rule: &str| {
+        let mut fact = parse("surge 1 0..60");
+        (fact.rule, fact.kind) = (rule.into(), Kind::Surge);
+        fact
+    };
+    let mut book = Book::new();
+    book.facts(vec![part("surge")], EventTime::MIN, wall(60));
+    book.facts(vec![part("surge: share of errors")], EventTime::MIN, wall(60));
+    // Messages take it in, and nobody is disturbed.
+    assert_eq!(book.log, ["1 opened", "1 grew"]);
+    assert!(book.episodes[0].rules.contains_key("surge: share of errors"));
+    book.facts(vec![part("overload")], EventTime::MIN, wall(60));
+    assert_eq!(book.log, ["1 opened", "1 grew", "1 joined"]);
+}
+
+#[test]
 fn the_title_of_a_surge_says_what_it_looks_like() {
     let of = |rules: &[(&str, f64, f64)], kind: Kind| {
         let facts = rules.iter().map(|(rule, observed, threshold)| {
