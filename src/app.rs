@@ -39,6 +39,7 @@ use crate::reached::{Past, Reached};
 use crate::round::Round;
 use crate::rounds::{self, Rounds};
 use crate::sender::{Condition, House, Paces, Sender};
+use crate::senses::Sentry;
 use crate::threads::{self, Accepted, Accepts, Crew, News, STOP_WITHIN, Threads, now};
 
 /// SIGTERM promises an end within 10 s.
@@ -146,6 +147,7 @@ impl App {
             route: config.route.clone(),
             receivers: config.receivers.clone(),
         });
+        let (watched, watched_names, watched_ingest) = (seen.clone(), names.clone(), ingest.clone());
         let (report, reports) = mpsc::channel(keep::REPORTS);
         let (failed, fault) = watch::channel(None);
         let machine = Machine {
@@ -182,8 +184,10 @@ impl App {
             board: board.clone(),
             reached,
             answers: threads.answers(),
+            promised: Vec::new(),
         };
-        let keeper = tokio::spawn(keeper.run(reports, heard));
+        let (facts, brought) = mpsc::channel(keep::FACTS);
+        let keeper = tokio::spawn(keeper.run(reports, heard, brought));
 
         let mut watchers = JoinSet::new();
         let critical = outage::receivers_of_critical(&config.route, &config.context);
@@ -214,6 +218,16 @@ impl App {
             };
             senders.spawn(sender.run(paces.clone(), stop.clone()));
         }
+        let sentry = Sentry {
+            facts,
+            seen: watched,
+            tides: tides.clone(),
+            names: watched_names,
+            ingest: watched_ingest,
+            store: store.clone(),
+            conditions,
+        };
+        watchers.spawn(sentry.run());
         let rounds = Rounds::new(store.clone(), metrics, board, tides, census, health);
         watchers.spawn(rounds.run());
         Ok(Self { server, address, threads, keeper, senders, stop_senders, watchers, letters, store, fault })

@@ -64,6 +64,11 @@ impl Seen {
         }
     }
 
+    /// Shows what was read so far.
+    pub fn with<T>(&self, show: impl FnOnce(&Tally) -> T) -> T {
+        show(&self.0.read().unwrap_or_else(PoisonError::into_inner).tally)
+    }
+
     fn last_record(&self) -> Option<Wall> {
         self.0.read().unwrap_or_else(PoisonError::into_inner).last_record
     }

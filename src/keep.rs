@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use beaconfire_api::DeskError;
 use beaconfire_incident::{Actor, Command, Incident, IncidentId, Status, Transition};
-use beaconfire_model::Wall;
+use beaconfire_model::{Signal, Wall};
 use beaconfire_pipeline::{Changes, Report, Shelf};
 use beaconfire_store::StoreError;
 use beaconfire_throttle::{Board, Decision, Origin};
@@ -56,6 +56,18 @@ pub struct Order {
     pub answer: oneshot::Sender<Result<Incident, DeskError>>,
 }
 
+/// Facts from outside the shards that may wait, in batches; beyond, whoever brings them waits or is told to come back.
+pub const FACTS: usize = 64;
+
+/// Facts that come by other ways than the shards: what the process has noticed of itself, or was told over HTTP.
+#[derive(Debug)]
+pub struct Facts {
+    /// The facts, at least one, of [`EntryId::OUTSIDE`](beaconfire_model::EntryId::OUTSIDE) or of the entry that they speak of.
+    pub signals: Vec<Signal>,
+    /// Rings when they are durable; dropped unrung where they never will be.
+    pub durable: Option<oneshot::Sender<()>>,
+}
+
 /// What the task needs of the rest of the process.
 pub struct Keep {
     /// The keeper and its store.
@@ -72,11 +84,18 @@ pub struct Keep {
     pub reached: Reached,
     /// The way back to the workers.
     pub answers: Answers,
+    /// Who waits to hear that the facts up to a place are durable.
+    pub promised: Vec<(u64, oneshot::Sender<()>)>,
 }
 
 impl Keep {
     /// Runs until the shards have ended and what they reported is written, or the store does not take it.
-    pub async fn run(mut self, mut reports: mpsc::Receiver<Report>, mut orders: mpsc::Receiver<Order>) {
+    pub async fn run(
+        mut self,
+        mut reports: mpsc::Receiver<Report>,
+        mut orders: mpsc::Receiver<Order>,
+        mut facts: mpsc::Receiver<Facts>,
+    ) {
         let mut second = interval(Duration::from_secs(1));
         second.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let (mut retry_at, mut wait) = (Instant::now(), RETRY.0);
@@ -102,6 +121,14 @@ impl Keep {
                     None => ended = true,
                 },
                 Some(order) = orders.recv() => self.obey(order).await,
+                Some(brought) = facts.recv(), if !self.round.keeper.is_full() => {
+                    for signal in &brought.signals {
+                        self.metrics.signal(&signal.rule, &mut rules);
+                    }
+                    let place = self.round.keeper.receive_facts(brought.signals, now());
+                    self.promised.extend(brought.durable.map(|ring| (place, ring)));
+                    fresh = true;
+                }
                 _ = second.tick() => {
                     let well = self.time().await;
                     if progress_at.elapsed() >= PROGRESS_EVERY {
@@ -166,6 +193,11 @@ impl Keep {
             Ok(()) => {
                 for durable in self.round.saved(changes) {
                     self.answers.give(durable);
+                }
+                let oldest = self.round.keeper.oldest_waiting();
+                for (_, ring) in self.promised.extract_if(.., |(place, _)| *place < oldest) {
+                    // Who asked may have gone.
+                    let _ = ring.send(());
                 }
                 Ok(())
             }

@@ -20,5 +20,6 @@ pub mod reached;
 pub mod round;
 pub mod rounds;
 pub mod sender;
+pub mod senses;
 pub mod standins;
 pub mod threads;

@@ -125,11 +125,13 @@ pub enum SubjectKind {
     Status,
     /// A topic or sensor that feeds us.
     Input,
+    /// A receiver of ours, whom we tell.
+    Receiver,
 }
 
 impl SubjectKind {
     /// All kinds, for parsing and for tests.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Client,
         Self::Prefix,
         Self::Service,
@@ -141,6 +143,7 @@ impl SubjectKind {
         Self::UserAgent,
         Self::Status,
         Self::Input,
+        Self::Receiver,
     ];
 
     /// The name in JSON, SQL and configuration.
@@ -157,6 +160,7 @@ impl SubjectKind {
             Self::UserAgent => "user_agent",
             Self::Status => "status",
             Self::Input => "input",
+            Self::Receiver => "receiver",
         }
     }
 

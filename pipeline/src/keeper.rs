@@ -125,13 +125,25 @@ impl Keeper {
         Self { threads, policy, throttle, facts: Vec::new(), learned, passing: BTreeMap::new(), order: 0 }
     }
 
-    /// Takes what a shard reports.
-    pub fn receive(&mut self, report: Report, now: Wall) {
-        for signal in report.signals {
+    /// Takes facts from outside the shards, and answers with their place: they are written once
+    /// [`oldest_waiting`](Self::oldest_waiting) is beyond it after a round was saved.
+    pub fn receive_facts(&mut self, signals: Vec<Signal>, now: Wall) -> u64 {
+        for signal in signals {
             self.order += 1;
             let fingerprint = Fingerprint::of(signal.kind, &signal.target);
             self.facts.push(Held { order: self.order, since: now, fingerprint, signal });
         }
+        self.order
+    }
+
+    /// The place of the oldest fact that is not folded yet; `u64::MAX` where none waits.
+    pub fn oldest_waiting(&self) -> u64 {
+        self.facts.iter().map(|held| held.order).min().unwrap_or(u64::MAX)
+    }
+
+    /// Takes what a shard reports.
+    pub fn receive(&mut self, report: Report, now: Wall) {
+        self.receive_facts(report.signals, now);
         for learned in report.learned {
             self.learned.insert(learned.series.clone(), (self.order, learned));
         }
@@ -180,7 +192,7 @@ impl Keeper {
             let (patient, impatient): (Vec<_>, Vec<_>) =
                 held.into_iter().partition(|held| now.since(held.since) < WAIT_MAX);
             let newest = episodes.last();
-            let clear = newest.map_or(EventTime::MAX, |incident| self.clearance(incident, shelf));
+            let clear = newest.map_or(EventTime::MAX, |incident| self.clearance(incident, shelf, now));
             // Without a fact that has waited its full time, those that must wait do; with one, all of this
             // fingerprint go, in order.
             let clear = if impatient.is_empty() { clear } else { EventTime::MAX };
@@ -207,7 +219,7 @@ impl Keeper {
                 self.consequences(folded, shelf, now, &mut changes);
             }
         }
-        let oldest_waiting = self.facts.iter().map(|held| held.order).min().unwrap_or(u64::MAX);
+        let oldest_waiting = self.oldest_waiting();
         // What was learned of a slice is written no sooner than what was found in it: read again, it tells nothing.
         let due = self.learned.extract_if(.., |_, (behind, _)| *behind < oldest_waiting);
         changes.learned = due.map(|(_, (_, learned))| learned).collect();
@@ -225,7 +237,7 @@ impl Keeper {
     pub fn fold_time(&mut self, unresolved: &[Incident], shelf: &Shelf, now: Wall) -> Changes {
         let mut changes = Changes::default();
         for incident in unresolved {
-            let clear = self.clearance(incident, shelf);
+            let clear = self.clearance(incident, shelf, now);
             if let Some(folded) = fold_time(incident, clear, now, &self.policy.knobs) {
                 self.consequences(folded, shelf, now, &mut changes);
             }
@@ -296,8 +308,11 @@ impl Keeper {
 
     /// The time up to which everything that could concern an incident is known: the minimum over the entries that fed
     /// it. An entry without a clearance (never read to where it was) holds back; one that is no longer configured does
-    /// not, since nothing will come from it.
-    fn clearance(&self, incident: &Incident, shelf: &Shelf) -> EventTime {
+    /// not, since nothing will come from it. What no entry fed came by the wall clock, and ends by it.
+    fn clearance(&self, incident: &Incident, shelf: &Shelf, now: Wall) -> EventTime {
+        if incident.entries.is_empty() {
+            return now.as_event_time();
+        }
         let configured = incident.entries.iter().filter(|entry| self.policy.context.entries.contains(entry));
         let of = |entry: &String| shelf.clearances.get(entry).copied().unwrap_or(EventTime::MIN);
         configured.map(of).min().unwrap_or(EventTime::MAX)
