@@ -15,7 +15,7 @@ use beaconfire_config::Config;
 use beaconfire_detect::{Census, Learned, Plan, PlanSpec, Shard, ShardKnobs, Watch};
 use beaconfire_ingest::{DeadLetters, KafkaKnobs, KafkaLog};
 use beaconfire_model::{Names, Wall};
-use beaconfire_notify::Channel;
+use beaconfire_notify::{Channel, Heartbeat};
 use beaconfire_outbox::orphaned;
 use beaconfire_pipeline::{
     Keeper, Policy, Registry as Spans, Tides, Worker, WorkerFault, WorkerId, WorkerKnobs,
@@ -31,6 +31,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 use crate::bells::{Bells, Place};
 use crate::desk::{Counts, Office, Seen, Touches};
 use crate::health::Health;
+use crate::heartbeat::{Pulse, Vitals};
 use crate::keep::{self, Keep};
 use crate::letters::Letters;
 use crate::metrics::Metrics;
@@ -217,6 +218,19 @@ impl App {
                 metrics: metrics.clone(),
             };
             senders.spawn(sender.run(paces.clone(), stop.clone()));
+        }
+        let kafka = watched_ingest.clone();
+        let vitals = Vitals {
+            health: health.clone(),
+            kafka_up: Arc::new(move || kafka.kafka_up()),
+            conditions: conditions.clone(),
+            critical,
+        };
+        for beat in &config.heartbeats {
+            let heartbeat =
+                Heartbeat::build(&beat.url).map_err(|said| anyhow::anyhow!("heartbeats: {said}"))?;
+            let pulse = Pulse { heartbeat, every: beat.every, vitals: vitals.clone(), house: house.clone() };
+            watchers.spawn(pulse.run());
         }
         let sentry = Sentry {
             facts,

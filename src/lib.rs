@@ -12,6 +12,7 @@ pub mod cli;
 pub mod demo;
 pub mod desk;
 pub mod health;
+pub mod heartbeat;
 pub mod keep;
 pub mod letters;
 pub mod metrics;

@@ -13,7 +13,6 @@ const LATER: &[(&str, &str)] = &[
         "escalations",
         "escalation is not in this version: use a route with `continue: true` to tell several receivers",
     ),
-    ("heartbeats", "heartbeats are not in this version: watch `/healthz` or the metrics instead"),
     (
         "interactions",
         "acknowledging from Slack or PagerDuty is not in this version: use the console or the API",

@@ -11,6 +11,7 @@
 mod channel;
 mod email;
 mod exchange;
+mod heartbeat;
 mod http;
 mod knobs;
 mod message;
@@ -26,6 +27,7 @@ mod tests;
 pub use channel::{Channel, SEND_TIMEOUT};
 pub use email::Email;
 pub use exchange::{Exchange, Step};
+pub use heartbeat::Heartbeat;
 pub use knobs::{EmailKnobs, Knobs, PagerDutyKnobs, SlackKnobs, WebhookKnobs};
 pub use message::{About, Matter, Message, Site};
 pub use pagerduty::PagerDuty;

@@ -3,6 +3,7 @@
 
 mod channels;
 mod guard;
+mod heartbeats;
 mod own;
 mod rules;
 mod stream;
@@ -11,6 +12,7 @@ mod tell;
 mod workloads;
 
 pub(crate) use guard::{guard, mode_of, throttle_rules};
+pub(crate) use heartbeats::heartbeats;
 pub(crate) use rules::plan;
 pub(crate) use stream::{Streams, streams};
 pub(crate) use surface::{context, http, incidents, limits, pipeline, store};

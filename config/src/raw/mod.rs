@@ -7,6 +7,7 @@
 mod baselines;
 mod clients;
 mod global;
+mod heartbeats;
 mod http;
 mod incidents;
 mod kafka;
@@ -29,6 +30,7 @@ use serde::Serialize;
 pub(crate) use baselines::Baselines;
 pub(crate) use clients::Clients;
 pub(crate) use global::Global;
+pub(crate) use heartbeats::Heartbeat;
 pub(crate) use http::{Http, Token};
 pub(crate) use incidents::Incidents;
 pub(crate) use kafka::{Kafka, Topic};
@@ -64,6 +66,7 @@ pub(crate) struct Raw {
     pub(crate) global: Global,
     pub(crate) route: Route,
     pub(crate) receivers: Vec<At<Receiver>>,
+    pub(crate) heartbeats: Vec<At<Heartbeat>>,
     pub(crate) throttle: Throttle,
     pub(crate) store: Store,
     pub(crate) privacy: Privacy,
@@ -73,7 +76,7 @@ pub(crate) struct Raw {
 }
 
 /// The sections, in the order in which they are documented.
-const SECTIONS: [&str; 18] = [
+const SECTIONS: [&str; 19] = [
     "kafka",
     "clients",
     "services",
@@ -86,6 +89,7 @@ const SECTIONS: [&str; 18] = [
     "global",
     "route",
     "receivers",
+    "heartbeats",
     "throttle",
     "store",
     "privacy",
@@ -120,6 +124,7 @@ pub(crate) fn read(mut tree: Node, origins: &Origins, out: &mut Vec<Complaint>) 
     let global = reader.section("global");
     let route = reader.section("route");
     let receivers = reader.section("receivers");
+    let heartbeats = reader.section("heartbeats");
     let throttle = reader.section("throttle");
     let store = reader.section("store");
     let privacy = reader.section("privacy");
@@ -139,6 +144,7 @@ pub(crate) fn read(mut tree: Node, origins: &Origins, out: &mut Vec<Complaint>) 
         global: global?,
         route: route?,
         receivers: receivers?,
+        heartbeats: heartbeats?,
         throttle: throttle?,
         store: store?,
         privacy: privacy?,

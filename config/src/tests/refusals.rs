@@ -21,7 +21,6 @@ fn sections() {
         ("time_intervals", "[]"),
         ("mute_time_intervals", "[]"),
         ("escalations", "[{matchers: ['severity=\"critical\"'], steps: [{after: 5m, receiver: mail}]}]"),
-        ("heartbeats", "[{url: \"https://dead.example.com/ping\", every: 1m}]"),
         ("interactions", "{slack_signing_secret_file: x}"),
         ("templates", "{}"),
         ("findings", "{overrides: [], suppressions: []}"),
@@ -172,7 +171,7 @@ fn nothing_that_the_documentation_names_is_called_unknown() {
     for complaint in &complaints {
         assert!(complaint.what.contains("not in this version"), "{complaint}");
     }
-    assert_eq!(complaints.len(), 13, "what is refused is still refused: {}", desk.show(&complaints));
+    assert_eq!(complaints.len(), 12, "what is refused is still refused: {}", desk.show(&complaints));
 }
 
 /// Alertmanager's sections as people have them: what we lack is refused by name, the rest is understood.
