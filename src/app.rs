@@ -111,11 +111,13 @@ impl App {
         let letters =
             DeadLetters::open(&kafka, ingest.clone()).map_err(|fault| anyhow::anyhow!("{fault}"))?;
         let (orders, heard) = mpsc::channel(keep::ORDERS);
+        let (facts, brought) = mpsc::channel(keep::FACTS);
         let (accepts, accepted) = Accepts::channel();
         let census = Arc::<Mutex<BTreeMap<usize, Census>>>::default();
         let desk: Arc<dyn Desk> = Arc::new(Office {
             store: store.clone(),
             orders,
+            facts: facts.clone(),
             board: board.clone(),
             guard: config.guard.clone(),
             throttle_mode: config.throttle_mode,
@@ -187,7 +189,6 @@ impl App {
             answers: threads.answers(),
             promised: Vec::new(),
         };
-        let (facts, brought) = mpsc::channel(keep::FACTS);
         let keeper = tokio::spawn(keeper.run(reports, heard, brought));
 
         let mut watchers = JoinSet::new();

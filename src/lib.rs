@@ -6,6 +6,7 @@
 //! answers the HTTP surface. `metrics` lists what is counted, `cli` has the commands; `demo` generates a small SaaS's
 //! traffic; `standins` are local receivers that speak the real protocols.
 
+pub mod alerts;
 pub mod app;
 pub mod bells;
 pub mod cli;
