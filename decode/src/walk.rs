@@ -125,7 +125,7 @@ impl<'w, N: Notes, F: FnMut(Decoded<'_>)> Walk<'w, N, F> {
             return self.json(&json, &Around::default());
         }
         match scan::text(payload) {
-            Ok(text) => self.text(text, &Around::default()),
+            Ok((text, is_line)) => self.lines(text, is_line, &Around::default()),
             Err(broken) => self.lossy(payload, broken.valid_up_to()),
         }
     }
@@ -144,6 +144,11 @@ impl<'w, N: Notes, F: FnMut(Decoded<'_>)> Walk<'w, N, F> {
 
     /// Reads text: JSON, a line, or several lines.
     pub(crate) fn text(&mut self, text: &str, around: &Around<'_>) {
+        self.lines(text, false, around);
+    }
+
+    /// The same, of which may be known already that it `is_line`: that there is no newline.
+    fn lines(&mut self, text: &str, is_line: bool, around: &Around<'_>) {
         let text = match text.as_bytes().first() {
             Some(..0x80) => text,
             _ => text.trim_start_matches('\u{feff}'),
@@ -164,7 +169,7 @@ impl<'w, N: Notes, F: FnMut(Decoded<'_>)> Walk<'w, N, F> {
             {
                 self.json(bare, around);
             }
-            _ if scan::has_newline(bare.as_bytes()) => {
+            _ if !is_line && scan::has_newline(bare.as_bytes()) => {
                 for line in text.lines() {
                     if !self.room() {
                         return;

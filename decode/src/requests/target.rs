@@ -57,7 +57,7 @@ pub(crate) struct Target<'b> {
 }
 
 impl<'b> Target<'b> {
-    #[inline]
+    #[inline(always)]
     pub(crate) fn of(target: &'b str) -> Self {
         let (path, query) = match scan::byte(target.as_bytes(), 0, b'?') {
             Some(at) => (&target[..at], &target[at + 1..]),
@@ -66,6 +66,13 @@ impl<'b> Target<'b> {
         if path.starts_with('/') {
             return Self { host: "", path, query };
         }
+        Self::other(path, query)
+    }
+
+    /// Of a path that is none.
+    #[cold]
+    #[inline(never)]
+    fn other(path: &'b str, query: &'b str) -> Self {
         let absolute = path.strip_prefix("http://").or_else(|| path.strip_prefix("https://"));
         match absolute.map(|rest| rest.split_at(memchr::memchr(b'/', rest.as_bytes()).unwrap_or(rest.len())))
         {
