@@ -3,6 +3,7 @@
 
 mod channels;
 mod guard;
+mod hooks;
 mod own;
 mod rules;
 mod stream;
