@@ -49,7 +49,7 @@ pub(crate) fn text(facts: &Facts) -> String {
             out.push_str(&list);
         }
     }
-    out.push_str("\n");
+    out.push('\n');
     out.push_str(&foot);
     out
 }
