@@ -37,6 +37,7 @@ use crate::letters::Letters;
 use crate::metrics::Metrics;
 use crate::outage;
 use crate::reached::{Past, Reached};
+use crate::refresh::Refresher;
 use crate::round::Round;
 use crate::rounds::{self, Rounds};
 use crate::sender::{Condition, House, Paces, Sender};
@@ -206,6 +207,16 @@ impl App {
                     times: outage::Times::default(),
                 };
                 watchers.spawn(watch.run());
+            }
+            if let Some(every) = channel.refresh() {
+                let refresher = Refresher {
+                    receiver: receiver.clone(),
+                    integration: integration.clone(),
+                    channel: channel.clone(),
+                    store: store.clone(),
+                    house: house.clone(),
+                };
+                senders.spawn(refresher.run(every, stop.clone()));
             }
             let sender = Sender {
                 owner: owner(started, &receiver, &integration),

@@ -4,6 +4,7 @@
 mod channels;
 mod guard;
 mod heartbeats;
+mod hooks;
 mod own;
 mod rules;
 mod stream;

@@ -38,7 +38,9 @@ pub(crate) use limits::Limits;
 pub(crate) use mining::Mining;
 pub(crate) use pipeline::Pipeline;
 pub(crate) use privacy::{Privacy, Query};
-pub(crate) use receivers::{Email, PagerDuty, Receiver, Slack, Tls, Webhook};
+pub(crate) use receivers::{
+    Alertmanager, Email, Hooked, HttpConfig, PagerDuty, Receiver, Slack, Telegram, Tls, Webhook,
+};
 pub(crate) use route::Route;
 pub(crate) use rules::{List, Rule};
 pub(crate) use sealed::Sealed;
