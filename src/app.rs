@@ -201,7 +201,11 @@ impl App {
                 };
                 watchers.spawn(watch.run());
             }
+            let knobs = config.paces.get(&receiver).copied().unwrap_or_default();
+            let (rate, digest) = knobs.of(channel.kind());
             let sender = Sender {
+                rate,
+                digest,
                 owner: owner(started, &receiver, &integration),
                 bell: bells.bell(&receiver, &integration),
                 condition: conditions.get(&place).cloned().unwrap_or_default(),

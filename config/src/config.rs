@@ -16,7 +16,7 @@ use beaconfire_throttle::{Guard, Mode, RuleThrottle};
 use crate::complain::{Complaint, Origins};
 use crate::judge::Judge;
 use crate::layers::{DEFAULT, Sources, gather};
-use crate::meaning::{self, Streams, Tell};
+use crate::meaning::{self, PaceKnobs, Streams, Tell};
 use crate::raw::{self, Query, Raw};
 use crate::{checks, later};
 
@@ -41,6 +41,8 @@ pub struct Config {
     pub receivers: Receivers,
     /// How to reach each integration: `channels[receiver][n]` belongs to `receivers[receiver][n]`.
     pub channels: BTreeMap<Arc<str>, Vec<beaconfire_notify::Knobs>>,
+    /// How fast each receiver is told, and when its incidents fold into digests.
+    pub paces: BTreeMap<Arc<str>, PaceKnobs>,
     /// What rules ask to be throttled, by the rule's name.
     pub throttle_rules: BTreeMap<Arc<str>, RuleThrottle>,
     /// `throttle.mode`: of decisions that people make.
@@ -116,7 +118,7 @@ impl Config {
         let names = entries.iter().map(|entry| entry.name.clone()).collect();
         let decode_elsewhere = DecodeKnobs { trusted_proxies: proxies.clone(), ..DecodeKnobs::default() };
         let plan = meaning::plan(judge, raw, entries);
-        let Tell { route, receivers, channels } = meaning::tell(judge, raw);
+        let Tell { route, receivers, channels, paces } = meaning::tell(judge, raw);
         let config = Self {
             kafka,
             decode,
@@ -127,6 +129,7 @@ impl Config {
             route,
             receivers,
             channels,
+            paces,
             throttle_rules: meaning::throttle_rules(judge, raw),
             throttle_mode: meaning::mode_of(raw.throttle.mode.value),
             guard: meaning::guard(judge, raw, &proxies),

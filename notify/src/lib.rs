@@ -27,7 +27,7 @@ pub use channel::{Channel, SEND_TIMEOUT};
 pub use email::Email;
 pub use exchange::{Exchange, Step};
 pub use knobs::{EmailKnobs, Knobs, PagerDutyKnobs, SlackKnobs, WebhookKnobs};
-pub use message::{About, Matter, Message, Site};
+pub use message::{About, Matter, Message, Site, Storm};
 pub use pagerduty::PagerDuty;
 pub use slack::Slack;
 pub use webhook::Webhook;

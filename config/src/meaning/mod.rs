@@ -14,4 +14,5 @@ pub(crate) use guard::{guard, mode_of, throttle_rules};
 pub(crate) use rules::plan;
 pub(crate) use stream::{Streams, streams};
 pub(crate) use surface::{context, http, incidents, limits, pipeline, store};
+pub use tell::PaceKnobs;
 pub(crate) use tell::{Tell, tell};

@@ -5,6 +5,7 @@ pub(crate) mod email;
 pub(crate) mod facts;
 pub(crate) mod pagerduty;
 pub(crate) mod slack;
+mod storm;
 pub(crate) mod webhook;
 mod words;
 
