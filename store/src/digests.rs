@@ -240,8 +240,7 @@ async fn fold(
             let newest = newest.fetch_one(&mut **tx).await?.number("newest")?;
             // By time, so that none is used twice though old ones are forgotten.
             let id = DigestId((newest + 1).max(now.millis()));
-            let storm = Digest::begin(id, receiver.into(), integration.into(), flooded, now);
-            storm
+            Digest::begin(id, receiver.into(), integration.into(), flooded, now)
         }
     };
     let hold = hold(storm.id);

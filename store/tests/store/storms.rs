@@ -104,13 +104,13 @@ async fn the_first_ten_go_by_themselves_and_the_rest_is_accounted_for_when_a_dig
     assert_eq!((line.created, line.pending, line.in_digest, line.adds_up()), (35, 35, 0, true));
 
     // One is over before it was told, another while the message is under way.
-    becomes(&store, 12, resolved).await;
+    becomes(&store, 30, resolved).await;
     let (standing, summary) =
         store.claim_digest(id, "me", wall(12_000), LEASE).await.unwrap().expect("nobody's");
     assert!(store.claim_digest(id, "you", wall(12_000), LEASE).await.unwrap().is_none(), "one sends");
     assert_eq!((summary.incidents.len(), summary.held_since), (25, Some(wall(0))));
     assert_eq!((standing.tally.cleared, standing.tally.open), (1, 24));
-    becomes(&store, 13, resolved).await;
+    becomes(&store, 31, resolved).await;
     let sent = Sent { tally: standing.tally, last: false };
     let outcome = Outcome::accepted(Some(Handle("C1:1".into())));
     let other = store.settle_digest(id, "you", &sent, &outcome, 0.5, wall(12_500)).await;
