@@ -218,7 +218,11 @@ impl App {
                 };
                 senders.spawn(refresher.run(every, stop.clone()));
             }
+            let knobs = config.paces.get(&receiver).copied().unwrap_or_default();
+            let (rate, digest) = knobs.of(channel.kind());
             let sender = Sender {
+                rate,
+                digest,
                 owner: owner(started, &receiver, &integration),
                 bell: bells.bell(&receiver, &integration),
                 condition: conditions.get(&place).cloned().unwrap_or_default(),

@@ -17,7 +17,7 @@ use beaconfire_throttle::{Guard, Mode, RuleThrottle};
 use crate::complain::{Complaint, Origins};
 use crate::judge::Judge;
 use crate::layers::{DEFAULT, Sources, gather};
-use crate::meaning::{self, Streams, Tell};
+use crate::meaning::{self, PaceKnobs, Streams, Tell};
 use crate::raw::{self, Query, Raw};
 use crate::{checks, later};
 
@@ -44,6 +44,8 @@ pub struct Config {
     pub channels: BTreeMap<Arc<str>, Vec<beaconfire_notify::Knobs>>,
     /// Whom to tell that all is well.
     pub heartbeats: Vec<Heartbeat>,
+    /// How fast each receiver is told, and when its incidents fold into digests.
+    pub paces: BTreeMap<Arc<str>, PaceKnobs>,
     /// What rules ask to be throttled, by the rule's name.
     pub throttle_rules: BTreeMap<Arc<str>, RuleThrottle>,
     /// `throttle.mode`: of decisions that people make.
@@ -128,7 +130,7 @@ impl Config {
         let names = entries.iter().map(|entry| entry.name.clone()).collect();
         let decode_elsewhere = DecodeKnobs { trusted_proxies: proxies.clone(), ..DecodeKnobs::default() };
         let plan = meaning::plan(judge, raw, entries);
-        let Tell { route, receivers, channels } = meaning::tell(judge, raw);
+        let Tell { route, receivers, channels, paces } = meaning::tell(judge, raw);
         let config = Self {
             kafka,
             decode,
@@ -140,6 +142,7 @@ impl Config {
             receivers,
             channels,
             heartbeats: meaning::heartbeats(judge, raw),
+            paces,
             throttle_rules: meaning::throttle_rules(judge, raw),
             throttle_mode: meaning::mode_of(raw.throttle.mode.value),
             guard: meaning::guard(judge, raw, &proxies),

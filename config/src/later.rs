@@ -49,9 +49,6 @@ const LATER: &[(&str, &str)] = &[
         "receivers.*.fallback",
         "fallback receivers are not in this version: give the receiver a second integration, or use a route with `continue: true`",
     ),
-    ("receivers.*.rate", PACE),
-    ("receivers.*.burst", PACE),
-    ("receivers.*.digest_after", "digests are not in this version: every incident is told by itself"),
     ("throttle.approval", "approval of decisions is not in this version: use `mode: dry_run` to look first"),
     ("throttle.outputs", "outputs are not in this version: enforcers fetch decisions from `/v1/decisions`"),
     ("throttle.budget.client_share", SHARES),
@@ -101,8 +98,6 @@ const INSECURE: &str =
     "leaving certificates unchecked is not in this version: name the authority in `ca_file`";
 const CLIENT_TLS: &str =
     "client certificates for mail are not in this version: use `auth_username` and `auth_password`";
-const PACE: &str =
-    "pacing by receiver is not in this version: each integration keeps to what its service allows";
 const SHARES: &str =
     "budgets by share are not in this version: `per_minute` and `active` bound what is decided";
 const CLIENT_CERTIFICATES: &str =

@@ -39,7 +39,7 @@ pub use knobs::{
     AlertmanagerKnobs, DiscordKnobs, EmailKnobs, Knobs, Login, PagerDutyKnobs, Payload, SlackKnobs,
     TeamsKnobs, TelegramKnobs, WebhookKnobs,
 };
-pub use message::{About, Matter, Message, Site};
+pub use message::{About, Matter, Message, Site, Storm};
 pub use pagerduty::PagerDuty;
 pub use slack::Slack;
 pub use teams::Teams;

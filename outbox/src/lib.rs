@@ -3,6 +3,7 @@
 //! idempotency follow from that row; a row has exactly one fate, so the ledger adds up by construction.
 
 mod desire;
+mod digest;
 mod ledger;
 mod outcome;
 mod pace;
@@ -11,9 +12,10 @@ mod row;
 mod settle;
 
 pub use desire::{Receivers, desire, orphaned};
+pub use digest::{DIGEST_AFTER, Digest, DigestId, DigestKnobs, Phase, Sent, Summary, Tally, Waiting};
 pub use ledger::LedgerLine;
 pub use outcome::{Handle, Outcome};
-pub use pace::{Pace, Rate};
+pub use pace::{Pace, PaceState, Rate};
 pub use route::{Integration, IntegrationKind, Route, Routed, Verdict, Visit};
 pub use row::{Action, Fate, Lane, Row, RowKey, Suppressed, Told};
 pub use settle::{RetryKnobs, settle};

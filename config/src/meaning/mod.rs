@@ -17,4 +17,5 @@ pub(crate) use heartbeats::heartbeats;
 pub(crate) use rules::plan;
 pub(crate) use stream::{Streams, streams};
 pub(crate) use surface::{context, http, incidents, limits, pipeline, store};
+pub use tell::PaceKnobs;
 pub(crate) use tell::{Tell, tell};

@@ -9,6 +9,12 @@ use crate::raw::Sealed;
 #[serde(deny_unknown_fields)]
 pub(crate) struct Receiver {
     pub(crate) name: At<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) rate: Option<At<u32>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) burst: Option<At<u32>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) digest_after: Option<At<u32>>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) email_configs: Vec<At<Email>>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

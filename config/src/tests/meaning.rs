@@ -320,6 +320,20 @@ fn routes_lead_where_they_say() {
 }
 
 #[test]
+fn a_receiver_may_be_told_slower_and_digested_sooner() {
+    let receiver =
+        |keys: &str| load(&format!("receivers: [{{name: a, email_configs: [{{to: a@b.c}}], {keys}}}]\n"));
+    let mail = beaconfire_outbox::IntegrationKind::Email;
+    let (rate, digest) = receiver("rate: 6, burst: 2, digest_after: 3").config().paces["a"].of(mail);
+    assert_eq!((rate.per_minute, rate.burst, digest.after, digest.pages), (6, 2, 3, 4));
+    let (rate, digest) = receiver("rate: 6").config().paces["a"].of(mail);
+    assert_eq!((rate.per_minute, rate.burst, digest.after, digest.pages), (6, 10, 10, 20), "else as usual");
+    for key in ["rate", "burst", "digest_after"] {
+        refused(&receiver(&format!("{key}: 0")), &format!("`{key}` is a number from 1 to"));
+    }
+}
+
+#[test]
 fn routes_that_cannot_work_are_refused_or_doubted() {
     refused(&routes("{receiver: aa}"), "`aa` is no receiver");
     refused(&routes("{}"), "`route.receiver` does not say");

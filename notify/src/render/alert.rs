@@ -50,6 +50,13 @@ impl Alert {
                 }
                 (labels, incident.started_at, incident.status == Status::Resolved)
             }
+            Matter::Storm(storm) => {
+                let worst = storm.tally.worst.map_or("warning", |worst| worst.name());
+                let mut labels = bare("BeaconfireStorm", worst);
+                labels.set("storm", &storm.digest.id.0.to_string());
+                let since = storm.digest.started_at.as_event_time();
+                (labels, since, message.action == Action::Resolve)
+            }
             Matter::Test => (bare("BeaconfireTest", "info"), now, false),
             Matter::StoreDown { since, .. } => {
                 let over = message.action == Action::Resolve;

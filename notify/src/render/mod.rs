@@ -7,6 +7,7 @@ pub(crate) mod email;
 pub(crate) mod facts;
 pub(crate) mod pagerduty;
 pub(crate) mod slack;
+mod storm;
 pub(crate) mod teams;
 pub(crate) mod telegram;
 pub(crate) mod webhook;

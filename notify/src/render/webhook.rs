@@ -55,6 +55,11 @@ pub(crate) fn body(message: &Message<'_>) -> String {
             };
             print(kind, about.dossier.incident.changed_at, incident)
         }
+        Matter::Storm(storm) => print(
+            if message.action == Action::Resolve { "storm.over" } else { "storm.digest" },
+            message.now,
+            super::storm::json(message, &storm),
+        ),
         Matter::Test => print("test", message.now, facts(message)),
         Matter::StoreDown { since, .. } => match message.action {
             Action::Resolve => print("store.up", message.now, facts(message)),
