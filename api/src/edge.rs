@@ -14,6 +14,7 @@ use tokio::sync::Semaphore;
 use crate::auth::Gate;
 use crate::bouncer::Readers;
 use crate::exposure::{external, is_loopback, split_listen};
+use crate::hooks::Clicks;
 use crate::metrics::Metrics;
 use crate::problem::Problem;
 use crate::{Desk, HttpKnobs, ServeError, console};
@@ -35,6 +36,7 @@ pub(crate) struct Shared {
     pub(crate) knobs: HttpKnobs,
     pub(crate) gate: Gate,
     pub(crate) readers: Readers,
+    pub(crate) clicks: Clicks,
     pub(crate) metrics: Metrics,
     external: Uri,
     requests: Semaphore,
@@ -59,6 +61,7 @@ impl App {
             desk,
             knobs,
             readers: Readers::default(),
+            clicks: Clicks::default(),
             metrics,
             external,
             requests: Semaphore::new(REQUESTS_MAX),

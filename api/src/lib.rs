@@ -13,6 +13,7 @@ mod decisions;
 mod desk;
 mod edge;
 mod exposure;
+mod hooks;
 mod incidents;
 mod knobs;
 mod metrics;

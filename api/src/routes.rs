@@ -10,7 +10,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::edge::{App, OnLoopback, edge};
 use crate::problem::Problem;
-use crate::{Role, bouncer, console, decisions, incidents, status};
+use crate::{Role, bouncer, console, decisions, hooks, incidents, status};
 
 /// The largest body that is read.
 const BODY_BYTES_MAX: usize = 1 << 20;
@@ -78,6 +78,8 @@ pub const ROUTES: &[Route] = &[
     route(Method::GET, "/api/v1/ledger", VIEWER, || get(status::ledger)),
     route(Method::GET, "/api/v1/sources", VIEWER, || get(status::sources)),
     route(Method::GET, "/api/v1/status", VIEWER, || get(status::status)),
+    // Buttons in messages: the signature is the credential.
+    route(Method::POST, "/hooks/slack", OPEN, || post(hooks::slack)),
     // CrowdSec's bouncers.
     route(Method::GET, "/v1/decisions", KEY, || get(bouncer::decisions)),
     route(Method::GET, "/v1/decisions/stream", KEY, || get(bouncer::stream)),

@@ -4,6 +4,7 @@ mod bouncer;
 mod console;
 mod fake;
 mod harness;
+mod hooks;
 mod json;
 mod logins;
 mod sockets;

@@ -95,6 +95,8 @@ pub(crate) fn http(judge: &mut Judge<'_>, raw: &Raw) -> HttpKnobs {
         tokens,
         basic_auth_users: users.collect(),
         tls,
+        // `interactions` is refused by name until it is read here.
+        slack_signing_secret: None,
     };
     // A token whose file could not be read must not make the console look open.
     if judge.complaints.len() == before
