@@ -15,7 +15,7 @@ use beaconfire_config::Config;
 use beaconfire_detect::{Census, Learned, Plan, PlanSpec, Shard, ShardKnobs, Watch};
 use beaconfire_ingest::{DeadLetters, KafkaKnobs, KafkaLog};
 use beaconfire_model::{Names, Wall};
-use beaconfire_notify::Channel;
+use beaconfire_notify::{Channel, Heartbeat};
 use beaconfire_outbox::orphaned;
 use beaconfire_pipeline::{
     Keeper, Policy, Registry as Spans, Tides, Worker, WorkerFault, WorkerId, WorkerKnobs,
@@ -31,11 +31,13 @@ use tokio::time::{Instant, timeout, timeout_at};
 use crate::bells::{Bells, Place};
 use crate::desk::{Counts, Office, Seen, Touches};
 use crate::health::Health;
+use crate::heartbeat::{Pulse, Vitals};
 use crate::keep::{self, Keep};
 use crate::letters::Letters;
 use crate::metrics::Metrics;
 use crate::outage;
 use crate::reached::{Past, Reached};
+use crate::refresh::Refresher;
 use crate::round::Round;
 use crate::rounds::{self, Rounds};
 use crate::sender::{Condition, House, Paces, Sender};
@@ -110,11 +112,13 @@ impl App {
         let letters =
             DeadLetters::open(&kafka, ingest.clone()).map_err(|fault| anyhow::anyhow!("{fault}"))?;
         let (orders, heard) = mpsc::channel(keep::ORDERS);
+        let (facts, brought) = mpsc::channel(keep::FACTS);
         let (accepts, accepted) = Accepts::channel();
         let census = Arc::<Mutex<BTreeMap<usize, Census>>>::default();
         let desk: Arc<dyn Desk> = Arc::new(Office {
             store: store.clone(),
             orders,
+            facts: facts.clone(),
             board: board.clone(),
             guard: config.guard.clone(),
             throttle_mode: config.throttle_mode,
@@ -186,7 +190,6 @@ impl App {
             answers: threads.answers(),
             promised: Vec::new(),
         };
-        let (facts, brought) = mpsc::channel(keep::FACTS);
         let keeper = tokio::spawn(keeper.run(reports, heard, brought));
 
         let mut watchers = JoinSet::new();
@@ -205,6 +208,16 @@ impl App {
                 };
                 watchers.spawn(watch.run());
             }
+            if let Some(every) = channel.refresh() {
+                let refresher = Refresher {
+                    receiver: receiver.clone(),
+                    integration: integration.clone(),
+                    channel: channel.clone(),
+                    store: store.clone(),
+                    house: house.clone(),
+                };
+                senders.spawn(refresher.run(every, stop.clone()));
+            }
             let sender = Sender {
                 owner: owner(started, &receiver, &integration),
                 bell: bells.bell(&receiver, &integration),
@@ -217,6 +230,19 @@ impl App {
                 metrics: metrics.clone(),
             };
             senders.spawn(sender.run(paces.clone(), stop.clone()));
+        }
+        let kafka = watched_ingest.clone();
+        let vitals = Vitals {
+            health: health.clone(),
+            kafka_up: Arc::new(move || kafka.kafka_up()),
+            conditions: conditions.clone(),
+            critical,
+        };
+        for beat in &config.heartbeats {
+            let heartbeat =
+                Heartbeat::build(&beat.url).map_err(|said| anyhow::anyhow!("heartbeats: {said}"))?;
+            let pulse = Pulse { heartbeat, every: beat.every, vitals: vitals.clone(), house: house.clone() };
+            watchers.spawn(pulse.run());
         }
         let sentry = Sentry {
             facts,

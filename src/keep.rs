@@ -10,8 +10,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use beaconfire_api::DeskError;
-use beaconfire_incident::{Actor, Command, Incident, IncidentId, Status, Transition};
-use beaconfire_model::{Signal, Wall};
+use beaconfire_incident::{Actor, Command, Fingerprint, Incident, IncidentId, Status, Transition};
+use beaconfire_model::{Labels, Signal, Wall};
 use beaconfire_pipeline::{Changes, Report, Shelf};
 use beaconfire_store::StoreError;
 use beaconfire_throttle::{Board, Decision, Origin};
@@ -62,9 +62,11 @@ pub const FACTS: usize = 64;
 /// Facts that come by other ways than the shards: what the process has noticed of itself, or was told over HTTP.
 #[derive(Debug)]
 pub struct Facts {
-    /// The facts, at least one, of [`EntryId::OUTSIDE`](beaconfire_model::EntryId::OUTSIDE) or of the entry that they speak of.
-    pub signals: Vec<Signal>,
-    /// Rings when they are durable; dropped unrung where they never will be.
+    /// The facts, of [`EntryId::OUTSIDE`](beaconfire_model::EntryId::OUTSIDE), each with labels of its own.
+    pub signals: Vec<(Signal, Labels)>,
+    /// What is over, whenever it was to end.
+    pub over: Vec<Fingerprint>,
+    /// Rings when all of it is durable; dropped unrung where it never will be.
     pub durable: Option<oneshot::Sender<()>>,
 }
 
@@ -122,11 +124,7 @@ impl Keep {
                 },
                 Some(order) = orders.recv() => self.obey(order).await,
                 Some(brought) = facts.recv(), if !self.round.keeper.is_full() => {
-                    for signal in &brought.signals {
-                        self.metrics.signal(&signal.rule, &mut rules);
-                    }
-                    let place = self.round.keeper.receive_facts(brought.signals, now());
-                    self.promised.extend(brought.durable.map(|ring| (place, ring)));
+                    self.hear(brought, &mut rules).await;
                     fresh = true;
                 }
                 _ = second.tick() => {
@@ -165,6 +163,60 @@ impl Keep {
             self.metrics.signal(&signal.rule, rules);
         }
         self.round.keeper.receive(report, now());
+    }
+
+    /// Takes facts from outside the shards. What is over is over at once: the facts of the same batch are other alerts'.
+    async fn hear(&mut self, brought: Facts, rules: &mut BTreeSet<String>) {
+        let Facts { signals, over, durable } = brought;
+        for (signal, _) in &signals {
+            self.metrics.signal(&signal.rule, rules);
+        }
+        let none = signals.is_empty();
+        let place = self.round.keeper.receive_facts(signals, now());
+        if !self.end(&over).await {
+            // Unrung: whoever brought it brings it again.
+            return;
+        }
+        match durable {
+            Some(ring) if none => {
+                // Who asked may have gone.
+                let _ = ring.send(());
+            }
+            durable => self.promised.extend(durable.map(|ring| (place, ring))),
+        }
+    }
+
+    /// Ends what is over; whether the store took it.
+    async fn end(&mut self, over: &[Fingerprint]) -> bool {
+        if over.is_empty() {
+            return true;
+        }
+        // What was brought before is folded first: an alert that began and ended within a moment is told of both.
+        if self.round.keeper.has_work() && !self.round().await {
+            return false;
+        }
+        for _ in 0..CONFLICTS {
+            match self.try_end(over).await {
+                Ok(()) => return true,
+                Err(Unsaved::Conflict) => {}
+                Err(Unsaved::Store(error)) => {
+                    self.ill(&error);
+                    return false;
+                }
+            }
+        }
+        false
+    }
+
+    async fn try_end(&mut self, over: &[Fingerprint]) -> Result<(), Unsaved> {
+        let known = self.round.store.episodes(over).await?;
+        let newest = known.into_values().filter_map(|(episodes, _)| episodes.into_iter().next_back());
+        let open: Vec<Incident> = newest.filter(|incident| incident.status != Status::Resolved).collect();
+        let ids: Vec<IncidentId> = open.iter().map(|incident| incident.id.clone()).collect();
+        let shelf = Shelf { rows: self.round.store.rows(&ids).await?, ..Shelf::default() };
+        let now = now();
+        let changes = self.round.keeper.fold_over(&open, &shelf, now);
+        self.write(&changes, now).await
     }
 
     /// Folds and writes what waits; whether the store took it.

@@ -90,6 +90,12 @@ impl Condition {
         let told = locked(&self.0);
         (told.paused_until.filter(|until| *until > now), told.last_error.clone())
     }
+
+    /// Takes down what went wrong.
+    #[cfg(test)]
+    pub(crate) fn fail(&self, said: &str) {
+        locked(&self.0).last_error = Some(said.to_owned());
+    }
 }
 
 /// One integration's sender.

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use beaconfire_model::{EventTime, Names};
+use beaconfire_model::{EventTime, Labels, Names};
 use beaconfire_pipeline::{Counted, Tides};
 use beaconfire_store::Store;
 use tokio::sync::mpsc;
@@ -63,7 +63,8 @@ impl Sentry {
                 );
             }
             // The keeper ends with the process.
-            if self.facts.send(Facts { signals, durable: None }).await.is_err() {
+            let signals = signals.into_iter().map(|signal| (signal, Labels::default())).collect();
+            if self.facts.send(Facts { signals, over: Vec::new(), durable: None }).await.is_err() {
                 return;
             }
         }

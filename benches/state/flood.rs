@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
 use beaconfire_detect::{Combiner, Shard, ShardKnobs, Watch};
-use beaconfire_model::{Client, Event, EventTime, Offset, Request, Signal, Subject, SubjectKind};
+use beaconfire_model::{Client, Event, EventTime, Offset, Request, Signal, Subject, SubjectKind, TargetForm};
 use beaconfire_pipeline::WorkerKnobs;
 use serde_json::{Value, json};
 
@@ -147,5 +147,6 @@ fn request(time: EventTime, client: Client) -> Request<'static> {
         duration_micros: None,
         user_agent: "Mozilla/5.0",
         request_id: "",
+        target: TargetForm::Path,
     }
 }

@@ -9,6 +9,7 @@ use beaconfire_decode::DecodeKnobs;
 use beaconfire_detect::PlanSpec;
 use beaconfire_incident::{Context, Knobs};
 use beaconfire_ingest::KafkaKnobs;
+use beaconfire_model::Secret;
 use beaconfire_outbox::{Receivers, Route};
 use beaconfire_store::StoreKnobs;
 use beaconfire_throttle::{Guard, Mode, RuleThrottle};
@@ -41,6 +42,8 @@ pub struct Config {
     pub receivers: Receivers,
     /// How to reach each integration: `channels[receiver][n]` belongs to `receivers[receiver][n]`.
     pub channels: BTreeMap<Arc<str>, Vec<beaconfire_notify::Knobs>>,
+    /// Whom to tell that all is well.
+    pub heartbeats: Vec<Heartbeat>,
     /// What rules ask to be throttled, by the rule's name.
     pub throttle_rules: BTreeMap<Arc<str>, RuleThrottle>,
     /// `throttle.mode`: of decisions that people make.
@@ -61,6 +64,15 @@ pub struct Config {
     pub warnings: Vec<Complaint>,
     /// The whole of it as YAML, without secrets.
     redacted: String,
+}
+
+/// A watcher elsewhere that is told that all is well.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Heartbeat {
+    /// Where, which may be a secret.
+    pub url: Secret,
+    /// How often.
+    pub every: Duration,
 }
 
 /// What of a request may leave the process.
@@ -127,6 +139,7 @@ impl Config {
             route,
             receivers,
             channels,
+            heartbeats: meaning::heartbeats(judge, raw),
             throttle_rules: meaning::throttle_rules(judge, raw),
             throttle_mode: meaning::mode_of(raw.throttle.mode.value),
             guard: meaning::guard(judge, raw, &proxies),

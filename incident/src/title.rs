@@ -25,6 +25,7 @@ pub fn title(incident: &Incident) -> String {
     let target = clean(&incident.target.value);
     let what = match incident.target.kind {
         SubjectKind::Receiver => format!("Receiver {target}"),
+        SubjectKind::Alert => return alert(incident),
         _ => format!("{noun} on {target}"),
     };
     match loudest {
@@ -115,6 +116,17 @@ fn detail(incident: &Incident, rule: &str, peak: &RulePeak) -> String {
         }
         None => did.trim_start_matches("was ").trim_start_matches("sent ").to_owned(),
     }
+}
+
+/// An alert from elsewhere, by its name and what its labels say beside that.
+/// `Alert HighLatency: instance=web-1, job=shop`
+fn alert(incident: &Incident) -> String {
+    let ours = ["alert", "alertname", "kind", "severity"];
+    let labels = incident.labels.iter().filter(|(name, _)| !ours.contains(name));
+    let said: Vec<String> =
+        labels.take(6).map(|(name, value)| format!("{}={}", clean(name), clean(value))).collect();
+    let name = format!("Alert {}", clean(incident.labels.get("alertname")));
+    if said.is_empty() { name } else { format!("{name}: {}", said.join(", ")) }
 }
 
 /// What is missed, in words: of the rules by which the process watches its own inputs and receivers.

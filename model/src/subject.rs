@@ -127,11 +127,13 @@ pub enum SubjectKind {
     Input,
     /// A receiver of ours, whom we tell.
     Receiver,
+    /// An alert from elsewhere, by the hash of its labels.
+    Alert,
 }
 
 impl SubjectKind {
     /// All kinds, for parsing and for tests.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Client,
         Self::Prefix,
         Self::Service,
@@ -144,6 +146,7 @@ impl SubjectKind {
         Self::Status,
         Self::Input,
         Self::Receiver,
+        Self::Alert,
     ];
 
     /// The name in JSON, SQL and configuration.
@@ -161,6 +164,7 @@ impl SubjectKind {
             Self::Status => "status",
             Self::Input => "input",
             Self::Receiver => "receiver",
+            Self::Alert => "alert",
         }
     }
 

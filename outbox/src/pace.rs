@@ -33,6 +33,11 @@ impl Rate {
             IntegrationKind::Slack => Self { per_minute: 60, burst: 5 },
             IntegrationKind::PagerDuty => Self { per_minute: 100, burst: 20 },
             IntegrationKind::Webhook => Self { per_minute: 600, burst: 20 },
+            IntegrationKind::Teams => Self { per_minute: 60, burst: 4 },
+            IntegrationKind::Discord => Self { per_minute: 120, burst: 5 },
+            // A group takes 20 a minute, edits among them.
+            IntegrationKind::Telegram => Self { per_minute: 18, burst: 3 },
+            IntegrationKind::Alertmanager => Self { per_minute: 300, burst: 20 },
         }
     }
 }
@@ -96,7 +101,7 @@ impl Pace {
     pub fn of(kind: IntegrationKind, now: Wall) -> Self {
         let patience = match kind {
             IntegrationKind::PagerDuty => 30,
-            IntegrationKind::Email | IntegrationKind::Slack | IntegrationKind::Webhook => 1,
+            _ => 1,
         };
         Self { patience: Duration::from_secs(patience), ..Self::new(Rate::of(kind), now) }
     }

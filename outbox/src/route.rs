@@ -15,6 +15,14 @@ pub enum IntegrationKind {
     PagerDuty,
     /// Standard Webhooks.
     Webhook,
+    /// Microsoft Teams, by a workflow.
+    Teams,
+    /// A Discord webhook.
+    Discord,
+    /// A Telegram bot.
+    Telegram,
+    /// An Alertmanager's API v2.
+    Alertmanager,
 }
 
 impl IntegrationKind {
@@ -25,6 +33,10 @@ impl IntegrationKind {
             Self::Slack => "slack",
             Self::PagerDuty => "pagerduty",
             Self::Webhook => "webhook",
+            Self::Teams => "msteams",
+            Self::Discord => "discord",
+            Self::Telegram => "telegram",
+            Self::Alertmanager => "alertmanager",
         }
     }
 }

@@ -14,7 +14,7 @@ use beaconfire_incident::{
     Actor, Command, Context, Fingerprint, Folded, Incident, IncidentId, Knobs, Refused, Transition,
     fold_command, fold_signals, fold_time,
 };
-use beaconfire_model::{EventTime, Signal, Wall};
+use beaconfire_model::{EventTime, Kind, Labels, Signal, Wall};
 use beaconfire_outbox::{Receivers, Route, Row, desire};
 use beaconfire_throttle::{Allows, Decision, Refusal, Standing, Throttle, Verdict};
 
@@ -94,6 +94,8 @@ struct Held {
     since: Wall,
     fingerprint: Fingerprint,
     signal: Signal,
+    /// Labels of its own, of an alert from elsewhere: they stand over those that the configuration gives.
+    labels: Labels,
 }
 
 /// A barrier on its way through the shards.
@@ -127,11 +129,11 @@ impl Keeper {
 
     /// Takes facts from outside the shards, and answers with their place: they are written once
     /// [`oldest_waiting`](Self::oldest_waiting) is beyond it after a round was saved.
-    pub fn receive_facts(&mut self, signals: Vec<Signal>, now: Wall) -> u64 {
-        for signal in signals {
+    pub fn receive_facts(&mut self, facts: impl IntoIterator<Item = (Signal, Labels)>, now: Wall) -> u64 {
+        for (signal, labels) in facts {
             self.order += 1;
             let fingerprint = Fingerprint::of(signal.kind, &signal.target);
-            self.facts.push(Held { order: self.order, since: now, fingerprint, signal });
+            self.facts.push(Held { order: self.order, since: now, fingerprint, signal, labels });
         }
         self.order
     }
@@ -143,7 +145,7 @@ impl Keeper {
 
     /// Takes what a shard reports.
     pub fn receive(&mut self, report: Report, now: Wall) {
-        self.receive_facts(report.signals, now);
+        self.receive_facts(report.signals.into_iter().map(|signal| (signal, Labels::default())), now);
         for learned in report.learned {
             self.learned.insert(learned.series.clone(), (self.order, learned));
         }
@@ -207,6 +209,8 @@ impl Keeper {
                 &self.policy.context,
                 &self.policy.knobs,
             );
+            // An alert's labels are what it is known by, so all its facts have the same.
+            let labels = patient.iter().chain(&impatient).next_back().map(|held| held.labels.clone());
             changes.impatient += impatient.len() as u64;
             for (place, held) in patient.into_iter().chain(impatient).enumerate() {
                 if waiting.contains(&place) {
@@ -215,7 +219,13 @@ impl Keeper {
                     changes.taken.push(held);
                 }
             }
-            for folded in folded {
+            for mut folded in folded {
+                if folded.incident.kind == Kind::External {
+                    for (name, value) in labels.iter().flat_map(Labels::iter) {
+                        folded.incident.labels.set(name, value);
+                    }
+                    folded.incident.labels.set("kind", Kind::External.name());
+                }
                 self.consequences(folded, shelf, now, &mut changes);
             }
         }
@@ -239,6 +249,17 @@ impl Keeper {
         for incident in unresolved {
             let clear = self.clearance(incident, shelf, now);
             if let Some(folded) = fold_time(incident, clear, now, &self.policy.knobs) {
+                self.consequences(folded, shelf, now, &mut changes);
+            }
+        }
+        changes
+    }
+
+    /// Ends incidents whose sender says that they are over, whenever they were to end by themselves.
+    pub fn fold_over(&mut self, over: &[Incident], shelf: &Shelf, now: Wall) -> Changes {
+        let mut changes = Changes::default();
+        for incident in over {
+            if let Some(folded) = fold_time(incident, EventTime::MAX, now, &self.policy.knobs) {
                 self.consequences(folded, shelf, now, &mut changes);
             }
         }

@@ -29,6 +29,23 @@ impl Store {
         Ok(found)
     }
 
+    /// The rows of one integration that it was told of and that are not over, as far as it was told; the oldest first,
+    /// at most `limit`.
+    pub async fn told_and_open(
+        &self,
+        receiver: &str,
+        integration: &str,
+        limit: usize,
+    ) -> Result<Vec<Row>, StoreError> {
+        let select = sqlx::query(
+            "SELECT * FROM outbox WHERE receiver = $1 AND integration = $2 AND fate = 'delivered' \
+             AND told_status <> 'resolved' ORDER BY created_at, incident LIMIT $3",
+        );
+        let select = select.bind(receiver.to_owned()).bind(integration.to_owned());
+        let select = select.bind(i64::try_from(limit).unwrap_or(i64::MAX));
+        select.fetch_all(&self.readers).await?.iter().map(read).collect()
+    }
+
     /// All rows with something left to tell: for settling those whose receiver is no longer configured.
     pub async fn waiting_rows(&self) -> Result<Vec<Row>, StoreError> {
         let select =

@@ -3,6 +3,8 @@
 
 mod channels;
 mod guard;
+mod heartbeats;
+mod hooks;
 mod own;
 mod rules;
 mod stream;
@@ -11,6 +13,7 @@ mod tell;
 mod workloads;
 
 pub(crate) use guard::{guard, mode_of, throttle_rules};
+pub(crate) use heartbeats::heartbeats;
 pub(crate) use rules::plan;
 pub(crate) use stream::{Streams, streams};
 pub(crate) use surface::{context, http, incidents, limits, pipeline, store};

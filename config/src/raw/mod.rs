@@ -7,6 +7,7 @@
 mod baselines;
 mod clients;
 mod global;
+mod heartbeats;
 mod http;
 mod incidents;
 mod kafka;
@@ -29,6 +30,7 @@ use serde::Serialize;
 pub(crate) use baselines::Baselines;
 pub(crate) use clients::Clients;
 pub(crate) use global::Global;
+pub(crate) use heartbeats::Heartbeat;
 pub(crate) use http::{Http, Token};
 pub(crate) use incidents::Incidents;
 pub(crate) use kafka::{Kafka, Topic};
@@ -36,7 +38,9 @@ pub(crate) use limits::Limits;
 pub(crate) use mining::Mining;
 pub(crate) use pipeline::Pipeline;
 pub(crate) use privacy::{Privacy, Query};
-pub(crate) use receivers::{Email, PagerDuty, Receiver, Slack, Tls, Webhook};
+pub(crate) use receivers::{
+    Alertmanager, Email, Hooked, HttpConfig, PagerDuty, Receiver, Slack, Telegram, Tls, Webhook,
+};
 pub(crate) use route::Route;
 pub(crate) use rules::{List, Rule};
 pub(crate) use sealed::Sealed;
@@ -64,6 +68,7 @@ pub(crate) struct Raw {
     pub(crate) global: Global,
     pub(crate) route: Route,
     pub(crate) receivers: Vec<At<Receiver>>,
+    pub(crate) heartbeats: Vec<At<Heartbeat>>,
     pub(crate) throttle: Throttle,
     pub(crate) store: Store,
     pub(crate) privacy: Privacy,
@@ -73,7 +78,7 @@ pub(crate) struct Raw {
 }
 
 /// The sections, in the order in which they are documented.
-const SECTIONS: [&str; 18] = [
+const SECTIONS: [&str; 19] = [
     "kafka",
     "clients",
     "services",
@@ -86,6 +91,7 @@ const SECTIONS: [&str; 18] = [
     "global",
     "route",
     "receivers",
+    "heartbeats",
     "throttle",
     "store",
     "privacy",
@@ -120,6 +126,7 @@ pub(crate) fn read(mut tree: Node, origins: &Origins, out: &mut Vec<Complaint>) 
     let global = reader.section("global");
     let route = reader.section("route");
     let receivers = reader.section("receivers");
+    let heartbeats = reader.section("heartbeats");
     let throttle = reader.section("throttle");
     let store = reader.section("store");
     let privacy = reader.section("privacy");
@@ -139,6 +146,7 @@ pub(crate) fn read(mut tree: Node, origins: &Origins, out: &mut Vec<Complaint>) 
         global: global?,
         route: route?,
         receivers: receivers?,
+        heartbeats: heartbeats?,
         throttle: throttle?,
         store: store?,
         privacy: privacy?,
