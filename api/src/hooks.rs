@@ -2,7 +2,9 @@
 //!
 //! A click is remembered by who clicked and when, so that the same one sent twice changes once. The memory is the
 //! process's: a signature is good for 300 s only, and after a restart within them a second acknowledgement by the same
-//! person merely renews, and a second resolve is refused.
+//! person merely renews, and a second resolve is refused. PagerDuty's webhooks are in `pagerduty.rs`.
+
+mod pagerduty;
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
@@ -26,6 +28,8 @@ use crate::edge::{App, now};
 use crate::incidents::incident_id;
 use crate::problem::Problem;
 
+pub(crate) use pagerduty::pagerduty;
+
 /// How far a request's time may be from ours, in seconds.
 const SKEW: u64 = 300;
 /// Clicks remembered; more within 300 s than any team makes.
@@ -38,22 +42,42 @@ const ACTIONS_MAX: usize = 5;
 pub(crate) struct Clicks(Mutex<VecDeque<[u8; 32]>>);
 
 impl Clicks {
-    /// Remembers a click; whether it is new.
-    fn begin(&self, click: [u8; 32]) -> bool {
+    /// Remembers a click; `None` where it is known.
+    fn begin(&self, click: [u8; 32]) -> Option<Claim<'_>> {
         let mut held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if held.contains(&click) {
-            return false;
+            return None;
         }
         if held.len() >= CLICKS_MAX {
             held.pop_front();
         }
         held.push_back(click);
-        true
+        Some(Claim { clicks: self, click, done: false })
     }
+}
 
-    /// Nothing came of it: the same click may try again.
-    fn forget(&self, click: [u8; 32]) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).retain(|held| *held != click);
+/// A click that is being done. Where nothing comes of it (the store is away, or who asked hung up and the work was
+/// dropped), it is forgotten, so that the same may be sent again.
+#[derive(Debug)]
+struct Claim<'a> {
+    clicks: &'a Clicks,
+    click: [u8; 32],
+    done: bool,
+}
+
+impl Claim<'_> {
+    /// It is done, or was refused for good.
+    fn keep(mut self) {
+        self.done = true;
+    }
+}
+
+impl Drop for Claim<'_> {
+    fn drop(&mut self) {
+        if !self.done {
+            let mut held = self.clicks.0.lock().unwrap_or_else(PoisonError::into_inner);
+            held.retain(|held| *held != self.click);
+        }
     }
 }
 
@@ -133,20 +157,17 @@ async fn clicked(app: &App, user: &User, click: &Click) -> Result<Option<String>
     };
     let key = [&*user.id, &click.action_ts, &click.action_id, &click.value].join("\0");
     let key = crate::sha256(&key);
-    if !app.clicks.begin(key) {
-        return Ok(None);
-    }
+    let Some(claim) = app.clicks.begin(key) else { return Ok(None) };
     let name = [&user.username, &user.name, &user.id].into_iter().find(|name| !name.trim().is_empty());
     let name = Untrusted::new(name.map_or("somebody", |name| name.trim()), 100).clean().to_owned();
-    match app.desk.command(id, Actor(format!("slack:{name}")), command).await {
-        Ok(_) => Ok(None),
-        Err(DeskError::NotFound) => Ok(Some("This incident is not known here (any more).".to_owned())),
-        Err(DeskError::Refused(why)) => Ok(Some(format!("Nothing was changed: {why}."))),
-        Err(error) => {
-            app.clicks.forget(key);
-            Err(error.into())
-        }
-    }
+    let said = match app.desk.command(id, Actor(format!("slack:{name}")), command).await {
+        Ok(_) => None,
+        Err(DeskError::NotFound) => Some("This incident is not known here (any more).".to_owned()),
+        Err(DeskError::Refused(why)) => Some(format!("Nothing was changed: {why}.")),
+        Err(error) => return Err(error.into()),
+    };
+    claim.keep();
+    Ok(said)
 }
 
 /// Whether Slack signed this body lately: `v0=` and the hex of HMAC-SHA256 over `v0:time:body`.
@@ -154,13 +175,18 @@ fn is_slacks(secret: &Secret, headers: &HeaderMap, body: &[u8], seconds: i64) ->
     let text = |name| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let time = text("x-slack-request-timestamp");
     let recent = time.parse::<i64>().is_ok_and(|time| time.abs_diff(seconds) <= SKEW);
-    let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(secret.expose().as_bytes()) else { return false };
-    for part in [b"v0:".as_slice(), time.as_bytes(), b":", body] {
+    let given = text("x-slack-signature").strip_prefix("v0=").unwrap_or_default();
+    signs(secret.expose(), &[b"v0:", time.as_bytes(), b":", body], given) && recent
+}
+
+/// Whether `given` is the hex of HMAC-SHA256 over the parts; in constant time.
+fn signs(secret: &str, parts: &[&[u8]], given: &str) -> bool {
+    let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(secret.as_bytes()) else { return false };
+    for part in parts {
         mac.update(part);
     }
     let hex: String = mac.finalize().into_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
-    let given = text("x-slack-signature").strip_prefix("v0=").unwrap_or_default();
-    bool::from(hex.as_bytes().ct_eq(given.as_bytes())) && recent
+    hex.as_bytes().ct_eq(given.as_bytes()).into()
 }
 
 async fn payload(body: Bytes) -> Result<Payload, Problem> {

@@ -23,6 +23,8 @@ pub struct HttpKnobs {
     pub tls: Option<TlsKnobs>,
     /// What Slack signs the clicks on our buttons with; without it `/hooks/slack` is not there.
     pub slack_signing_secret: Option<Secret>,
+    /// What PagerDuty signs its webhooks with, one secret a line; without it `/hooks/pagerduty` is not there.
+    pub pagerduty_webhook_secret: Option<Secret>,
 }
 
 impl Default for HttpKnobs {
@@ -35,6 +37,7 @@ impl Default for HttpKnobs {
             basic_auth_users: BTreeMap::new(),
             tls: None,
             slack_signing_secret: None,
+            pagerduty_webhook_secret: None,
         }
     }
 }

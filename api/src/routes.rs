@@ -79,8 +79,9 @@ pub const ROUTES: &[Route] = &[
     route(Method::GET, "/api/v1/ledger", VIEWER, || get(status::ledger)),
     route(Method::GET, "/api/v1/sources", VIEWER, || get(status::sources)),
     route(Method::GET, "/api/v1/status", VIEWER, || get(status::status)),
-    // Buttons in messages: the signature is the credential.
+    // What people do in Slack and PagerDuty: the signature is the credential.
     route(Method::POST, "/hooks/slack", OPEN, || post(hooks::slack)),
+    route(Method::POST, "/hooks/pagerduty", OPEN, || post(hooks::pagerduty)),
     // What Prometheus tells an Alertmanager.
     route(Method::POST, "/api/v2/alerts", INGEST, || post(alerts::post)),
     // CrowdSec's bouncers.

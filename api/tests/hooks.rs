@@ -72,7 +72,8 @@ async fn what_slack_did_not_sign_changes_nothing() {
     let said = click(&surface(&desk, knobs()), "another", "resolve", &first, "1.1").await;
     assert_eq!(said.status, StatusCode::UNAUTHORIZED);
     said.problem();
-    let said = click(&open(&desk), SECRET, "resolve", &first, "1.1").await;
+    let unset = open(&Fake::full());
+    let said = click(&unset, SECRET, "resolve", &first, "1.1").await;
     assert_eq!(said.status, StatusCode::NOT_FOUND, "no secret is configured");
     said.problem();
     assert!(desk.commands.lock().unwrap().is_empty());

@@ -8,4 +8,5 @@ mod harness;
 mod hooks;
 mod json;
 mod logins;
+mod pagerduty;
 mod sockets;
