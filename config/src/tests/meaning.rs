@@ -511,6 +511,19 @@ fn clicks_are_believed_by_their_secrets() {
     let http = load(MINIMAL).config().http;
     assert!(http.slack_signing_secret.is_none() && http.pagerduty_webhook_secret.is_none());
     let yaml = "interactions: {slack_signing_secret: click, pagerduty_webhook_secret_file: pd}\n";
+    let chat = "slack_configs: [{app_token: t, channel: c}]";
+    let buttons = |yaml: &str| {
+        let mail = "email_configs: [{to: oncall@example.com}]";
+        let desk = load(&format!("{}{yaml}", MINIMAL.replace(mail, chat))).with("pd", "x");
+        let config = desk.config();
+        let beaconfire_notify::Knobs::Slack(beaconfire_notify::SlackKnobs::App { buttons, .. }) =
+            config.channels["mail"][0]
+        else {
+            panic!("no app")
+        };
+        buttons
+    };
+    assert!(buttons(yaml) && !buttons(""));
     let http = minimal_and(yaml).with("pd", "old\nnew\n").config().http;
     assert_eq!(http.slack_signing_secret.unwrap().expose(), "click");
     assert_eq!(http.pagerduty_webhook_secret.unwrap().expose(), "old\nnew");
