@@ -10,6 +10,7 @@ mod global;
 mod heartbeats;
 mod http;
 mod incidents;
+mod interactions;
 mod kafka;
 mod limits;
 mod mining;
@@ -33,6 +34,7 @@ pub(crate) use global::Global;
 pub(crate) use heartbeats::Heartbeat;
 pub(crate) use http::{Http, Token};
 pub(crate) use incidents::Incidents;
+pub(crate) use interactions::Interactions;
 pub(crate) use kafka::{Kafka, Topic};
 pub(crate) use limits::Limits;
 pub(crate) use mining::Mining;
@@ -69,6 +71,7 @@ pub(crate) struct Raw {
     pub(crate) route: Route,
     pub(crate) receivers: Vec<At<Receiver>>,
     pub(crate) heartbeats: Vec<At<Heartbeat>>,
+    pub(crate) interactions: Interactions,
     pub(crate) throttle: Throttle,
     pub(crate) store: Store,
     pub(crate) privacy: Privacy,
@@ -78,7 +81,7 @@ pub(crate) struct Raw {
 }
 
 /// The sections, in the order in which they are documented.
-const SECTIONS: [&str; 19] = [
+const SECTIONS: [&str; 20] = [
     "kafka",
     "clients",
     "services",
@@ -92,6 +95,7 @@ const SECTIONS: [&str; 19] = [
     "route",
     "receivers",
     "heartbeats",
+    "interactions",
     "throttle",
     "store",
     "privacy",
@@ -127,6 +131,7 @@ pub(crate) fn read(mut tree: Node, origins: &Origins, out: &mut Vec<Complaint>) 
     let route = reader.section("route");
     let receivers = reader.section("receivers");
     let heartbeats = reader.section("heartbeats");
+    let interactions = reader.section("interactions");
     let throttle = reader.section("throttle");
     let store = reader.section("store");
     let privacy = reader.section("privacy");
@@ -147,6 +152,7 @@ pub(crate) fn read(mut tree: Node, origins: &Origins, out: &mut Vec<Complaint>) 
         route: route?,
         receivers: receivers?,
         heartbeats: heartbeats?,
+        interactions: interactions?,
         throttle: throttle?,
         store: store?,
         privacy: privacy?,

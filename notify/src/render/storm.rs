@@ -167,7 +167,7 @@ mod tests {
     #[test]
     fn it_fits_and_no_name_gets_out_of_its_place() {
         told(Action::Update, &HOSTILE.repeat(20), |message| {
-            let rendered = slack::message(&Facts::of(message));
+            let rendered = slack::message(&Facts::of(message), None);
             assert!(rendered.text.len() <= 3_800 && rendered.blocks.to_string().len() <= 12_000);
             for block in rendered.blocks.as_array().unwrap() {
                 assert!(block["text"]["text"].as_str().unwrap_or_default().chars().count() <= 3_000);
