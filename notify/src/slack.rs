@@ -80,7 +80,7 @@ impl Slack {
         };
         let about = match message.matter {
             Matter::Incident(about) if *buttons => Some(about.dossier.incident.id.as_str()),
-            Matter::Incident(_) | Matter::Test | Matter::StoreDown { .. } => None,
+            Matter::Incident(_) | Matter::Storm(_) | Matter::Test | Matter::StoreDown { .. } => None,
         };
         let rendered = render(&facts, about);
         match message.handle.and_then(|handle| handle.0.split_once(':')) {
