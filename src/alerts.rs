@@ -32,8 +32,12 @@ pub fn read(alerts: Vec<PostedAlert>, now: Wall) -> Read {
     for alert in alerts {
         let target = target(&alert);
         let ends = alert.ends_at.unwrap_or_else(|| now.plus(HOLDS));
+        // Of several about one alert the last says how it is.
+        let fingerprint = Fingerprint::of(Kind::External, &target);
+        read.over.retain(|held| *held != fingerprint);
         if ends <= now {
-            read.over.push(Fingerprint::of(Kind::External, &target));
+            read.firing.retain(|(held, _): &(Signal, Labels)| held.target != target);
+            read.over.push(fingerprint);
             continue;
         }
         // A start in the future is somebody's clock: it fires now.
@@ -172,6 +176,16 @@ mod tests {
             (hash ^ u64::from(*byte)).wrapping_mul(1_099_511_628_211)
         });
         assert_eq!(&*by(&[("a", "b")]), format!("{fnv:016x}"));
+    }
+
+    #[test]
+    fn of_several_about_one_alert_the_last_says_how_it_is() {
+        let now = Wall::from_millis(1_000_000);
+        let one = |ends| alert(&[("alertname", "Slow")], Some(1), Some(ends));
+        let fires = read(vec![one(999_999), one(2_000_000)], now);
+        assert_eq!((fires.firing.len(), fires.over.len()), (1, 0));
+        let is_over = read(vec![one(2_000_000), one(999_999)], now);
+        assert_eq!((is_over.firing.len(), is_over.over.len()), (0, 1));
     }
 
     #[test]

@@ -76,6 +76,7 @@ impl Sentry {
         for (source, tide) in self.tides.snapshot() {
             let name = self.names.name(source.topic);
             let topic = topics.entry(name.clone()).or_default();
+            topic.partitions.insert(source.partition);
             let left = self.ingest.lag(&name, source.partition).unwrap_or(0);
             if !tide.caught_up && tide.watermark > EventTime::MIN {
                 topic.behind.push((source.partition, left, at.as_event_time().since(tide.watermark)));
