@@ -352,7 +352,7 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use std::collections::{BTreeMap, BTreeSet};
 
     use beaconfire_incident::{Fingerprint, Folded, Incident, IncidentId, Status};
@@ -364,7 +364,7 @@ mod tests {
     use super::*;
     use crate::standins::{Mode, PagerDuty, ROUTING_KEY};
 
-    fn flood(service: &str, at: Wall) -> Folded {
+    pub(crate) fn flood(service: &str, at: Wall) -> Folded {
         let target = Subject::service(service);
         let fingerprint = Fingerprint::of(Kind::Flood, &target);
         let incident = Incident {
@@ -406,7 +406,7 @@ mod tests {
         }
     }
 
-    fn row(incident: &Incident, at: Wall) -> Row {
+    pub(crate) fn row(incident: &Incident, at: Wall) -> Row {
         Row {
             key: RowKey {
                 incident: incident.id.clone(),
