@@ -3,6 +3,7 @@
 //! idempotency follow from that row; a row has exactly one fate, so the ledger adds up by construction.
 
 mod breaker;
+mod by_hand;
 mod desire;
 mod digest;
 mod fallback;
@@ -15,6 +16,7 @@ mod row;
 mod settle;
 
 pub use breaker::{Breaker, Switch};
+pub use by_hand::ByHand;
 pub use desire::{Receivers, desire, orphaned};
 pub use digest::{DIGEST_AFTER, Digest, DigestId, DigestKnobs, Phase, Sent, Summary, Tally, Waiting};
 pub use fallback::{FALLS_BACK_AFTER, FALLS_BACK_FROM_DIGEST_AFTER, Fallback};

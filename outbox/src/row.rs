@@ -70,11 +70,13 @@ pub enum Suppressed {
     Unrouted,
     /// It was over before it could be told; a digest that was accepted says so.
     ClearedBeforeSend,
+    /// Somebody dropped it: nothing of it is told until there is fresh news.
+    Dropped,
 }
 
 impl Suppressed {
     /// All reasons.
-    pub const ALL: [Self; 3] = [Self::TooOld, Self::Unrouted, Self::ClearedBeforeSend];
+    pub const ALL: [Self; 4] = [Self::TooOld, Self::Unrouted, Self::ClearedBeforeSend, Self::Dropped];
 
     /// The name in the ledger.
     pub const fn name(self) -> &'static str {
@@ -82,6 +84,7 @@ impl Suppressed {
             Self::TooOld => "too_old",
             Self::Unrouted => "unrouted",
             Self::ClearedBeforeSend => "cleared_before_send",
+            Self::Dropped => "dropped",
         }
     }
 }

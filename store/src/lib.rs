@@ -10,6 +10,7 @@
 
 mod allowed;
 mod baselines;
+mod by_hand;
 mod claim;
 mod decisions;
 mod deliveries;
@@ -34,6 +35,7 @@ mod store;
 mod sweep;
 
 pub use baselines::Baseline;
+pub use by_hand::{Handled, Unfinished, UnfinishedQuery};
 pub use decisions::Pick;
 pub use deliveries::DeliveryLog;
 pub use digests::Standing;

@@ -3,6 +3,8 @@
 
 mod hanging;
 
+pub(crate) use self::hanging::timeline;
+
 use beaconfire_incident::{Folded, Incident};
 use beaconfire_outbox::Row;
 use beaconfire_throttle::Decision;

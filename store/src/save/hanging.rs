@@ -176,7 +176,8 @@ async fn total(tx: &mut Tx<'_>, id: &str) -> Result<(), StoreError> {
     Ok(())
 }
 
-async fn timeline(tx: &mut Tx<'_>, id: &str, lines: &[TimelineEntry]) -> Result<(), StoreError> {
+/// Adds lines to an incident's timeline.
+pub(crate) async fn timeline(tx: &mut Tx<'_>, id: &str, lines: &[TimelineEntry]) -> Result<(), StoreError> {
     if lines.is_empty() {
         return Ok(());
     }

@@ -1,5 +1,6 @@
 //! The store, on real files.
 
+mod by_hand;
 mod fallbacks;
 mod groups;
 mod incidents;
