@@ -124,6 +124,7 @@ impl App {
             throttle_mode: config.throttle_mode,
             context: config.context.clone(),
             conditions: conditions.clone(),
+            bells: bells.clone(),
             tides: tides.clone(),
             latenesses: config.plan.entries.iter().map(|entry| entry.lateness).collect(),
             seen: seen.clone(),

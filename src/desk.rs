@@ -1,5 +1,6 @@
 //! The desk behind the HTTP surface: reads go to the store, commands to the keeper, decisions to store and board.
 
+mod letters;
 mod orders;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -7,14 +8,15 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use beaconfire_api::{
-    Answer, BouncerKey, Case, DecisionQuery, DeliveryFacts, Desk, DeskError, IncidentQuery, Lift,
-    NewDecision, Page, PostedAlert, Pull, ReceiverFacts, RejectedFacts, SourceFacts, StatusFacts,
+    Answer, BouncerKey, Case, DecisionQuery, DeliveryFacts, Desk, DeskError, IncidentQuery, LetterFacts,
+    LetterQuery, Lift, NewDecision, OutboxFacts, OutboxQuery, Page, PostedAlert, Pull, ReceiverFacts,
+    RejectedFacts, RowPick, SourceFacts, StatusFacts,
 };
 use beaconfire_detect::{Census, Field, Plan, RuleSpec};
 use beaconfire_incident::{Actor, Command, Context, Incident, IncidentId};
 use beaconfire_ingest::{DeadLetters, Sample};
 use beaconfire_model::{Names, Source, Untrusted, Wall};
-use beaconfire_outbox::LedgerLine;
+use beaconfire_outbox::{ByHand, LedgerLine, Row};
 use beaconfire_pipeline::{Counted, Tally, Tides};
 use beaconfire_store::{Pick, Query, Store, StoreError};
 use beaconfire_throttle::{Board, Decision, DecisionKey, Guard, Mode, Origin};
@@ -24,7 +26,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
 use crate::alerts::Read;
-use crate::bells::Place;
+use crate::bells::{Bells, Place};
 use crate::health::Health;
 use crate::keep::{Facts, Order};
 use crate::metrics::{Metrics, learning};
@@ -97,6 +99,8 @@ pub struct Office {
     pub context: Context,
     /// How each integration is doing.
     pub conditions: BTreeMap<Place, Condition>,
+    /// Wakes the senders.
+    pub bells: Bells,
     /// How far sources have come.
     pub tides: Arc<Tides>,
     /// The lateness of each entry of `kafka.topics`, by place.
@@ -448,6 +452,18 @@ impl Desk for Office {
 
     fn ledger(&self) -> Answer<'_, Vec<LedgerLine>> {
         Box::pin(async { self.store.ledger().await.map_err(unavailable) })
+    }
+
+    fn outbox(&self, query: OutboxQuery) -> Answer<'_, Page<OutboxFacts>> {
+        Box::pin(self.unfinished(query))
+    }
+
+    fn by_hand(&self, actor: Actor, pick: RowPick, what: ByHand) -> Answer<'_, Vec<Row>> {
+        Box::pin(self.handle(actor, pick, what))
+    }
+
+    fn dead_letters(&self, query: LetterQuery) -> Answer<'_, Page<LetterFacts>> {
+        Box::pin(async move { self.letters(&query) })
     }
 
     fn decisions(&self, query: DecisionQuery) -> Answer<'_, Page<Decision>> {

@@ -3,6 +3,7 @@
 #[path = "../api/tests/fake.rs"]
 mod fake;
 mod instance;
+mod letters;
 mod score;
 mod surface;
 mod tell;
@@ -191,8 +192,6 @@ fn what_is_promised_for_later_is_refused_by_name() {
     for line in [
         "render mail --example flood",
         "silences",
-        "outbox list",
-        "dead-letters show 1",
         "schema config",
         "incidents assign 1 mira",
         "decisions allow 203.0.113.7",

@@ -4,6 +4,8 @@
 //! incident changes) and the board (decisions). Futures are boxed: a handler then is a plain function, and a page
 //! costs one small allocation for each question.
 
+mod letters;
+
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -11,10 +13,12 @@ use std::time::Duration;
 
 use beaconfire_incident::{Actor, Command, Dossier, Incident, IncidentId, Relation, Status};
 use beaconfire_model::{EventTime, Kind, Labels, Wall};
-use beaconfire_outbox::{LedgerLine, Row};
+use beaconfire_outbox::{ByHand, LedgerLine, Row};
 use beaconfire_throttle::{Action, Board, Decision, Mode};
 use ipnet::IpNet;
 use prometheus::Registry;
+
+pub use self::letters::{LetterFacts, LetterQuery, OutboxFacts, OutboxQuery, RowPick};
 
 /// What the desk answers, in its own time. Every answer is bounded by the surface's deadline of 10 s.
 pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, DeskError>> + Send + 'a>>;
@@ -32,6 +36,15 @@ pub trait Desk: Send + Sync + 'static {
 
     /// One line a receiver, by name.
     fn ledger(&self) -> Answer<'_, Vec<LedgerLine>>;
+
+    /// Rows that are not told in full, the oldest first.
+    fn outbox(&self, query: OutboxQuery) -> Answer<'_, Page<OutboxFacts>>;
+
+    /// Tries or drops rows, and answers with those as they then stand; [`DeskError::Refused`] where a sender is at one.
+    fn by_hand(&self, actor: Actor, pick: RowPick, what: ByHand) -> Answer<'_, Vec<Row>>;
+
+    /// Records that were rejected lately, as far as they are kept, the latest first.
+    fn dead_letters(&self, query: LetterQuery) -> Answer<'_, Page<LetterFacts>>;
 
     /// Active decisions, newest first.
     fn decisions(&self, query: DecisionQuery) -> Answer<'_, Page<Decision>>;

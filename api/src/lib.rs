@@ -17,6 +17,7 @@ mod exposure;
 mod hooks;
 mod incidents;
 mod knobs;
+mod letters;
 mod metrics;
 mod problem;
 mod routes;
@@ -26,8 +27,9 @@ mod status;
 
 pub use auth::sha256;
 pub use desk::{
-    Answer, BouncerKey, Case, DecisionQuery, DeliveryFacts, Desk, DeskError, IncidentQuery, Lift,
-    NewDecision, Page, PostedAlert, Pull, ReceiverFacts, RejectedFacts, SourceFacts, StatusFacts,
+    Answer, BouncerKey, Case, DecisionQuery, DeliveryFacts, Desk, DeskError, IncidentQuery, LetterFacts,
+    LetterQuery, Lift, NewDecision, OutboxFacts, OutboxQuery, Page, PostedAlert, Pull, ReceiverFacts,
+    RejectedFacts, RowPick, SourceFacts, StatusFacts,
 };
 pub use exposure::check_exposure;
 pub use knobs::{HttpKnobs, Role, TlsKnobs, Token};

@@ -10,7 +10,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::edge::{App, OnLoopback, edge};
 use crate::problem::Problem;
-use crate::{Role, alerts, bouncer, console, decisions, hooks, incidents, status};
+use crate::{Role, alerts, bouncer, console, decisions, hooks, incidents, letters, status};
 
 /// The largest body that is read.
 const BODY_BYTES_MAX: usize = 1 << 20;
@@ -77,6 +77,10 @@ pub const ROUTES: &[Route] = &[
     route(Method::POST, "/api/v1/decisions", ADMIN, || post(decisions::add)),
     route(Method::DELETE, "/api/v1/decisions", ADMIN, || delete(decisions::lift)),
     route(Method::GET, "/api/v1/ledger", VIEWER, || get(status::ledger)),
+    route(Method::GET, "/api/v1/outbox", VIEWER, || get(letters::outbox)),
+    route(Method::POST, "/api/v1/outbox/retry", RESPONDER, || post(letters::retry)),
+    route(Method::POST, "/api/v1/outbox/drop", RESPONDER, || post(letters::drop)),
+    route(Method::GET, "/api/v1/dead-letters", VIEWER, || get(letters::dead)),
     route(Method::GET, "/api/v1/sources", VIEWER, || get(status::sources)),
     route(Method::GET, "/api/v1/status", VIEWER, || get(status::status)),
     // What people do in Slack and PagerDuty: the signature is the credential.

@@ -7,8 +7,9 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 use beaconfire_api::{
-    Answer, BouncerKey, Case, DecisionQuery, DeliveryFacts, Desk, DeskError, IncidentQuery, Lift,
-    NewDecision, Page, PostedAlert, Pull, ReceiverFacts, RejectedFacts, SourceFacts, StatusFacts, sha256,
+    Answer, BouncerKey, Case, DecisionQuery, DeliveryFacts, Desk, DeskError, IncidentQuery, LetterFacts,
+    LetterQuery, Lift, NewDecision, OutboxFacts, OutboxQuery, Page, PostedAlert, Pull, ReceiverFacts,
+    RejectedFacts, RowPick, SourceFacts, StatusFacts, sha256,
 };
 use beaconfire_incident::{
     Acknowledgement, Actor, Command, Dossier, Fingerprint, Incident, IncidentId, RatePoint, RulePeak,
@@ -18,7 +19,7 @@ use beaconfire_model::{
     Client, Earliest, EventTime, Kind, Labels, Latest, Participant, Peak, Severity, Specimen, Subject,
     SubjectKind, Untrusted, Wall,
 };
-use beaconfire_outbox::{Fate, Lane, LedgerLine, Row, RowKey, Told};
+use beaconfire_outbox::{ByHand, Fate, Lane, LedgerLine, Row, RowKey, Told};
 use beaconfire_throttle::{Action, Board, Decision, DecisionKey, Mode, Origin};
 use ipnet::IpNet;
 use prometheus::Registry;
@@ -35,6 +36,9 @@ pub(crate) struct Fake {
     pub(crate) pulls: Mutex<Vec<Pull>>,
     pub(crate) queries: Mutex<Vec<IncidentQuery>>,
     pub(crate) commands: Mutex<Vec<(IncidentId, Actor, Command)>>,
+    pub(crate) outbox_queries: Mutex<Vec<OutboxQuery>>,
+    pub(crate) handled: Mutex<Vec<(Actor, RowPick, ByHand)>>,
+    pub(crate) letter_queries: Mutex<Vec<LetterQuery>>,
     pub(crate) lifted: Mutex<Vec<(Lift, bool)>>,
     pub(crate) wanted: Mutex<Vec<(Actor, NewDecision)>>,
     pub(crate) next_cursor: Mutex<Option<String>>,
@@ -139,6 +143,52 @@ impl Desk for Fake {
             pending: 1,
             messages: 9,
         }]))
+    }
+
+    /// All rows of all cases that are not delivered.
+    fn outbox(&self, query: OutboxQuery) -> Answer<'_, Page<OutboxFacts>> {
+        let cases = self.cases.lock().unwrap();
+        let rows = cases.iter().flat_map(|case| case.rows.iter().map(move |row| (case, row)));
+        let items = rows.filter(|(_, row)| row.fate != Fate::Delivered).map(|(case, row)| OutboxFacts {
+            row: row.clone(),
+            incident: case.dossier.incident.clone(),
+            fell_back: true,
+            in_flight: false,
+        });
+        let items = items.collect();
+        self.outbox_queries.lock().unwrap().push(query);
+        self.answer(Ok(Page { items, next_cursor: self.next_cursor.lock().unwrap().clone() }))
+    }
+
+    fn by_hand(&self, actor: Actor, pick: RowPick, what: ByHand) -> Answer<'_, Vec<Row>> {
+        let rows = self.find(&pick.incident).and_then(|case| {
+            let of = case.rows.into_iter().filter(|row| *row.key.receiver == *pick.receiver);
+            let rows: Vec<Row> = of.collect();
+            match rows.first() {
+                None => Err(DeskError::NotFound),
+                Some(row) if row.fate == Fate::Delivered => {
+                    Err(DeskError::Refused("there is nothing left to tell".into()))
+                }
+                Some(_) => Ok(rows),
+            }
+        });
+        self.handled.lock().unwrap().push((actor, pick, what));
+        self.answer(rows)
+    }
+
+    /// One, at offset 17.
+    fn dead_letters(&self, query: LetterQuery) -> Answer<'_, Page<LetterFacts>> {
+        let letter = LetterFacts {
+            topic: "edge-access".into(),
+            partition: 2,
+            offset: 17,
+            reason: "syntax".into(),
+            at: now().minus(Duration::from_secs(60)),
+            payload: Some("{\"uri\":\"/s?…\"".into()),
+        };
+        let asked = query.offset.is_none_or(|offset| offset == 17);
+        self.letter_queries.lock().unwrap().push(query);
+        self.answer(Ok(Page { items: asked.then_some(letter).into_iter().collect(), next_cursor: None }))
     }
 
     fn decisions(&self, _: DecisionQuery) -> Answer<'_, Page<Decision>> {

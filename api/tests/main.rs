@@ -7,6 +7,7 @@ mod fake;
 mod harness;
 mod hooks;
 mod json;
+mod letters;
 mod logins;
 mod pagerduty;
 mod sockets;

@@ -10,9 +10,9 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use beaconfire_model::LogFault;
+use beaconfire_model::{LogFault, Wall};
 use rdkafka::client::ClientContext;
 use rdkafka::config::{FromClientConfigAndContext, RDKafkaLogLevel};
 use rdkafka::error::KafkaError;
@@ -60,6 +60,10 @@ pub struct DeadLetter<'a> {
 /// A dead letter as it is kept for people.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sample {
+    /// Its number: later ones have higher.
+    pub number: u64,
+    /// When it was found, by our clock.
+    pub at: Wall,
     /// The topic it came from.
     pub topic: String,
     /// Its partition.
@@ -90,9 +94,17 @@ struct Outlet {
 #[derive(Default)]
 struct Shared {
     bucket: Mutex<Option<Bucket>>,
-    samples: Mutex<BTreeMap<&'static str, Ring>>,
+    samples: Mutex<Samples>,
     dropped: AtomicU64,
     complaint: Mutex<Option<Instant>>,
+}
+
+#[derive(Default)]
+struct Samples {
+    /// By reason.
+    rings: BTreeMap<&'static str, Ring>,
+    /// How many were ever kept.
+    taken: u64,
 }
 
 struct Ring {
@@ -152,7 +164,7 @@ impl DeadLetters {
 
     /// A few recent dead letters of each reason, oldest first.
     pub fn samples(&self) -> Vec<Sample> {
-        lock(&self.shared.samples).values().flat_map(|ring| ring.samples.iter().cloned()).collect()
+        lock(&self.shared.samples).rings.values().flat_map(|ring| ring.samples.iter().cloned()).collect()
     }
 
     /// Waits until what was taken is delivered, up to `within`.
@@ -185,12 +197,12 @@ impl Outlet {
 
 impl Shared {
     fn keep(&self, letter: &DeadLetter<'_>, error: &str, now: Instant) {
-        let mut samples = lock(&self.samples);
-        if !samples.contains_key(letter.reason) && samples.len() >= REASONS {
+        let Samples { rings, taken } = &mut *lock(&self.samples);
+        if !rings.contains_key(letter.reason) && rings.len() >= REASONS {
             return;
         }
         let ring =
-            samples.entry(letter.reason).or_insert_with(|| Ring { samples: VecDeque::new(), newest: now });
+            rings.entry(letter.reason).or_insert_with(|| Ring { samples: VecDeque::new(), newest: now });
         if ring.samples.len() >= SAMPLES {
             if now.duration_since(ring.newest) < FRESH_AFTER {
                 return;
@@ -198,7 +210,10 @@ impl Shared {
             ring.samples.pop_front();
         }
         ring.newest = now;
+        *taken += 1;
         ring.samples.push_back(Sample {
+            number: *taken,
+            at: wall(),
             topic: letter.topic.to_owned(),
             partition: letter.partition,
             offset: letter.offset,
@@ -279,6 +294,11 @@ impl ProducerContext for Failures {
     }
 }
 
+fn wall() -> Wall {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Wall::from_millis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+}
+
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -321,14 +341,14 @@ mod tests {
         }
         shared.keep(&letter("depth", 7, b"{"), "e", start);
         let offsets = |shared: &Shared| -> Vec<i64> {
-            lock(&shared.samples)["syntax"].samples.iter().map(|sample| sample.offset).collect()
+            lock(&shared.samples).rings["syntax"].samples.iter().map(|sample| sample.offset).collect()
         };
         assert_eq!(offsets(&shared), [0, 1, 2, 3, 4, 5, 6, 7]);
         assert_eq!(
-            lock(&shared.samples)["syntax"].samples[0].payload.as_ref().map(Vec::len),
+            lock(&shared.samples).rings["syntax"].samples[0].payload.as_ref().map(Vec::len),
             Some(SAMPLE_BYTES)
         );
-        assert_eq!(lock(&shared.samples)["depth"].samples.len(), 1);
+        assert_eq!(lock(&shared.samples).rings["depth"].samples.len(), 1);
         shared.keep(&letter("syntax", 900, b"x"), "e", start + FRESH_AFTER);
         assert_eq!(offsets(&shared), [1, 2, 3, 4, 5, 6, 7, 900]);
     }
@@ -340,7 +360,11 @@ mod tests {
         dead.send(letter("syntax", 5, b"{"));
         dead.send(DeadLetter { payload: None, ..letter("tombstone", 6, b"") });
         let samples = dead.samples();
-        assert_eq!(samples.iter().map(|sample| sample.offset).collect::<Vec<_>>(), [5, 6]);
+        assert_eq!(
+            samples.iter().map(|sample| (sample.number, sample.offset)).collect::<Vec<_>>(),
+            [(1, 5), (2, 6)]
+        );
+        assert!(wall().since(samples[1].at) < Duration::from_secs(60));
         assert_eq!(samples[0].error, "bad\u{fffd}\u{fffd}line");
         assert_eq!(samples[1].payload, None);
         assert_eq!(dead.dropped(), 0);

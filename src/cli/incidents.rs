@@ -91,7 +91,8 @@ impl Default for Filter {
     }
 }
 
-fn id(text: &str) -> Result<String, String> {
+/// An incident's id.
+pub(super) fn id(text: &str) -> Result<String, String> {
     let proper = text.len() == 32 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
     if proper {
         Ok(text.to_ascii_lowercase())

@@ -18,12 +18,6 @@ const LATER: &[(&str, &str, &str)] = &[
     ),
     (
         "beaconfire",
-        "outbox",
-        "`beaconfire incidents show ID` lists what was told, `/api/v1/ledger` adds up what became of it",
-    ),
-    ("beaconfire", "dead-letters", "read the topic of `kafka.dead_letter_topic` with any consumer of Kafka"),
-    (
-        "beaconfire",
         "schema",
         "`beaconfire config default` shows every key, `beaconfire formats` what is read",
     ),

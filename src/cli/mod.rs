@@ -4,6 +4,7 @@
 mod case;
 mod check;
 mod closest;
+mod dead_letters;
 mod decisions;
 mod demo;
 mod explain;
@@ -13,6 +14,7 @@ mod instance;
 mod keys;
 mod later;
 mod lists;
+mod outbox;
 mod output;
 mod pinned;
 mod replay;
@@ -68,6 +70,10 @@ enum Command {
     TestNotify(test_notify::Arguments),
     /// Incidents of a running instance: list, show, acknowledge, note, resolve, accept, reopen.
     Incidents(incidents::Arguments),
+    /// Notifications of a running instance that are not told in full: list, retry, drop.
+    Outbox(outbox::Arguments),
+    /// Records that a running instance could not read: list, show.
+    DeadLetters(dead_letters::Arguments),
     /// Throttle decisions of a running instance: list, add, delete, flush.
     Decisions(decisions::Arguments),
     /// Keys that bouncers show to read decisions.
@@ -179,6 +185,8 @@ fn run(arguments: Arguments) -> Result<(), Fault> {
         Command::Routes { what } => routes::run(what, &load(&sources(config))?, &mut out),
         Command::TestNotify(which) => test_notify::run(&which, &load(&sources(config))?, &mut out),
         Command::Incidents(incidents) => incidents::run(incidents, config, &mut out),
+        Command::Outbox(outbox) => outbox::run(outbox, config, &mut out),
+        Command::DeadLetters(letters) => dead_letters::run(letters, config, &mut out),
         Command::Decisions(decisions) => decisions::run(decisions, config, &mut out),
         Command::Keys { what } => keys::run(&what, &load(&sources(config))?, &mut out),
         Command::Health(health) => health::run(&health, config, &mut out),

@@ -26,6 +26,7 @@ async fn office(directory: &std::path::Path) -> Office {
         throttle_mode: Mode::DryRun,
         context: Context { entries: vec!["edge".into()], ..Context::default() },
         conditions: BTreeMap::new(),
+        bells: Bells::of(&Default::default()),
         tides: Arc::default(),
         latenesses: vec![Duration::from_secs(30)],
         seen: Seen::default(),

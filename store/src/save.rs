@@ -3,8 +3,6 @@
 
 mod hanging;
 
-pub(crate) use self::hanging::timeline;
-
 use beaconfire_incident::{Folded, Incident};
 use beaconfire_outbox::Row;
 use beaconfire_throttle::Decision;
@@ -12,6 +10,7 @@ use sqlx::any::AnyArguments;
 use sqlx::query::Query;
 use sqlx::{Any, Transaction};
 
+pub(crate) use self::hanging::timeline;
 use crate::doc::Doc;
 use crate::sql::{rank, whole};
 use crate::{Baseline, Progress, SaveError, Store, allowed, baselines, decisions, outbox, progress};

@@ -12,7 +12,7 @@ use crate::harness::beaconfire::{run, run_with};
 use crate::harness::{certificates, free_port};
 
 /// Runs a command against a surface: exit code, stdout, stderr.
-fn ask(surface: &Surface, line: &str) -> (i32, String, String) {
+pub(super) fn ask(surface: &Surface, line: &str) -> (i32, String, String) {
     let dir = tempfile::tempdir().unwrap();
     let words: Vec<&str> = line.split(' ').chain(["--url", &surface.url]).collect();
     run(dir.path(), &words, None)
@@ -20,13 +20,13 @@ fn ask(surface: &Surface, line: &str) -> (i32, String, String) {
 
 /// The same, for a command that must succeed.
 #[track_caller]
-fn well(surface: &Surface, line: &str) -> String {
+pub(super) fn well(surface: &Surface, line: &str) -> String {
     let (code, out, err) = ask(surface, line);
     assert_eq!(code, 0, "{line}: {err}");
     out
 }
 
-fn flood(surface: &Surface) -> String {
+pub(super) fn flood(surface: &Surface) -> String {
     surface.desk.cases.lock().unwrap()[0].dossier.incident.id.to_string()
 }
 

@@ -7,8 +7,10 @@
 mod decision;
 mod incident;
 mod ledger;
+mod letter;
 mod line;
 mod number;
+mod outbox;
 mod privacy;
 mod report;
 mod signal;
@@ -23,7 +25,9 @@ pub use incident::{
     PointJson, SampleJson, TargetJson, TimelineJson, techniques,
 };
 pub use ledger::{DeliveryJson, LedgerJson, NotificationJson, OutboxRowJson};
+pub use letter::DeadLetterJson;
 pub use line::{Line, ListJson};
+pub use outbox::OutboxItemJson;
 pub use privacy::{Privacy, Queries, Shown, redact_query};
 pub use report::{HighestJson, RuleReportJson};
 pub use signal::{IncidentSignalJson, SignalJson};
