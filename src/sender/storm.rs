@@ -16,7 +16,8 @@ impl Sender {
         let mut next: Option<(Wall, Standing)> = None;
         for standing in self.store.digests(&self.receiver, &self.integration, at).await? {
             let Standing { digest, tally, calm } = &standing;
-            let hollow = digest.group.is_some() && tally.members == 0;
+            // All that was in it has gone by itself, or was dropped.
+            let hollow = tally.members == 0 && (digest.group.is_some() || *calm);
             if hollow || digest.is_silently_over(self.digest.resolves, tally, *calm) {
                 self.store.close_digest(digest.id).await?;
                 continue;

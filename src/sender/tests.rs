@@ -3,7 +3,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use beaconfire_incident::{Fingerprint, Folded, Incident, IncidentId, Status};
 use beaconfire_model::{EventTime, Kind, Secret, Severity, Subject};
 use beaconfire_notify::{Knobs, PagerDutyKnobs, SlackKnobs};
-use beaconfire_outbox::{Fate, Lane, Phase, RowKey};
+use beaconfire_outbox::{ByHand, Fate, Lane, Phase, RowKey};
 use beaconfire_store::{StoreKnobs, Write};
 
 use super::*;
@@ -304,5 +304,30 @@ async fn a_storm_of_300_reaches_a_narrow_slack_in_few_messages_and_whole() {
     assert_eq!((line.delivered, line.in_digest), (15, 285));
     let critical = messages.iter().take(5).filter(|held| held.text.contains("[CRITICAL]")).count();
     assert_eq!(critical, 5, "pages go first");
+    store.close().await;
+}
+
+#[tokio::test]
+async fn a_storm_of_which_everything_was_dropped_ends_without_a_word() {
+    let directory = tempfile::tempdir().unwrap();
+    let services: Vec<String> = (0..13).map(|n| format!("shop-{n}")).collect();
+    let services: Vec<&str> = services.iter().map(String::as_str).collect();
+    let store = with_pages(&directory, &services).await;
+    let standin = PagerDuty::start().await.unwrap();
+    let knobs = PagerDutyKnobs { url: standin.url(), routing_key: Secret::new(ROUTING_KEY) };
+    let sender = sender(&store, &Knobs::PagerDuty(knobs), "pager", "pagerduty-0", RATE);
+    let began = now().minus(Duration::from_secs(120));
+    let digest = DigestKnobs::new(10, Rate { per_minute: 60, burst: 1 });
+    let held = store.fold("pager", "pagerduty-0", &digest, began).await.unwrap();
+    assert!(held > 0, "a storm");
+    for service in services {
+        let id = flood(service, began).incident.id;
+        store.by_hand(&id, "pager", None, ByHand::Drop, "ann", now()).await.unwrap();
+    }
+    // Calm a minute after the last of them came.
+    assert!(sender.next_digest(now().plus(Duration::from_secs(61))).await.unwrap().is_none());
+    assert!(store.digests("pager", "pagerduty-0", now()).await.unwrap().is_empty(), "it is closed");
+    let line = store.ledger().await.unwrap().remove(0);
+    assert_eq!((line.suppressed["dropped"], line.adds_up(), standin.accepted()), (13, true, 0));
     store.close().await;
 }
