@@ -119,8 +119,9 @@ async fn list(
 fn stands(item: &Value) -> String {
     let mut words = vec![item["fate"].as_str().unwrap_or_default().to_owned()];
     match item["attempts"].as_u64() {
-        Some(tries) if tries > 0 => words.push(format!("failed {tries} times")),
-        _ => {}
+        None | Some(0) => {}
+        Some(1) => words.push("failed once".to_owned()),
+        Some(tries) => words.push(format!("failed {tries} times")),
     }
     if item["in_flight"] == true {
         words.push("being told".to_owned());
