@@ -145,6 +145,9 @@ impl App {
             knobs: config.knobs.clone(),
             route: config.route.clone(),
             receivers: config.receivers.clone(),
+            quiet: config.quiet.clone(),
+            escalations: config.escalations.clone(),
+            plan: Some(plan.clone()),
         });
         let (report, reports) = mpsc::channel(keep::REPORTS);
         let (failed, fault) = watch::channel(None);

@@ -382,6 +382,8 @@ mod tests {
             resolved_at: None,
             resolved_by: None,
             acknowledged: None,
+            assignee: None,
+            steps: Vec::new(),
             closed_through: Some(EventTime::MIN),
             revision: 1,
             participants_total: 0,

@@ -306,6 +306,8 @@ pub(crate) fn small(kind: Kind, severity: Severity, target: Subject, minutes_ago
         resolved_at: None,
         resolved_by: None,
         acknowledged: None,
+        assignee: None,
+        steps: Vec::new(),
         closed_through: None,
         revision: 1,
         participants_total: participants.len() as u64,

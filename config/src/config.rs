@@ -9,7 +9,7 @@ use beaconfire_decode::DecodeKnobs;
 use beaconfire_detect::PlanSpec;
 use beaconfire_incident::{Context, Knobs};
 use beaconfire_ingest::KafkaKnobs;
-use beaconfire_outbox::{Receivers, Route};
+use beaconfire_outbox::{Escalation, QuietRules, Receivers, Route};
 use beaconfire_store::StoreKnobs;
 use beaconfire_throttle::{Guard, Mode, RuleThrottle};
 
@@ -39,6 +39,10 @@ pub struct Config {
     pub route: Route,
     /// The receivers' integrations as the outbox knows them.
     pub receivers: Receivers,
+    /// When receivers are not told.
+    pub quiet: QuietRules,
+    /// Who is told next while nobody has taken an incident.
+    pub escalations: Vec<Escalation>,
     /// How to reach each integration: `channels[receiver][n]` belongs to `receivers[receiver][n]`.
     pub channels: BTreeMap<Arc<str>, Vec<beaconfire_notify::Knobs>>,
     /// What rules ask to be throttled, by the rule's name.
@@ -126,6 +130,8 @@ impl Config {
             knobs: meaning::incidents(judge, raw),
             route,
             receivers,
+            quiet: meaning::quiet(judge, raw),
+            escalations: meaning::escalations(judge, raw),
             channels,
             throttle_rules: meaning::throttle_rules(judge, raw),
             throttle_mode: meaning::mode_of(raw.throttle.mode.value),

@@ -6,13 +6,6 @@ use crate::node::{Node, Place, Value};
 
 /// Paths of keys, with what to say of them. `*` stands for any one key or item, `**` for any number of them.
 const LATER: &[(&str, &str)] = &[
-    ("inhibit_rules", "inhibition is not in this version: every incident is told by itself"),
-    ("time_intervals", "time intervals are not in this version: routes hold at all hours"),
-    ("mute_time_intervals", "time intervals are not in this version: routes hold at all hours"),
-    (
-        "escalations",
-        "escalation is not in this version: use a route with `continue: true` to tell several receivers",
-    ),
     ("heartbeats", "heartbeats are not in this version: watch `/healthz` or the metrics instead"),
     (
         "interactions",
@@ -49,8 +42,6 @@ const LATER: &[(&str, &str)] = &[
         "route.**.repeat_interval",
         "`repeat_interval` is not in this version: an incident is told when it opens, changes and resolves, and not repeated between",
     ),
-    ("route.**.mute_time_intervals", "time intervals are not in this version: routes hold at all hours"),
-    ("route.**.active_time_intervals", "time intervals are not in this version: routes hold at all hours"),
     (
         "receivers.*.fallback",
         "fallback receivers are not in this version: give the receiver a second integration, or use a route with `continue: true`",

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use beaconfire_incident::{Incident, Status, Transition};
 use beaconfire_model::{Severity, Wall};
 
-use crate::{Fate, Integration, Lane, Route, Row, RowKey, Suppressed, Told};
+use crate::{Fate, Hushed, Integration, Lane, Quiet, Route, Row, RowKey, Suppressed, Told};
 
 /// The integrations of each receiver, by its name.
 pub type Receivers = BTreeMap<Arc<str>, Vec<Integration>>;
@@ -20,6 +20,8 @@ pub type Receivers = BTreeMap<Arc<str>, Vec<Integration>>;
 ///   or had become dead letters another try: it is another message, and may be worse news.
 /// - What was found too late to tell is suppressed, and counted, until there is fresh news of it.
 /// - What resolved before its opening was accepted is told all the same, opening first.
+/// - What is `quiet` toward a receiver is suppressed, and counted; [`review`](crate::review) tells it when that ends. Who
+///   has seen the open still hears of the acknowledgement and the resolve, and of the rest when it ends.
 /// - Rows of integrations that are gone are settled as [`orphaned`] says.
 pub fn desire(
     route: &Route,
@@ -27,16 +29,21 @@ pub fn desire(
     incident: &Incident,
     transitions: &[Transition],
     rows: &[Row],
+    quiet: &Quiet,
     now: Wall,
 ) -> Vec<Row> {
     if !transitions.iter().any(Transition::tells) {
         return Vec::new();
     }
     let disturbs = transitions.iter().any(Transition::disturbs);
-    let desired = Told { revision: incident.revision, status: incident.status, severity: incident.severity };
+    let desired = now_of(incident);
     let mut wanted = orphaned(rows.iter().cloned(), receivers);
     for row in rows.iter().filter(|row| integration(receivers, &row.key).is_some()) {
-        let moved = moved(row.clone(), desired, incident.stale, disturbs, now);
+        let hushed = quiet.toward(&row.key.receiver);
+        if hushed.is_some() && row.fate == Fate::Delivered && incident.status == Status::Open {
+            continue;
+        }
+        let moved = moved(row.clone(), desired, incident.stale, hushed, disturbs, now);
         if moved != *row {
             wanted.push(moved);
         }
@@ -54,7 +61,8 @@ pub fn desire(
                     integration: integration.name.clone(),
                 };
                 if !rows.iter().any(|row| row.key == key) {
-                    wanted.push(made(key, integration.send_resolved, desired, incident.stale, now));
+                    let hushed = quiet.toward(&routed.receiver);
+                    wanted.push(made(key, integration.send_resolved, desired, incident.stale, hushed, now));
                 }
             }
         }
@@ -77,19 +85,31 @@ pub fn orphaned(rows: impl IntoIterator<Item = Row>, receivers: &Receivers) -> V
     rows.into_iter().filter(gone).map(settle).collect()
 }
 
-fn integration<'a>(receivers: &'a Receivers, key: &RowKey) -> Option<&'a Integration> {
+/// The state of an incident that receivers hear of.
+pub(crate) fn now_of(incident: &Incident) -> Told {
+    Told { revision: incident.revision, status: incident.status, severity: incident.severity }
+}
+
+pub(crate) fn integration<'a>(receivers: &'a Receivers, key: &RowKey) -> Option<&'a Integration> {
     receivers.get(&key.receiver)?.iter().find(|integration| integration.name == key.integration)
 }
 
 /// A new row.
-fn made(key: RowKey, send_resolved: bool, desired: Told, stale: bool, now: Wall) -> Row {
+pub(crate) fn made(
+    key: RowKey,
+    send_resolved: bool,
+    desired: Told,
+    stale: bool,
+    hushed: Option<&Hushed>,
+    now: Wall,
+) -> Row {
     let row = Row {
         key,
         version: 0,
         desired,
         told: None,
         handle: None,
-        fate: untold(stale),
+        fate: untold(stale, hushed),
         lane: Lane::Info,
         send_resolved,
         attempts: 0,
@@ -103,18 +123,24 @@ fn made(key: RowKey, send_resolved: bool, desired: Told, stale: bool, now: Wall)
 }
 
 /// A row whose desired state has moved.
-fn moved(mut row: Row, desired: Told, stale: bool, disturbs: bool, now: Wall) -> Row {
+fn moved(row: Row, desired: Told, stale: bool, hushed: Option<&Hushed>, disturbs: bool, now: Wall) -> Row {
     if row.desired.revision >= desired.revision {
         return row;
     }
+    let fate = match &row.fate {
+        Fate::Delivered => Fate::Delivered,
+        Fate::Pending => untold(stale, hushed),
+        Fate::Suppressed(_) | Fate::Dead if disturbs => untold(stale, hushed),
+        stays => stays.clone(),
+    };
+    set(row, fate, desired, now)
+}
+
+/// A row with another fate and state to tell.
+pub(crate) fn set(mut row: Row, fate: Fate, desired: Told, now: Wall) -> Row {
     let waited = row.next_action().is_some();
     row.desired = desired;
-    row.fate = match row.fate {
-        Fate::Delivered => Fate::Delivered,
-        Fate::Pending => untold(stale),
-        Fate::Suppressed(_) | Fate::Dead if disturbs => untold(stale),
-        stays => stays,
-    };
+    row.fate = fate;
     if row.next_action().is_some() {
         row.due = now;
         row.waiting_since = if waited { row.waiting_since } else { now };
@@ -124,8 +150,12 @@ fn moved(mut row: Row, desired: Told, stale: bool, disturbs: bool, now: Wall) ->
 }
 
 /// The fate of a row whose opening has not been accepted.
-fn untold(stale: bool) -> Fate {
-    if stale { Fate::Suppressed(Suppressed::TooOld) } else { Fate::Pending }
+fn untold(stale: bool, hushed: Option<&Hushed>) -> Fate {
+    match hushed {
+        _ if stale => Fate::Suppressed(Suppressed::TooOld),
+        Some(hushed) => Fate::Suppressed(hushed.why),
+        None => Fate::Pending,
+    }
 }
 
 impl Row {

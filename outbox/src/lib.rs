@@ -3,17 +3,27 @@
 //! idempotency follow from that row; a row has exactly one fate, so the ledger adds up by construction.
 
 mod desire;
+mod escalate;
+mod hours;
+mod inhibit;
 mod ledger;
 mod outcome;
 mod pace;
+mod quiet;
 mod route;
 mod row;
 mod settle;
+mod silence;
 
 pub use desire::{Receivers, desire, orphaned};
+pub use escalate::{Escalation, begin, due, reach};
+pub use hours::{Stretch, TimeInterval};
+pub use inhibit::{InhibitRule, Inhibitors};
 pub use ledger::LedgerLine;
 pub use outcome::{Handle, Outcome};
 pub use pace::{Pace, Rate};
+pub use quiet::{Hush, Hushed, Quiet, QuietRules, review};
 pub use route::{Integration, IntegrationKind, Route, Routed, Verdict, Visit};
 pub use row::{Action, Fate, Lane, Row, RowKey, Suppressed, Told};
 pub use settle::{RetryKnobs, settle};
+pub use silence::{Silence, SilenceState, asks_for_something};

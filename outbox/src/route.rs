@@ -1,5 +1,6 @@
 //! Alertmanager's routing tree: which receivers an incident with these labels reaches, and why.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use beaconfire_model::{Labels, Matcher, Matchers};
@@ -49,6 +50,10 @@ pub struct Route {
     pub matchers: Matchers,
     /// Whether siblings after it are tried too when it matches.
     pub continues: bool,
+    /// The time intervals in which it tells nobody, by name. Children do not have their parent's.
+    pub mute_times: Vec<Arc<str>>,
+    /// The only time intervals in which it tells anybody; none for always.
+    pub active_times: Vec<Arc<str>>,
     /// Children, tried in order.
     pub routes: Vec<Route>,
 }
@@ -104,6 +109,23 @@ impl Route {
             }
         }
         reached
+    }
+
+    /// Whether any route of the tree tells only at times.
+    pub fn has_hours(&self) -> bool {
+        let own = !self.mute_times.is_empty() || !self.active_times.is_empty();
+        own || self.routes.iter().any(Self::has_hours)
+    }
+
+    /// The routes by which labels reach each receiver.
+    pub fn ways(&self, labels: &Labels) -> BTreeMap<Arc<str>, Vec<&Self>> {
+        let mut ways: BTreeMap<Arc<str>, Vec<&Self>> = BTreeMap::new();
+        for visit in self.walk(labels) {
+            if let (Verdict::Told, Some(receiver)) = (visit.verdict, visit.receiver) {
+                ways.entry(receiver.clone()).or_default().push(visit.route);
+            }
+        }
+        ways
     }
 
     /// What becomes of labels at every route that is looked at, parents before children, in the order of the tree.

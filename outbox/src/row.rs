@@ -57,25 +57,39 @@ impl Lane {
     }
 }
 
-/// Why a row will never be told.
+/// Why a row is not told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Suppressed {
     /// It was older than `incidents.max_age` when found.
     TooOld,
     /// The receiver or integration is no longer configured.
     Unrouted,
+    /// A silence matches it: told when that ends, if it is still open.
+    Silenced,
+    /// A time interval mutes the route: likewise.
+    Muted,
+    /// An incident that explains it is known: likewise.
+    Inhibited,
 }
 
 impl Suppressed {
     /// All reasons.
-    pub const ALL: [Self; 2] = [Self::TooOld, Self::Unrouted];
+    pub const ALL: [Self; 5] = [Self::TooOld, Self::Unrouted, Self::Silenced, Self::Muted, Self::Inhibited];
 
     /// The name in the ledger.
     pub const fn name(self) -> &'static str {
         match self {
             Self::TooOld => "too_old",
             Self::Unrouted => "unrouted",
+            Self::Silenced => "silenced",
+            Self::Muted => "muted",
+            Self::Inhibited => "inhibited",
         }
+    }
+
+    /// Whether it lasts only as long as what keeps quiet.
+    pub const fn is_quiet(self) -> bool {
+        matches!(self, Self::Silenced | Self::Muted | Self::Inhibited)
     }
 }
 
@@ -86,7 +100,7 @@ pub enum Fate {
     Pending,
     /// The opening was accepted.
     Delivered,
-    /// It will never be told, on purpose.
+    /// It is not told, on purpose.
     Suppressed(Suppressed),
     /// It could not be told: no retry can help.
     Dead,

@@ -9,7 +9,7 @@ use beaconfire_incident::{Context, Incident, Knobs, Status};
 use beaconfire_model::{
     Client, Earliest, EntryId, EventTime, Evidence, Kind, Latest, Peak, Severity, Signal, Subject, Wall,
 };
-use beaconfire_outbox::{Receivers, Route};
+use beaconfire_outbox::{QuietRules, Receivers, Route};
 use beaconfire_pipeline::{Keeper, Policy, Report, Shelf};
 use beaconfire_throttle::{Guard, Throttle};
 
@@ -22,6 +22,9 @@ fn keeper(entries: &[&str]) -> Keeper {
         knobs: Knobs::default(),
         route: Route::default(),
         receivers: Receivers::new(),
+        quiet: QuietRules::default(),
+        escalations: Vec::new(),
+        plan: None,
     };
     Keeper::new(1, Arc::new(policy), Throttle::new(BTreeMap::new(), Guard::default()))
 }

@@ -7,11 +7,12 @@ use crate::StoreError;
 use crate::sql::Fields;
 
 /// All steps, in order; a step that was released is never edited.
-const STEPS: [&str; 4] = [
+const STEPS: [&str; 5] = [
     include_str!("../migrations/0001_first.sql"),
     include_str!("../migrations/0002_allowed.sql"),
     include_str!("../migrations/0003_written.sql"),
     include_str!("../migrations/0004_baselines.sql"),
+    include_str!("../migrations/0005_silences.sql"),
 ];
 
 /// What was made with the store and stays with it.

@@ -66,6 +66,7 @@ impl Store {
             .execute(&self.writer)
             .await?;
         self.sweep_baselines(now).await?;
+        self.sweep_silences(before).await?;
         loop {
             let done = sqlx::query(
                 "DELETE FROM decision WHERE id IN (SELECT id FROM decision WHERE changed < $1 \

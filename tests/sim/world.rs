@@ -135,6 +135,9 @@ impl Setting {
             knobs: config.knobs.clone(),
             route: config.route.clone(),
             receivers: config.receivers.clone(),
+            quiet: config.quiet.clone(),
+            escalations: config.escalations.clone(),
+            plan: None,
         });
         let worker = WorkerKnobs {
             barrier_every: Duration::from_secs(4),

@@ -3,7 +3,9 @@
 
 mod channels;
 mod guard;
+mod hours;
 mod own;
+mod quiet;
 mod rules;
 mod stream;
 mod surface;
@@ -11,6 +13,7 @@ mod tell;
 mod workloads;
 
 pub(crate) use guard::{guard, mode_of, throttle_rules};
+pub(crate) use quiet::{escalations, quiet};
 pub(crate) use rules::plan;
 pub(crate) use stream::{Streams, streams};
 pub(crate) use surface::{context, http, incidents, limits, pipeline, store};

@@ -128,7 +128,7 @@ fn read(judge: &mut Judge<'_>, raw: &Raw, route: &raw::Route, depth: usize) -> R
         if let Some(child) = route.routes.first() {
             judge.error(child.place, format!("routes are nested more than {DEPTH_MAX} deep"), "");
         }
-        return Route { receiver: None, matchers, continues: route.continues, routes: children };
+        return Route { matchers, continues: route.continues, routes: children, ..Route::default() };
     }
     for child in &route.routes {
         let read = read(judge, raw, child, depth + 1);
@@ -139,8 +139,14 @@ fn read(judge: &mut Judge<'_>, raw: &Raw, route: &raw::Route, depth: usize) -> R
         receiver: route.receiver.as_ref().map(|receiver| Arc::from(receiver.as_str())),
         matchers,
         continues: route.continues,
+        mute_times: names(&route.mute_time_intervals),
+        active_times: names(&route.active_time_intervals),
         routes: children,
     }
+}
+
+fn names(of: &[At<String>]) -> Vec<Arc<str>> {
+    of.iter().map(|name| Arc::from(name.as_str())).collect()
 }
 
 /// Warns of a route that nothing ever reaches: an earlier sibling takes everything it would match, or it asks for a
@@ -192,6 +198,8 @@ fn unused(judge: &mut Judge<'_>, raw: &Raw) {
     if used.is_empty() {
         return;
     }
+    let steps = raw.escalations.iter().flat_map(|entry| &entry.steps);
+    used.extend(steps.map(|step| step.receiver.as_str()));
     for receiver in raw.receivers.iter().filter(|receiver| !used.contains(receiver.name.as_str())) {
         judge.warn(
             receiver.name.place,

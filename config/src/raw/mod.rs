@@ -14,6 +14,7 @@ mod limits;
 mod mining;
 mod pipeline;
 mod privacy;
+mod quiet;
 mod receivers;
 mod route;
 mod rules;
@@ -36,6 +37,7 @@ pub(crate) use limits::Limits;
 pub(crate) use mining::Mining;
 pub(crate) use pipeline::Pipeline;
 pub(crate) use privacy::{Privacy, Query};
+pub(crate) use quiet::{Escalation, InhibitRule, Stretch, TimeInterval};
 pub(crate) use receivers::{Email, PagerDuty, Receiver, Slack, Tls, Webhook};
 pub(crate) use route::Route;
 pub(crate) use rules::{List, Rule};
@@ -64,6 +66,12 @@ pub(crate) struct Raw {
     pub(crate) global: Global,
     pub(crate) route: Route,
     pub(crate) receivers: Vec<At<Receiver>>,
+    pub(crate) inhibit_rules: Vec<At<InhibitRule>>,
+    pub(crate) time_intervals: Vec<At<TimeInterval>>,
+    /// What Alertmanager called `time_intervals` before.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) mute_time_intervals: Option<Vec<At<TimeInterval>>>,
+    pub(crate) escalations: Vec<At<Escalation>>,
     pub(crate) throttle: Throttle,
     pub(crate) store: Store,
     pub(crate) privacy: Privacy,
@@ -73,7 +81,7 @@ pub(crate) struct Raw {
 }
 
 /// The sections, in the order in which they are documented.
-const SECTIONS: [&str; 18] = [
+const SECTIONS: [&str; 22] = [
     "kafka",
     "clients",
     "services",
@@ -86,6 +94,10 @@ const SECTIONS: [&str; 18] = [
     "global",
     "route",
     "receivers",
+    "inhibit_rules",
+    "time_intervals",
+    "mute_time_intervals",
+    "escalations",
     "throttle",
     "store",
     "privacy",
@@ -120,6 +132,10 @@ pub(crate) fn read(mut tree: Node, origins: &Origins, out: &mut Vec<Complaint>) 
     let global = reader.section("global");
     let route = reader.section("route");
     let receivers = reader.section("receivers");
+    let inhibit_rules = reader.section("inhibit_rules");
+    let time_intervals = reader.section("time_intervals");
+    let mute_time_intervals = reader.section("mute_time_intervals");
+    let escalations = reader.section("escalations");
     let throttle = reader.section("throttle");
     let store = reader.section("store");
     let privacy = reader.section("privacy");
@@ -139,6 +155,10 @@ pub(crate) fn read(mut tree: Node, origins: &Origins, out: &mut Vec<Complaint>) 
         global: global?,
         route: route?,
         receivers: receivers?,
+        inhibit_rules: inhibit_rules?,
+        time_intervals: time_intervals?,
+        mute_time_intervals: mute_time_intervals?,
+        escalations: escalations?,
         throttle: throttle?,
         store: store?,
         privacy: privacy?,

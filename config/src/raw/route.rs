@@ -22,6 +22,10 @@ pub(crate) struct Route {
     #[serde(default, rename = "continue", skip_serializing_if = "is_no")]
     pub(crate) continues: bool,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) mute_time_intervals: Vec<At<String>>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) active_time_intervals: Vec<At<String>>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) routes: Vec<At<Route>>,
 }
 

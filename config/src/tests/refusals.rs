@@ -17,10 +17,6 @@ fn check(yaml: &str, name: &str) {
 #[test]
 fn sections() {
     for (name, value) in [
-        ("inhibit_rules", "[]"),
-        ("time_intervals", "[]"),
-        ("mute_time_intervals", "[]"),
-        ("escalations", "[{matchers: ['severity=\"critical\"'], steps: [{after: 5m, receiver: mail}]}]"),
         ("heartbeats", "[{url: \"https://dead.example.com/ping\", every: 1m}]"),
         ("interactions", "{slack_signing_secret_file: x}"),
         ("templates", "{}"),

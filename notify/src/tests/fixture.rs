@@ -101,6 +101,8 @@ impl Case {
             resolved_at: None,
             resolved_by: None,
             acknowledged: None,
+            assignee: None,
+            steps: Vec::new(),
             closed_through: None,
             revision: 3,
             participants_total: 1_234,

@@ -2,6 +2,7 @@
 
 mod history;
 mod pace;
+mod quiet;
 mod routes;
 mod rows;
 mod support;

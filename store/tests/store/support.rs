@@ -74,6 +74,8 @@ pub(crate) fn incident(service: &str, episode: u32) -> Incident {
         resolved_at: None,
         resolved_by: None,
         acknowledged: None,
+        assignee: None,
+        steps: Vec::new(),
         closed_through: Some(EventTime::MIN),
         revision: 2,
         participants_total: 0,
