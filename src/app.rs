@@ -15,7 +15,7 @@ use beaconfire_config::Config;
 use beaconfire_detect::{Census, Learned, Plan, PlanSpec, Shard, ShardKnobs, Watch};
 use beaconfire_ingest::{DeadLetters, KafkaKnobs, KafkaLog};
 use beaconfire_model::{Names, Wall};
-use beaconfire_notify::Channel;
+use beaconfire_notify::{Channel, Heartbeat};
 use beaconfire_outbox::orphaned;
 use beaconfire_pipeline::{
     Keeper, Policy, Registry as Spans, Tides, Worker, WorkerFault, WorkerId, WorkerKnobs,
@@ -31,14 +31,17 @@ use tokio::time::{Instant, timeout, timeout_at};
 use crate::bells::{Bells, Place};
 use crate::desk::{Counts, Office, Seen, Touches};
 use crate::health::Health;
+use crate::heartbeat::{Pulse, Vitals};
 use crate::keep::{self, Keep};
 use crate::letters::Letters;
 use crate::metrics::Metrics;
 use crate::outage;
 use crate::reached::{Past, Reached};
+use crate::refresh::Refresher;
 use crate::round::Round;
 use crate::rounds::{self, Rounds};
 use crate::sender::{Condition, House, Paces, Sender};
+use crate::senses::Sentry;
 use crate::threads::{self, Accepted, Accepts, Crew, News, STOP_WITHIN, Threads, now};
 
 /// SIGTERM promises an end within 10 s.
@@ -109,11 +112,13 @@ impl App {
         let letters =
             DeadLetters::open(&kafka, ingest.clone()).map_err(|fault| anyhow::anyhow!("{fault}"))?;
         let (orders, heard) = mpsc::channel(keep::ORDERS);
+        let (facts, brought) = mpsc::channel(keep::FACTS);
         let (accepts, accepted) = Accepts::channel();
         let census = Arc::<Mutex<BTreeMap<usize, Census>>>::default();
         let desk: Arc<dyn Desk> = Arc::new(Office {
             store: store.clone(),
             orders,
+            facts: facts.clone(),
             board: board.clone(),
             guard: config.guard.clone(),
             throttle_mode: config.throttle_mode,
@@ -149,6 +154,7 @@ impl App {
             escalations: config.escalations.clone(),
             plan: Some(plan.clone()),
         });
+        let (watched, watched_names, watched_ingest) = (seen.clone(), names.clone(), ingest.clone());
         let (report, reports) = mpsc::channel(keep::REPORTS);
         let (failed, fault) = watch::channel(None);
         let machine = Machine {
@@ -185,8 +191,9 @@ impl App {
             board: board.clone(),
             reached,
             answers: threads.answers(),
+            promised: Vec::new(),
         };
-        let keeper = tokio::spawn(keeper.run(reports, heard));
+        let keeper = tokio::spawn(keeper.run(reports, heard, brought));
 
         let mut watchers = JoinSet::new();
         let critical = outage::receivers_of_critical(&config.route, &config.context);
@@ -204,7 +211,21 @@ impl App {
                 };
                 watchers.spawn(watch.run());
             }
+            if let Some(every) = channel.refresh() {
+                let refresher = Refresher {
+                    receiver: receiver.clone(),
+                    integration: integration.clone(),
+                    channel: channel.clone(),
+                    store: store.clone(),
+                    house: house.clone(),
+                };
+                senders.spawn(refresher.run(every, stop.clone()));
+            }
+            let knobs = config.paces.get(&receiver).copied().unwrap_or_default();
+            let (rate, digest) = knobs.of(channel.kind());
             let sender = Sender {
+                rate,
+                digest,
                 owner: owner(started, &receiver, &integration),
                 bell: bells.bell(&receiver, &integration),
                 condition: conditions.get(&place).cloned().unwrap_or_default(),
@@ -217,6 +238,29 @@ impl App {
             };
             senders.spawn(sender.run(paces.clone(), stop.clone()));
         }
+        let kafka = watched_ingest.clone();
+        let vitals = Vitals {
+            health: health.clone(),
+            kafka_up: Arc::new(move || kafka.kafka_up()),
+            conditions: conditions.clone(),
+            critical,
+        };
+        for beat in &config.heartbeats {
+            let heartbeat =
+                Heartbeat::build(&beat.url).map_err(|said| anyhow::anyhow!("heartbeats: {said}"))?;
+            let pulse = Pulse { heartbeat, every: beat.every, vitals: vitals.clone(), house: house.clone() };
+            watchers.spawn(pulse.run());
+        }
+        let sentry = Sentry {
+            facts,
+            seen: watched,
+            tides: tides.clone(),
+            names: watched_names,
+            ingest: watched_ingest,
+            store: store.clone(),
+            conditions,
+        };
+        watchers.spawn(sentry.run());
         let rounds = Rounds::new(store.clone(), metrics, board, tides, census, health);
         watchers.spawn(rounds.run());
         Ok(Self { server, address, threads, keeper, senders, stop_senders, watchers, letters, store, fault })

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use beaconfire_api::{
     Answer, BouncerKey, Case, DecisionQuery, DeliveryFacts, Desk, DeskError, IncidentQuery, Lift,
-    NewDecision, Page, Pull, ReceiverFacts, RejectedFacts, SourceFacts, StatusFacts,
+    NewDecision, Page, PostedAlert, Pull, ReceiverFacts, RejectedFacts, SourceFacts, StatusFacts,
 };
 use beaconfire_detect::{Census, Field, Plan, RuleSpec};
 use beaconfire_incident::{Actor, Command, Context, Incident, IncidentId};
@@ -20,11 +20,13 @@ use beaconfire_store::{Pick, Query, Store, StoreError};
 use beaconfire_throttle::{Board, Decision, DecisionKey, Guard, Mode, Origin};
 use beaconfire_view::Privacy;
 use prometheus::Registry;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::timeout;
 
+use crate::alerts::Read;
 use crate::bells::Place;
 use crate::health::Health;
-use crate::keep::Order;
+use crate::keep::{Facts, Order};
 use crate::metrics::{Metrics, learning};
 use crate::sender::Condition;
 use crate::threads::{Accepts, now};
@@ -40,6 +42,9 @@ const TOUCH_EVERY: Duration = Duration::from_secs(60);
 
 /// The minute of `throttle.budget.per_minute`.
 const MINUTE: Duration = Duration::from_secs(60);
+
+/// How long alerts from elsewhere may take to be durable, beneath the deadline of a request.
+const DURABLE_WITHIN: Duration = Duration::from_secs(8);
 
 /// For how long rules leave alone what somebody took back.
 const ALLOWED_FOR: Duration = Duration::from_secs(3_600);
@@ -64,6 +69,11 @@ impl Seen {
         }
     }
 
+    /// Shows what was read so far.
+    pub fn with<T>(&self, show: impl FnOnce(&Tally) -> T) -> T {
+        show(&self.0.read().unwrap_or_else(PoisonError::into_inner).tally)
+    }
+
     fn last_record(&self) -> Option<Wall> {
         self.0.read().unwrap_or_else(PoisonError::into_inner).last_record
     }
@@ -75,6 +85,8 @@ pub struct Office {
     pub store: Store,
     /// The keeper's ear.
     pub orders: mpsc::Sender<Order>,
+    /// And its ear for what comes from elsewhere.
+    pub facts: mpsc::Sender<Facts>,
     /// The table that bouncers read.
     pub board: Arc<Board>,
     /// What may be throttled.
@@ -203,6 +215,19 @@ impl Office {
         let links = self.links(&dossier.incident).await?;
         self.privacy.apply_to_dossier(&mut dossier);
         Ok(Case { dossier, rows, deliveries, decisions, runbook, links })
+    }
+
+    /// Has alerts from elsewhere written down. Whoever sends them sends them again where it is told to.
+    async fn hear(&self, alerts: Vec<PostedAlert>) -> Result<(), DeskError> {
+        let away = || DeskError::Unavailable("the keeper does not take alerts".to_owned());
+        let Read { firing, over } = crate::alerts::read(alerts, now());
+        let (ring, durable) = oneshot::channel();
+        let facts = Facts { signals: firing, over, durable: Some(ring) };
+        let written = async {
+            self.facts.send(facts).await.map_err(|_| away())?;
+            durable.await.map_err(|_| away())
+        };
+        timeout(DURABLE_WITHIN, written).await.map_err(|_| away())?
     }
 
     async fn make(&self, actor: Actor, wanted: NewDecision) -> Result<Decision, DeskError> {
@@ -482,6 +507,10 @@ impl Desk for Office {
 
     fn ready(&self) -> Answer<'_, Result<(), String>> {
         Box::pin(async { Ok(self.readiness().await) })
+    }
+
+    fn alerts(&self, alerts: Vec<PostedAlert>) -> Answer<'_, ()> {
+        Box::pin(self.hear(alerts))
     }
 
     fn registry(&self) -> &Registry {

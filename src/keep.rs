@@ -10,8 +10,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use beaconfire_api::DeskError;
-use beaconfire_incident::{Actor, Command, Incident, IncidentId, Status, Transition};
-use beaconfire_model::Wall;
+use beaconfire_incident::{Actor, Command, Fingerprint, Incident, IncidentId, Status, Transition};
+use beaconfire_model::{Labels, Signal, Wall};
 use beaconfire_pipeline::{Changes, Report, Shelf};
 use beaconfire_store::StoreError;
 use beaconfire_throttle::{Board, Decision, Origin};
@@ -56,6 +56,20 @@ pub struct Order {
     pub answer: oneshot::Sender<Result<Incident, DeskError>>,
 }
 
+/// Facts from outside the shards that may wait, in batches; beyond, whoever brings them waits or is told to come back.
+pub const FACTS: usize = 64;
+
+/// Facts that come by other ways than the shards: what the process has noticed of itself, or was told over HTTP.
+#[derive(Debug)]
+pub struct Facts {
+    /// The facts, of [`EntryId::OUTSIDE`](beaconfire_model::EntryId::OUTSIDE), each with labels of its own.
+    pub signals: Vec<(Signal, Labels)>,
+    /// What is over, whenever it was to end.
+    pub over: Vec<Fingerprint>,
+    /// Rings when all of it is durable; dropped unrung where it never will be.
+    pub durable: Option<oneshot::Sender<()>>,
+}
+
 /// What the task needs of the rest of the process.
 pub struct Keep {
     /// The keeper and its store.
@@ -72,11 +86,18 @@ pub struct Keep {
     pub reached: Reached,
     /// The way back to the workers.
     pub answers: Answers,
+    /// Who waits to hear that the facts up to a place are durable.
+    pub promised: Vec<(u64, oneshot::Sender<()>)>,
 }
 
 impl Keep {
     /// Runs until the shards have ended and what they reported is written, or the store does not take it.
-    pub async fn run(mut self, mut reports: mpsc::Receiver<Report>, mut orders: mpsc::Receiver<Order>) {
+    pub async fn run(
+        mut self,
+        mut reports: mpsc::Receiver<Report>,
+        mut orders: mpsc::Receiver<Order>,
+        mut facts: mpsc::Receiver<Facts>,
+    ) {
         let mut second = interval(Duration::from_secs(1));
         second.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let (mut retry_at, mut wait) = (Instant::now(), RETRY.0);
@@ -102,6 +123,10 @@ impl Keep {
                     None => ended = true,
                 },
                 Some(order) = orders.recv() => self.obey(order).await,
+                Some(brought) = facts.recv(), if !self.round.keeper.is_full() => {
+                    self.hear(brought, &mut rules).await;
+                    fresh = true;
+                }
                 _ = second.tick() => {
                     let well = self.time().await;
                     if progress_at.elapsed() >= PROGRESS_EVERY {
@@ -140,6 +165,60 @@ impl Keep {
         self.round.keeper.receive(report, now());
     }
 
+    /// Takes facts from outside the shards. What is over is over at once: the facts of the same batch are other alerts'.
+    async fn hear(&mut self, brought: Facts, rules: &mut BTreeSet<String>) {
+        let Facts { signals, over, durable } = brought;
+        for (signal, _) in &signals {
+            self.metrics.signal(&signal.rule, rules);
+        }
+        let none = signals.is_empty();
+        let place = self.round.keeper.receive_facts(signals, now());
+        if !self.end(&over).await {
+            // Unrung: whoever brought it brings it again.
+            return;
+        }
+        match durable {
+            Some(ring) if none => {
+                // Who asked may have gone.
+                let _ = ring.send(());
+            }
+            durable => self.promised.extend(durable.map(|ring| (place, ring))),
+        }
+    }
+
+    /// Ends what is over; whether the store took it.
+    async fn end(&mut self, over: &[Fingerprint]) -> bool {
+        if over.is_empty() {
+            return true;
+        }
+        // What was brought before is folded first: an alert that began and ended within a moment is told of both.
+        if self.round.keeper.has_work() && !self.round().await {
+            return false;
+        }
+        for _ in 0..CONFLICTS {
+            match self.try_end(over).await {
+                Ok(()) => return true,
+                Err(Unsaved::Conflict) => {}
+                Err(Unsaved::Store(error)) => {
+                    self.ill(&error);
+                    return false;
+                }
+            }
+        }
+        false
+    }
+
+    async fn try_end(&mut self, over: &[Fingerprint]) -> Result<(), Unsaved> {
+        let known = self.round.store.episodes(over).await?;
+        let newest = known.into_values().filter_map(|(episodes, _)| episodes.into_iter().next_back());
+        let open: Vec<Incident> = newest.filter(|incident| incident.status != Status::Resolved).collect();
+        let ids: Vec<IncidentId> = open.iter().map(|incident| incident.id.clone()).collect();
+        let shelf = Shelf { rows: self.round.store.rows(&ids).await?, ..Shelf::default() };
+        let now = now();
+        let changes = self.round.keeper.fold_over(&open, &shelf, now);
+        self.write(&changes, now).await
+    }
+
     /// Folds and writes what waits; whether the store took it.
     async fn round(&mut self) -> bool {
         for _ in 0..CONFLICTS {
@@ -166,6 +245,11 @@ impl Keep {
             Ok(()) => {
                 for durable in self.round.saved(changes) {
                     self.answers.give(durable);
+                }
+                let oldest = self.round.keeper.oldest_waiting();
+                for (_, ring) in self.promised.extract_if(.., |(place, _)| *place < oldest) {
+                    // Who asked may have gone.
+                    let _ = ring.send(());
                 }
                 Ok(())
             }

@@ -4,6 +4,8 @@
 //! One message is under way at a time; endpoints that several integrations share also share a pace. The row, not the
 //! task, knows what is still to be told, so nothing is lost with a task or a process.
 
+mod storm;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
@@ -11,7 +13,7 @@ use std::time::Duration;
 use beaconfire_incident::{Context, IncidentId};
 use beaconfire_model::{Labels, Wall};
 use beaconfire_notify::{About, Channel, Matter, Message, Site};
-use beaconfire_outbox::{Outcome, Pace, RetryKnobs, Row, Told, settle};
+use beaconfire_outbox::{DigestKnobs, Lane, Outcome, Pace, Rate, RetryKnobs, Row, Told, settle};
 use beaconfire_store::{DeliveryLog, Store, StoreError};
 use beaconfire_view::{DecisionJson, Privacy};
 use tokio::sync::{Notify, watch};
@@ -42,10 +44,28 @@ const OUTAGE: usize = 3;
 pub struct Paces(Arc<Mutex<BTreeMap<String, Arc<Mutex<Pace>>>>>);
 
 impl Paces {
-    fn of(&self, channel: &Channel, now: Wall) -> Arc<Mutex<Pace>> {
+    /// The pace of a channel's endpoint. A new one goes on where the last process stopped; who shares an endpoint
+    /// keeps to the slower of what is configured.
+    async fn of(&self, channel: &Channel, rate: Rate, store: &Store, now: Wall) -> Arc<Mutex<Pace>> {
+        let endpoint = channel.endpoint();
+        let earlier = loop {
+            match store.pace(&endpoint).await {
+                Ok(earlier) => break earlier,
+                // Nothing can be sent without the store anyway.
+                Err(error) => {
+                    tracing::debug!(%endpoint, %error, "the pace of an endpoint cannot be read yet");
+                    sleep(STORE_RETRY).await;
+                }
+            }
+        };
+        let mut new = Pace::with(channel.kind(), rate, now);
+        if let Some(earlier) = earlier {
+            new.resume(earlier);
+        }
         let mut paces = locked(&self.0);
-        let new = || Arc::new(Mutex::new(Pace::of(channel.kind(), now)));
-        paces.entry(channel.endpoint()).or_insert_with(new).clone()
+        let held = paces.entry(endpoint).or_insert_with(|| Arc::new(Mutex::new(new.clone())));
+        locked(held).narrow(&new);
+        held.clone()
     }
 }
 
@@ -90,6 +110,12 @@ impl Condition {
         let told = locked(&self.0);
         (told.paused_until.filter(|until| *until > now), told.last_error.clone())
     }
+
+    /// Takes down what went wrong.
+    #[cfg(test)]
+    pub(crate) fn fail(&self, said: &str) {
+        locked(&self.0).last_error = Some(said.to_owned());
+    }
 }
 
 /// One integration's sender.
@@ -100,6 +126,10 @@ pub struct Sender {
     pub integration: Arc<str>,
     /// The way out.
     pub channel: Arc<Channel>,
+    /// How fast its endpoint may be told.
+    pub rate: Rate,
+    /// When incidents fold into a digest.
+    pub digest: DigestKnobs,
     /// A name for this task that no other task of any process has.
     pub owner: String,
     /// Where rows are.
@@ -126,9 +156,10 @@ impl Sender {
     /// Sends until told to stop. What is under way then is finished or, after `stop`'s owner loses patience, dropped
     /// with the process: its lease runs out and another takes it up, with the same id.
     pub async fn run(self, paces: Paces, mut stop: watch::Receiver<bool>) {
-        let pace = paces.of(&self.channel, now());
+        let pace = paces.of(&self.channel, self.rate, &self.store, now()).await;
         loop {
             if *stop.borrow() {
+                self.keep(&pace).await;
                 return;
             }
             let wait = match self.turn(&pace).await {
@@ -149,30 +180,72 @@ impl Sender {
     }
 
     async fn turn(&self, pace: &Mutex<Pace>) -> Result<Turn, StoreError> {
-        let Some(due) = self.store.next_due(&self.receiver, &self.integration).await? else {
+        let at = now();
+        let held = self.store.fold(&self.receiver, &self.integration, &self.digest, at).await?;
+        if held > 0 {
+            tracing::info!(
+                receiver = %self.receiver,
+                integration = %self.integration,
+                held,
+                "more incidents than can be told one by one: the rest are told in a digest"
+            );
+        }
+        let digest = self.next_digest(at).await?;
+        let row = self.store.next_due(&self.receiver, &self.integration).await?;
+        let Some(due) = row.into_iter().chain(digest.iter().map(|(due, _)| *due)).min() else {
             self.show_pause(pace);
             return Ok(Turn::Wait(LOOK_EVERY));
         };
-        let at = now();
         if due > at {
             self.show_pause(pace);
             return Ok(Turn::Wait(due.since(at)));
+        }
+        // Pages go before all else; a digest stands for many of what comes after it.
+        let lane = self.store.next_lane(&self.receiver, &self.integration, at).await?;
+        let digest = digest.filter(|(due, _)| *due <= at && lane != Some(Lane::Page));
+        if digest.is_none() && lane.is_none() {
+            // Another process has leased what was due.
+            return Ok(Turn::Wait(Duration::from_millis(200)));
         }
         let probe_at = locked(&self.condition.0).probe_at.filter(|probe_at| *probe_at > at);
         if let Some(probe_at) = probe_at {
             self.show_pause(pace);
             return Ok(Turn::Wait(probe_at.since(at)));
         }
-        let taken = locked(pace).take(at);
+        let taken = locked(pace).take(lane.unwrap_or(Lane::Info), at);
         self.show_pause(pace);
         if let Err(until) = taken {
             return Ok(Turn::Wait(until.since(at)));
+        }
+        if let Some((_, standing)) = digest {
+            self.deliver_digest(&standing.digest, pace).await?;
+            return Ok(Turn::Sent);
         }
         let claimed = self.store.claim(&self.receiver, &self.integration, &self.owner, at, LEASE, 1).await?;
         // Another process was first: it sends.
         let Some(row) = claimed.into_iter().next() else { return Ok(Turn::Wait(Duration::from_millis(200))) };
         self.deliver(row, pace).await?;
         Ok(Turn::Sent)
+    }
+
+    /// What an outcome says of the endpoint.
+    async fn heed(&self, outcome: &Outcome, pace: &Mutex<Pace>, at: Wall) {
+        if let Outcome::Limited { after } = outcome {
+            locked(pace).limited(*after, at);
+            self.show_pause(pace);
+            self.keep(pace).await;
+        }
+        // One row probes for all of them; which one, the lanes decide.
+        let is_broken = matches!(outcome, Outcome::Misconfigured { .. });
+        locked(&self.condition.0).probe_at = is_broken.then(|| at.plus(RetryKnobs::default().probe));
+    }
+
+    /// Writes the pace down for the next process. Where the store is away, that one begins slowly instead.
+    async fn keep(&self, pace: &Mutex<Pace>) {
+        let state = locked(pace).state();
+        if let Err(error) = self.store.save_pace(&self.channel.endpoint(), &state).await {
+            tracing::debug!(receiver = %self.receiver, %error, "the pace cannot be written down");
+        }
     }
 
     async fn deliver(&self, row: Row, pace: &Mutex<Pace>) -> Result<(), StoreError> {
@@ -204,14 +277,12 @@ impl Sender {
         let started = Instant::now();
         let outcome = self.channel.send(&message).await;
         let (millis, at) = (u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX), now());
-        if let Outcome::Limited { after } = &outcome {
-            locked(pace).limited(*after, at);
-            self.show_pause(pace);
+        self.heed(&outcome, pace, at).await;
+        if matches!(outcome, Outcome::Accepted { .. }) {
+            let waited = at.since(row.waiting_since).as_secs_f64();
+            self.metrics.notification_delay.with_label_values(&[row.lane.name()]).observe(waited);
         }
-        // One row probes for all of them; which one, the lanes decide.
-        let is_broken = matches!(outcome, Outcome::Misconfigured { .. });
-        locked(&self.condition.0).probe_at = is_broken.then(|| at.plus(RetryKnobs::default().probe));
-        self.note(&row, &outcome, at);
+        self.note(row.key.incident.as_str(), &outcome);
         let said = said(&outcome);
         let log = DeliveryLog {
             at,
@@ -295,22 +366,19 @@ impl Sender {
         }
     }
 
-    fn note(&self, row: &Row, outcome: &Outcome, at: Wall) {
+    fn note(&self, about: &str, outcome: &Outcome) {
         let labels = [&*self.receiver, &*self.integration, outcome.name()];
         self.metrics.notifications.with_label_values(&labels).inc();
         let mut told = locked(&self.condition.0);
         let mut against = said(outcome);
-        if matches!(outcome, Outcome::Accepted { .. }) {
-            let waited = at.since(row.waiting_since).as_secs_f64();
-            self.metrics.notification_delay.with_label_values(&[row.lane.name()]).observe(waited);
-        } else {
+        if !matches!(outcome, Outcome::Accepted { .. }) {
             against.get_or_insert_with(|| outcome.name().to_owned());
         }
         if let Some(said) = &against {
             tracing::warn!(
                 receiver = %self.receiver,
                 integration = %self.integration,
-                incident = %row.key.incident,
+                incident = about,
                 outcome = outcome.name(),
                 %said,
                 "a receiver did not accept a message, or not for everybody"
@@ -346,132 +414,4 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::collections::{BTreeMap, BTreeSet};
-
-    use beaconfire_incident::{Fingerprint, Folded, Incident, IncidentId, Status};
-    use beaconfire_model::{EventTime, Kind, Secret, Severity, Subject};
-    use beaconfire_notify::{Knobs, PagerDutyKnobs};
-    use beaconfire_outbox::{Fate, Lane, RowKey};
-    use beaconfire_store::{StoreKnobs, Write};
-
-    use super::*;
-    use crate::standins::{Mode, PagerDuty, ROUTING_KEY};
-
-    fn flood(service: &str, at: Wall) -> Folded {
-        let target = Subject::service(service);
-        let fingerprint = Fingerprint::of(Kind::Flood, &target);
-        let incident = Incident {
-            id: IncidentId::of(&fingerprint, 1),
-            fingerprint,
-            episode: 1,
-            version: 0,
-            kind: Kind::Flood,
-            severity: Severity::Critical,
-            status: Status::Open,
-            target,
-            labels: [("service", service), ("severity", "critical")].into_iter().collect(),
-            rules: BTreeMap::new(),
-            rules_beyond: 0,
-            started_at: at.as_event_time(),
-            detected_at: at.as_event_time(),
-            holds_until: at.as_event_time(),
-            entries: BTreeSet::new(),
-            opened_at: at,
-            changed_at: at,
-            resolved_at: None,
-            resolved_by: None,
-            acknowledged: None,
-            assignee: None,
-            steps: Vec::new(),
-            closed_through: Some(EventTime::MIN),
-            revision: 1,
-            participants_total: 0,
-            participants_estimated: false,
-            stale: false,
-            untold: Default::default(),
-        };
-        Folded {
-            incident,
-            transitions: Vec::new(),
-            signals: Vec::new(),
-            participants: Vec::new(),
-            points: Vec::new(),
-            samples: Vec::new(),
-            timeline: Vec::new(),
-        }
-    }
-
-    fn row(incident: &Incident, at: Wall) -> Row {
-        Row {
-            key: RowKey {
-                incident: incident.id.clone(),
-                receiver: "pager".into(),
-                integration: "pagerduty-0".into(),
-            },
-            version: 0,
-            desired: Told { revision: 1, status: Status::Open, severity: Severity::Critical },
-            told: None,
-            handle: None,
-            fate: Fate::Pending,
-            lane: Lane::Page,
-            send_resolved: true,
-            attempts: 0,
-            due: at,
-            waiting_since: at,
-            messages: 0,
-            last_error: None,
-            created_at: at,
-        }
-    }
-
-    #[tokio::test]
-    async fn one_row_probes_what_is_misconfigured_for_all() {
-        let directory = tempfile::tempdir().unwrap();
-        let url = format!("sqlite:{}/beaconfire.db", directory.path().display());
-        let knobs = StoreKnobs { url, retention: Duration::from_secs(86_400) };
-        let store = Store::open(&knobs).await.unwrap();
-        let at = now();
-        let folded = ["shop", "mail", "search"].map(|service| flood(service, at));
-        let rows = folded.each_ref().map(|folded| row(&folded.incident, at));
-        store.save(Write { folded: &folded, rows: &rows, ..Write::default() }).await.unwrap();
-
-        let standin = PagerDuty::start().await.unwrap();
-        standin.set(Mode::Broken(403));
-        let knobs = PagerDutyKnobs { url: standin.url(), routing_key: Secret::new(ROUTING_KEY) };
-        let sender = Sender {
-            receiver: "pager".into(),
-            integration: "pagerduty-0".into(),
-            channel: Arc::new(Channel::build(&Knobs::PagerDuty(knobs)).unwrap()),
-            owner: "test".into(),
-            store: store.clone(),
-            house: Arc::new(House {
-                installation: "eu-1".into(),
-                external_url: "http://127.0.0.1:8480".into(),
-                privacy: Privacy::Redact,
-                context: Context::default(),
-            }),
-            metrics: Metrics::register(&prometheus::Registry::new()).unwrap(),
-            condition: Condition::default(),
-            bell: Arc::default(),
-        };
-        let pace = Mutex::new(Pace::new(beaconfire_outbox::Rate { per_minute: 6_000, burst: 100 }, at));
-        assert!(matches!(sender.turn(&pace).await.unwrap(), Turn::Sent));
-        for _ in 0..3 {
-            let Turn::Wait(wait) = sender.turn(&pace).await.unwrap() else { panic!("a second probe") };
-            assert!(wait > Duration::from_secs(30), "{wait:?}");
-        }
-        assert_eq!(standin.turned_away().len(), 1);
-        assert!(sender.condition.read(now()).0.is_some(), "the pause is shown");
-
-        // Mended, and a minute later: all go.
-        standin.set(Mode::Well);
-        locked(&sender.condition.0).probe_at = None;
-        for _ in 0..2 {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-            assert!(matches!(sender.turn(&pace).await.unwrap(), Turn::Sent));
-        }
-        assert_eq!(standin.accepted(), 2, "the third is the one that probed");
-        store.close().await;
-    }
-}
+mod tests;

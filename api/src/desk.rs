@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use beaconfire_incident::{Actor, Command, Dossier, Incident, IncidentId, Relation, Status};
-use beaconfire_model::{EventTime, Kind, Wall};
+use beaconfire_model::{EventTime, Kind, Labels, Wall};
 use beaconfire_outbox::{LedgerLine, Row};
 use beaconfire_throttle::{Action, Board, Decision, Mode};
 use ipnet::IpNet;
@@ -59,6 +59,9 @@ pub trait Desk: Send + Sync + 'static {
     /// How we are ourselves. Answers also while the store does not.
     fn status(&self) -> Answer<'_, StatusFacts>;
 
+    /// Takes alerts from elsewhere, and answers when they are durable.
+    fn alerts(&self, alerts: Vec<PostedAlert>) -> Answer<'_, ()>;
+
     /// Whether the process works at all; the reason where it does not.
     fn live(&self) -> Result<(), String>;
 
@@ -84,6 +87,21 @@ pub enum DeskError {
     /// The store or the keeper does not answer: try again; the cause, for the log.
     #[error("unavailable: {0}")]
     Unavailable(String),
+}
+
+/// An alert from elsewhere, in Alertmanager's words, checked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PostedAlert {
+    /// What it is known by: at least one, none of them empty.
+    pub labels: Labels,
+    /// What it says.
+    pub annotations: Labels,
+    /// Since when it fires.
+    pub starts_at: Option<Wall>,
+    /// Until when, or since when it no longer does.
+    pub ends_at: Option<Wall>,
+    /// Where it comes from.
+    pub generator_url: String,
 }
 
 /// One page of a list.

@@ -5,6 +5,7 @@
 //! a handler knows and does goes through one port, [`Desk`], which the binary implements over the store, the keeper
 //! and the board; nothing here holds state but verified passwords and how far each bouncer has read.
 
+mod alerts;
 mod auth;
 mod body;
 mod bouncer;
@@ -25,7 +26,7 @@ mod status;
 pub use auth::sha256;
 pub use desk::{
     Answer, BouncerKey, Case, DecisionQuery, DeliveryFacts, Desk, DeskError, IncidentQuery, Lift,
-    NewDecision, Page, Pull, ReceiverFacts, RejectedFacts, SourceFacts, StatusFacts,
+    NewDecision, Page, PostedAlert, Pull, ReceiverFacts, RejectedFacts, SourceFacts, StatusFacts,
 };
 pub use exposure::check_exposure;
 pub use knobs::{HttpKnobs, Role, TlsKnobs, Token};

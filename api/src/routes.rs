@@ -10,7 +10,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::edge::{App, OnLoopback, edge};
 use crate::problem::Problem;
-use crate::{Role, bouncer, console, decisions, incidents, status};
+use crate::{Role, alerts, bouncer, console, decisions, incidents, status};
 
 /// The largest body that is read.
 const BODY_BYTES_MAX: usize = 1 << 20;
@@ -47,6 +47,7 @@ const fn route(
     Route { method, path, access, handler }
 }
 
+const INGEST: Access = Access::AtLeast(Role::Ingest);
 const VIEWER: Access = Access::AtLeast(Role::Viewer);
 const RESPONDER: Access = Access::AtLeast(Role::Responder);
 const ADMIN: Access = Access::AtLeast(Role::Admin);
@@ -78,6 +79,8 @@ pub const ROUTES: &[Route] = &[
     route(Method::GET, "/api/v1/ledger", VIEWER, || get(status::ledger)),
     route(Method::GET, "/api/v1/sources", VIEWER, || get(status::sources)),
     route(Method::GET, "/api/v1/status", VIEWER, || get(status::status)),
+    // What Prometheus tells an Alertmanager.
+    route(Method::POST, "/api/v2/alerts", INGEST, || post(alerts::post)),
     // CrowdSec's bouncers.
     route(Method::GET, "/v1/decisions", KEY, || get(bouncer::decisions)),
     route(Method::GET, "/v1/decisions/stream", KEY, || get(bouncer::stream)),

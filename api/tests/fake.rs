@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 
 use beaconfire_api::{
     Answer, BouncerKey, Case, DecisionQuery, DeliveryFacts, Desk, DeskError, IncidentQuery, Lift,
-    NewDecision, Page, Pull, ReceiverFacts, RejectedFacts, SourceFacts, StatusFacts, sha256,
+    NewDecision, Page, PostedAlert, Pull, ReceiverFacts, RejectedFacts, SourceFacts, StatusFacts, sha256,
 };
 use beaconfire_incident::{
     Acknowledgement, Actor, Command, Dossier, Fingerprint, Incident, IncidentId, RatePoint, RulePeak,
@@ -31,6 +31,7 @@ pub(crate) const BOUNCER_KEY: &str = "a-bouncers-key-of-thirty-two-chars";
 pub(crate) struct Fake {
     pub(crate) cases: Mutex<Vec<Case>>,
     pub(crate) board: Board,
+    pub(crate) alerts: Mutex<Vec<PostedAlert>>,
     pub(crate) pulls: Mutex<Vec<Pull>>,
     pub(crate) queries: Mutex<Vec<IncidentQuery>>,
     pub(crate) commands: Mutex<Vec<(IncidentId, Actor, Command)>>,
@@ -232,6 +233,11 @@ impl Desk for Fake {
         let down = self.store_down.load(Ordering::Relaxed);
         let ready = if down { Err("the store cannot be read".to_owned()) } else { Ok(()) };
         Box::pin(std::future::ready(Ok(ready)))
+    }
+
+    fn alerts(&self, alerts: Vec<PostedAlert>) -> Answer<'_, ()> {
+        self.alerts.lock().unwrap().extend(alerts);
+        self.answer(Ok(()))
     }
 
     fn registry(&self) -> &Registry {

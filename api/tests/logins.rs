@@ -82,6 +82,8 @@ async fn the_table_asks_for_what_each_route_needs() {
             Access::BouncerKey
         } else if route.method == Method::GET {
             Access::AtLeast(Role::Viewer)
+        } else if route.path == "/api/v2/alerts" {
+            Access::AtLeast(Role::Ingest)
         } else if route.path.contains("/incidents/") {
             Access::AtLeast(Role::Responder)
         } else {

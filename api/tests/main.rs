@@ -1,5 +1,6 @@
 //! The HTTP surface over a desk in memory, called as clients call it.
 
+mod alerts;
 mod bouncer;
 mod console;
 mod fake;

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::net::IpAddr;
 
-use beaconfire_model::{Client, EventTime, Request};
+use beaconfire_model::{Client, EventTime, Request, TargetForm};
 use jiff::Timestamp;
 use regex::Regex;
 use serde::Deserialize;
@@ -52,6 +52,7 @@ impl Usual for Typed {
             duration_micros: Some((seconds * 1e6).round() as u64),
             user_agent: some(&access.http_user_agent),
             request_id: "",
+            target: TargetForm::Path,
         });
     }
 }
@@ -90,6 +91,7 @@ impl Usual for Captures {
             duration_micros: None,
             user_agent: some(agent),
             request_id: "",
+            target: TargetForm::Path,
         });
     }
 }

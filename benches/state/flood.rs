@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
 use beaconfire_detect::{Combiner, Shard, ShardKnobs, Watch};
-use beaconfire_model::{Client, Event, EventTime, Offset, Request, Signal, Subject};
+use beaconfire_model::{Client, Event, EventTime, Offset, Request, Signal, Subject, SubjectKind, TargetForm};
 use beaconfire_pipeline::WorkerKnobs;
 use serde_json::{Value, json};
 
@@ -80,7 +80,7 @@ impl Flooded {
                 for signal in signals.drain(..) {
                     if signal.subject == subject {
                         found.get_or_insert_with(|| self.now());
-                    } else if !self.heavy.contains(&signal.subject) {
+                    } else if is_somebody(&signal.subject) && !self.heavy.contains(&signal.subject) {
                         accused += 1;
                     }
                 }
@@ -109,6 +109,11 @@ impl Flooded {
     fn evictions(&self) -> u64 {
         self.shard.census().tables.iter().map(|table| table.evictions).sum()
     }
+}
+
+/// Whether a signal accuses an address or a network. That the service is flooded is said, and true.
+fn is_somebody(subject: &Subject) -> bool {
+    matches!(subject.kind, SubjectKind::Client | SubjectKind::Prefix)
 }
 
 fn megabytes(bytes: u64) -> f64 {
@@ -142,5 +147,6 @@ fn request(time: EventTime, client: Client) -> Request<'static> {
         duration_micros: None,
         user_agent: "Mozilla/5.0",
         request_id: "",
+        target: TargetForm::Path,
     }
 }

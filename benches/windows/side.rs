@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use beaconfire_detect::{Combiner, Count, Field, RuleSpec, Shard, ShardKnobs, Watch};
-use beaconfire_model::{Client, Event, EventTime, Kind, Matchers, Offset, Request, Severity};
+use beaconfire_model::{Client, Event, EventTime, Kind, Matchers, Offset, Request, Severity, TargetForm};
 
 use crate::shared::{cpu, rules};
 
@@ -128,5 +128,6 @@ fn request(time: EventTime, client: Client) -> Request<'static> {
         duration_micros: None,
         user_agent: "",
         request_id: "",
+        target: TargetForm::Path,
     }
 }

@@ -195,7 +195,7 @@ impl Origins {
 }
 
 /// Keys that hold secrets, so that misspelt ones are known for what they are.
-const SECRETS: [&str; 14] = [
+const SECRETS: [&str; 15] = [
     "password",
     "auth_password",
     "smtp_auth_password",
@@ -208,6 +208,7 @@ const SECRETS: [&str; 14] = [
     "signing_secret",
     "token",
     "url",
+    "webhook_url",
     "sasl.password",
     "ssl.key.pem",
 ];

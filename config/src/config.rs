@@ -9,6 +9,7 @@ use beaconfire_decode::DecodeKnobs;
 use beaconfire_detect::PlanSpec;
 use beaconfire_incident::{Context, Knobs};
 use beaconfire_ingest::KafkaKnobs;
+use beaconfire_model::Secret;
 use beaconfire_outbox::{Escalation, QuietRules, Receivers, Route};
 use beaconfire_store::StoreKnobs;
 use beaconfire_throttle::{Guard, Mode, RuleThrottle};
@@ -16,7 +17,7 @@ use beaconfire_throttle::{Guard, Mode, RuleThrottle};
 use crate::complain::{Complaint, Origins};
 use crate::judge::Judge;
 use crate::layers::{DEFAULT, Sources, gather};
-use crate::meaning::{self, Streams, Tell};
+use crate::meaning::{self, PaceKnobs, Streams, Tell};
 use crate::raw::{self, Query, Raw};
 use crate::{checks, later};
 
@@ -45,6 +46,10 @@ pub struct Config {
     pub escalations: Vec<Escalation>,
     /// How to reach each integration: `channels[receiver][n]` belongs to `receivers[receiver][n]`.
     pub channels: BTreeMap<Arc<str>, Vec<beaconfire_notify::Knobs>>,
+    /// Whom to tell that all is well.
+    pub heartbeats: Vec<Heartbeat>,
+    /// How fast each receiver is told, and when its incidents fold into digests.
+    pub paces: BTreeMap<Arc<str>, PaceKnobs>,
     /// What rules ask to be throttled, by the rule's name.
     pub throttle_rules: BTreeMap<Arc<str>, RuleThrottle>,
     /// `throttle.mode`: of decisions that people make.
@@ -65,6 +70,15 @@ pub struct Config {
     pub warnings: Vec<Complaint>,
     /// The whole of it as YAML, without secrets.
     redacted: String,
+}
+
+/// A watcher elsewhere that is told that all is well.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Heartbeat {
+    /// Where, which may be a secret.
+    pub url: Secret,
+    /// How often.
+    pub every: Duration,
 }
 
 /// What of a request may leave the process.
@@ -120,7 +134,7 @@ impl Config {
         let names = entries.iter().map(|entry| entry.name.clone()).collect();
         let decode_elsewhere = DecodeKnobs { trusted_proxies: proxies.clone(), ..DecodeKnobs::default() };
         let plan = meaning::plan(judge, raw, entries);
-        let Tell { route, receivers, channels } = meaning::tell(judge, raw);
+        let Tell { route, receivers, channels, paces } = meaning::tell(judge, raw);
         let config = Self {
             kafka,
             decode,
@@ -133,6 +147,8 @@ impl Config {
             quiet: meaning::quiet(judge, raw),
             escalations: meaning::escalations(judge, raw),
             channels,
+            heartbeats: meaning::heartbeats(judge, raw),
+            paces,
             throttle_rules: meaning::throttle_rules(judge, raw),
             throttle_mode: meaning::mode_of(raw.throttle.mode.value),
             guard: meaning::guard(judge, raw, &proxies),

@@ -2,11 +2,12 @@
 //! believed, and found out at the worst moment.
 
 use crate::complain::{Complaint, Origins};
-use crate::node::{Node, Place, Value};
+use crate::node::{Entry, Node, Place, Value};
+
+mod pasted;
 
 /// Paths of keys, with what to say of them. `*` stands for any one key or item, `**` for any number of them.
 const LATER: &[(&str, &str)] = &[
-    ("heartbeats", "heartbeats are not in this version: watch `/healthz` or the metrics instead"),
     (
         "interactions",
         "acknowledging from Slack or PagerDuty is not in this version: use the console or the API",
@@ -35,20 +36,10 @@ const LATER: &[(&str, &str)] = &[
         "services.*.rules.*.except",
         "a service may change `enabled`, `threshold` and `critical_above` of a rule; `except` is not in this version",
     ),
-    ("route.**.group_by", GROUPING),
-    ("route.**.group_wait", GROUPING),
-    ("route.**.group_interval", GROUPING),
-    (
-        "route.**.repeat_interval",
-        "`repeat_interval` is not in this version: an incident is told when it opens, changes and resolves, and not repeated between",
-    ),
     (
         "receivers.*.fallback",
         "fallback receivers are not in this version: give the receiver a second integration, or use a route with `continue: true`",
     ),
-    ("receivers.*.rate", PACE),
-    ("receivers.*.burst", PACE),
-    ("receivers.*.digest_after", "digests are not in this version: every incident is told by itself"),
     ("throttle.approval", "approval of decisions is not in this version: use `mode: dry_run` to look first"),
     ("throttle.outputs", "outputs are not in this version: enforcers fetch decisions from `/v1/decisions`"),
     ("throttle.budget.client_share", SHARES),
@@ -71,9 +62,17 @@ const LATER: &[(&str, &str)] = &[
     ("http.tls_server_config.cipher_suites", SUITES),
     ("http.tls_server_config.curve_preferences", SUITES),
     ("http.tls_server_config.prefer_server_cipher_suites", SUITES),
-    ("global.resolve_timeout", "`resolve_timeout` is not in this version: see `incidents.resolve_after`"),
-    ("global.http_config", HTTP_CONFIG),
-    ("receivers.*.*.*.http_config", HTTP_CONFIG),
+    ("**.http_config.proxy_url", PROXY),
+    ("**.http_config.proxy_from_environment", PROXY),
+    ("**.http_config.no_proxy", PROXY),
+    ("**.http_config.proxy_connect_header", PROXY),
+    ("**.http_config.oauth2", HTTP_CONFIG),
+    ("**.http_config.http_headers", HTTP_CONFIG),
+    (
+        "**.http_config.tls_config",
+        "`tls_config` of HTTP is not in this version: the machine's authorities are trusted",
+    ),
+    ("**.http_config.basic_auth.username_file", HTTP_CONFIG),
     ("receivers.*.*.*.tls_config.insecure_skip_verify", INSECURE),
     ("receivers.*.*.*.tls_config.cert_file", CLIENT_TLS),
     ("receivers.*.*.*.tls_config.key_file", CLIENT_TLS),
@@ -90,124 +89,47 @@ const INSECURE: &str =
     "leaving certificates unchecked is not in this version: name the authority in `ca_file`";
 const CLIENT_TLS: &str =
     "client certificates for mail are not in this version: use `auth_username` and `auth_password`";
-const GROUPING: &str = "grouping is not in this version: an incident already gathers one attack on one service, and is told by itself at once";
-const PACE: &str =
-    "pacing by receiver is not in this version: each integration keeps to what its service allows";
 const SHARES: &str =
     "budgets by share are not in this version: `per_minute` and `active` bound what is decided";
 const CLIENT_CERTIFICATES: &str =
     "client certificates are not in this version: use `http.tokens` or `http.basic_auth_users`";
 const SUITES: &str =
     "choosing TLS versions and suites is not in this version: TLS 1.2 and 1.3 with safe suites are offered";
-const HTTP_CONFIG: &str =
-    "`http_config` is not in this version: credentials have keys of their own, and no proxy is used";
+const HTTP_CONFIG: &str = "this is not in this version: of `http_config` there are `authorization`, `basic_auth`, `bearer_token` and \
+     `bearer_token_file`";
+const PROXY: &str =
+    "proxies of single integrations are not in this version: set HTTPS_PROXY and NO_PROXY for the process";
 
 /// Integrations of Alertmanager that we lack.
-const INTEGRATIONS: [&str; 15] = [
-    "discord_configs",
+const INTEGRATIONS: [&str; 10] = [
     "incidentio_configs",
     "jira_configs",
     "mattermost_configs",
-    "msteams_configs",
-    "msteamsv2_configs",
     "opsgenie_configs",
     "pushover_configs",
     "rocketchat_configs",
     "sns_configs",
-    "telegram_configs",
     "victorops_configs",
     "webex_configs",
     "wechat_configs",
-    "alertmanager_configs",
-];
-
-/// What keys of `global` for these begin with.
-const INTEGRATION_GLOBALS: [&str; 11] = [
-    "opsgenie_",
-    "victorops_",
-    "wechat_",
-    "webex_",
-    "telegram_",
-    "jira_",
-    "rocketchat_",
-    "mattermost_",
-    "pushover_",
-    "incidentio_",
-    "discord_",
-];
-
-/// Keys of single integrations and of `global`'s settings for them that Alertmanager has and we do not.
-const MESSAGE_KEYS: &[(&str, &[&str])] = &[
-    (
-        "email_configs",
-        &[
-            "headers",
-            "html",
-            "text",
-            "auth_secret",
-            "auth_secret_file",
-            "auth_identity",
-            "threading",
-            "force_implicit_tls",
-        ],
-    ),
-    (
-        "slack_configs",
-        &[
-            "actions",
-            "blocks",
-            "callback_id",
-            "color",
-            "fallback",
-            "fields",
-            "footer",
-            "icon_emoji",
-            "icon_url",
-            "image_url",
-            "link_names",
-            "message_text",
-            "mrkdwn_in",
-            "pretext",
-            "short_fields",
-            "text",
-            "thumb_url",
-            "timeout",
-            "title",
-            "title_link",
-            "update_message",
-            "username",
-        ],
-    ),
-    (
-        "pagerduty_configs",
-        &[
-            "class",
-            "client",
-            "client_url",
-            "component",
-            "custom_details",
-            "description",
-            "details",
-            "group",
-            "images",
-            "links",
-            "service_key",
-            "service_key_file",
-            "severity",
-            "source",
-            "timeout",
-        ],
-    ),
-    ("webhook_configs", &["max_alerts", "timeout"]),
 ];
 
 /// Formats of records that the documentation names and this version does not read.
 pub const FORMATS: [&str; 2] = ["k8s-audit", "trivy"];
 
-/// Complains of every key that this version does not have, and takes it out, so that it is not called unknown as well.
+/// Complains of every key that this version does not have, and of what of an Alertmanager's gives way to ours; and takes
+/// it out, so that it is not called unknown as well.
 pub(crate) fn refuse(tree: &mut Node, origins: &Origins, out: &mut Vec<Complaint>) {
+    for (place, said) in pasted::way_given(tree) {
+        out.push(Complaint::warning(said).at(origins, place));
+        tree.cut(place);
+    }
     let mut found = Vec::new();
-    walk(tree, &mut Vec::new(), &mut found);
+    walk(tree, &mut Vec::new(), &mut |path, entry| {
+        let said = said_of(path)?;
+        found.push((entry.place, entry.key.clone(), said));
+        Some(())
+    });
     for (place, key, said) in found {
         out.push(Complaint::error(format!("`{key}`: {said}")).mend("take the key out").at(origins, place));
         tree.cut(place);
@@ -220,21 +142,25 @@ pub(crate) fn refuse(tree: &mut Node, origins: &Origins, out: &mut Vec<Complaint
     }
     for place in templates {
         out.push(
-            Complaint::error("Go templates are not in this version: messages have their built-in form")
+            Complaint::error("Go templates are not in this version: here a plain text must stand")
                 .mend("take the `{{ … }}` out")
                 .at(origins, place),
         );
     }
 }
 
-fn walk<'t>(node: &'t Node, path: &mut Vec<&'t str>, found: &mut Vec<(Place, String, String)>) {
+/// Visits every key with its path, parents first; what is below one that `visit` takes is left out.
+fn walk<'t>(
+    node: &'t Node,
+    path: &mut Vec<&'t str>,
+    visit: &mut impl FnMut(&[&'t str], &'t Entry) -> Option<()>,
+) {
     match &node.value {
         Value::Map(entries) => {
             for entry in entries {
                 path.push(&entry.key);
-                match said_of(path) {
-                    Some(said) => found.push((entry.place, entry.key.clone(), said)),
-                    None => walk(&entry.node, path, found),
+                if visit(path, entry).is_none() {
+                    walk(&entry.node, path, visit);
                 }
                 path.pop();
             }
@@ -242,7 +168,7 @@ fn walk<'t>(node: &'t Node, path: &mut Vec<&'t str>, found: &mut Vec<(Place, Str
         Value::List(items) => {
             for item in items {
                 path.push("*");
-                walk(item, path, found);
+                walk(item, path, visit);
                 path.pop();
             }
         }
@@ -259,28 +185,22 @@ fn said_of(path: &[&str]) -> Option<String> {
     }
     match path {
         ["receivers", _, key] if INTEGRATIONS.contains(key) => Some(
-            "this integration is not in this version; there are email_configs, slack_configs, pagerduty_configs and \
-             webhook_configs"
+            "this integration is not in this version; there are email_configs, slack_configs, pagerduty_configs, \
+             webhook_configs, msteamsv2_configs, discord_configs, telegram_configs and alertmanager_configs"
                 .to_owned(),
         ),
-        ["global", key] if INTEGRATION_GLOBALS.iter().any(|start| key.starts_with(start)) => {
-            Some("this integration is not in this version".to_owned())
-        }
-        ["global", key @ ("smtp_auth_secret" | "smtp_auth_secret_file" | "smtp_auth_identity" | "smtp_force_implicit_tls")] => {
+        ["global", key @ ("smtp_auth_secret" | "smtp_auth_secret_file" | "smtp_force_implicit_tls")] => {
             Some(format!("`{key}` is not in this version: log in with `smtp_auth_username` and `smtp_auth_password`"))
         }
-        ["receivers", _, integration, _, key] => MESSAGE_KEYS
-            .iter()
-            .find(|(name, keys)| name == integration && keys.contains(key))
-            .map(|_| match *key {
-                "service_key" | "service_key_file" => {
-                    "PagerDuty's Events API v1 is not in this version: use `routing_key` of an Events v2 integration".to_owned()
-                }
-                "auth_secret" | "auth_secret_file" | "auth_identity" => {
-                    "CRAM-MD5 and SASL identities are not in this version: use `auth_username` and `auth_password`".to_owned()
-                }
-                _ => "setting this is not in this version: messages have their built-in form".to_owned(),
-            }),
+        ["receivers", _, "pagerduty_configs", _, "service_key" | "service_key_file"] => Some(
+            "PagerDuty's Events API v1 is not in this version: use `routing_key` of an Events v2 integration".to_owned(),
+        ),
+        ["receivers", _, "email_configs", _, "auth_secret" | "auth_secret_file"] => Some(
+            "CRAM-MD5 is not in this version: use `auth_username` and `auth_password`".to_owned(),
+        ),
+        ["receivers", _, "email_configs", _, "force_implicit_tls"] => {
+            Some("choosing TLS from the first byte is not in this version: port 465 has it, others use STARTTLS".to_owned())
+        }
         _ => None,
     }
 }

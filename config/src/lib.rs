@@ -28,6 +28,7 @@ pub use complain::{Complaint, Level, Spot, nearest};
 pub use config::{Config, Limits, Pipeline, Privacy};
 pub use later::FORMATS as LATER_FORMATS;
 pub use layers::{Flag, Sources};
+pub use meaning::PaceKnobs;
 
 /// A duration as the configuration writes it (`90s`, `10m`, `1h30m`), for flags that take one. Refused in words.
 pub fn duration(text: &str) -> Result<std::time::Duration, String> {

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use beaconfire_model::{Request, SubjectKind};
+use beaconfire_model::{Request, SubjectKind, TargetForm};
 
 /// A field of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -31,6 +31,8 @@ pub enum Field {
     Static,
     /// The HTTP version, without `HTTP/`.
     HttpVersion,
+    /// `true` for requests to pass something on to somewhere else, as one asks a proxy.
+    Elsewhere,
 }
 
 /// What a page pulls in: images, styles, scripts, fonts, media.
@@ -41,7 +43,7 @@ const STATIC: [&str; 26] = [
 
 impl Field {
     /// All fields.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Client,
         Self::Prefix,
         Self::Service,
@@ -54,6 +56,7 @@ impl Field {
         Self::File,
         Self::Static,
         Self::HttpVersion,
+        Self::Elsewhere,
     ];
 
     /// The name in rules.
@@ -71,6 +74,7 @@ impl Field {
             Self::File => "file",
             Self::Static => "static",
             Self::HttpVersion => "http_version",
+            Self::Elsewhere => "elsewhere",
         }
     }
 
@@ -90,7 +94,7 @@ impl Field {
             Self::Method => SubjectKind::Method,
             Self::UserAgent => SubjectKind::UserAgent,
             Self::Status => SubjectKind::Status,
-            Self::Query | Self::File | Self::Static | Self::HttpVersion => return None,
+            Self::Query | Self::File | Self::Static | Self::HttpVersion | Self::Elsewhere => return None,
         })
     }
 
@@ -111,7 +115,22 @@ impl Field {
             Self::File => file(request.path).into(),
             Self::Static => if is_static(request.path) { "true" } else { "false" }.into(),
             Self::HttpVersion => request.http_version.into(),
+            Self::Elsewhere => if is_elsewhere(request) { "true" } else { "false" }.into(),
         }
+    }
+}
+
+/// How servers say that they are no proxy, or do not know that host. Not 404: whoever asks its own host by whole URLs,
+/// as clients behind odd proxies do, comes upon missing pages as anybody does.
+const REFUSALS: [u16; 6] = [400, 403, 405, 407, 421, 501];
+
+/// Whether a request asks to be passed on: by CONNECT, but for WebSocket over HTTP/2, which has a path; or by a whole
+/// URL that names another host than the one that answered, or, where the record does not tell, was refused.
+pub(crate) fn is_elsewhere(request: &Request<'_>) -> bool {
+    match request.target {
+        TargetForm::Path => request.method == "CONNECT" && !request.path.starts_with('/'),
+        TargetForm::Url => REFUSALS.contains(&request.status),
+        TargetForm::Elsewhere => true,
     }
 }
 

@@ -14,7 +14,7 @@ use regex_syntax::ParserBuilder;
 use regex_syntax::hir::{Class, ClassUnicode, Hir, HirKind};
 
 use crate::Field;
-use crate::field::{file, is_static};
+use crate::field::{file, is_elsewhere, is_static};
 use crate::hash::Seeded;
 use crate::plan::Plan;
 use crate::services::ServiceId;
@@ -29,7 +29,9 @@ enum Test {
     Status(Box<[bool; 1000]>),
     /// Whether it is a file that a page pulls in.
     Static,
-    /// Never true: `static` is neither of its two values.
+    /// Whether it asks to be passed on.
+    Elsewhere,
+    /// Never true: what is `true` or `false` is neither.
     Never,
     /// By a field's text.
     Text(Matcher),
@@ -69,12 +71,14 @@ enum Text {
     Client,
     Status,
     Service,
+    Elsewhere,
 }
 
 impl Text {
-    const ALL: [Self; 9] = [
+    const ALL: [Self; 10] = [
         // The cheapest first, and of the others first what mostly comes again.
         Self::Status,
+        Self::Elsewhere,
         Self::Method,
         Self::HttpVersion,
         Self::Path,
@@ -96,6 +100,7 @@ impl Text {
             Field::Status => Self::Status,
             Field::Query => Self::Query,
             Field::HttpVersion => Self::HttpVersion,
+            Field::Elsewhere => Self::Elsewhere,
         }
     }
 
@@ -105,7 +110,7 @@ impl Text {
             Self::Path | Self::UserAgent => 1_024,
             Self::Host => 128,
             Self::Method | Self::HttpVersion => 16,
-            Self::Query | Self::Client | Self::Status | Self::Service => 0,
+            Self::Query | Self::Client | Self::Status | Self::Service | Self::Elsewhere => 0,
         }
     }
 
@@ -245,7 +250,7 @@ impl Sieve {
     /// are left out to find those that nobody speaks.
     pub(crate) fn is_broad(matchers: &Matchers) -> bool {
         matchers.0.iter().all(|matcher| match Field::parse(&matcher.name) {
-            Some(Field::HttpVersion) => false,
+            Some(Field::HttpVersion | Field::Elsewhere) => false,
             Some(Field::Static | Field::Method) => true,
             _ => matches!(matcher.op, Op::NotEqual | Op::NotMatches),
         })
@@ -291,6 +296,7 @@ impl Group {
             let known_no = asked.is_pattern() && none & 1 << asked.field as u16 != 0;
             let answer = match &asked.test {
                 Test::Static => is_static(about.request.path),
+                Test::Elsewhere => is_elsewhere(about.request),
                 Test::Never => false,
                 Test::Login => about.plan.is_login(about.service, about.request.path),
                 Test::Status(table) => table.get(usize::from(about.request.status)).copied().unwrap_or(false),
@@ -383,7 +389,7 @@ impl Judge {
             }
             match text {
                 Text::Status | Text::Service => {}
-                Text::Query | Text::Client => group.sift(&about, &mut self.bits),
+                Text::Query | Text::Client | Text::Elsewhere => group.sift(&about, &mut self.bits),
                 Text::Path | Text::UserAgent | Text::Host | Text::Method | Text::HttpVersion => {
                     self.recall(text, group, &about);
                 }
@@ -499,8 +505,9 @@ fn compile<'l>(
     Ok(match field {
         Field::Status => statuses(|status| matcher.matches(status)),
         // A pattern that both values match says nothing, and is asked as the text it is.
-        Field::Static => match (matcher.matches("true"), matcher.matches("false")) {
-            (true, false) => Test::Static,
+        Field::Static | Field::Elsewhere => match (matcher.matches("true"), matcher.matches("false")) {
+            (true, false) if field == Field::Static => Test::Static,
+            (true, false) => Test::Elsewhere,
             (false, false) => Test::Never,
             (_, true) => Test::Text(matcher),
         },

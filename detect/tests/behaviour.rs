@@ -92,6 +92,30 @@ fn matchers_see_every_field() {
 }
 
 #[test]
+fn who_asks_to_be_passed_on() {
+    use beaconfire_model::TargetForm::{Elsewhere, Path, Url};
+    let row = |method, path, status, target| Request { method, path, status, target, ..probe() };
+    for (request, fires) in [
+        (row("CONNECT", "mail.example.com:25", 200, Path), true),
+        (row("CONNECT", "/chat", 200, Path), false),
+        (row("GET", "mail.example.com:25", 400, Path), false),
+        (row("GET", "/", 400, Path), false),
+        (row("GET", "/", 200, Elsewhere), true),
+        (row("GET", "/healthz", 200, Url), false),
+        (row("GET", "/gone", 404, Url), false),
+        (row("GET", "/", 400, Url), true),
+        (row("GET", "/", 421, Url), true),
+    ] {
+        for (wanted, fires) in [("true", fires), ("false", !fires), ("maybe", false), ("true|false", true)] {
+            let mut rule = any(Field::Client);
+            rule.matchers = parse_matchers([format!(r#"elsewhere=~"{wanted}""#)]).unwrap();
+            let said = said_of(spec(vec![rule]), source(0), request);
+            assert_eq!(!said.is_empty(), fires, "{wanted}: {request:?}");
+        }
+    }
+}
+
+#[test]
 fn all_matchers_must_match_and_no_exception_may() {
     matches(&[], &[], true);
     matches(&[r#"method="POST""#, r#"status="404""#], &[], true);

@@ -141,8 +141,9 @@ fn what_is_told_of_services_is_the_same_for_any_threads_and_order() {
         let plan = plan(vec![rule()], Some(10.0));
         let plain = play(&plan, 1, after, false);
         assert!(plain.iter().any(|signal| signal.rule.contains("seconds of work that wait")));
-        assert_eq!(plain, play(&plan, 4, after, false));
-        assert_eq!(plain, play(&plan, 3, after, true));
+        for (threads, by_partition) in [(2, false), (3, true), (4, false), (8, false), (8, true)] {
+            assert_eq!(plain, play(&plan, threads, after, by_partition), "{threads} threads");
+        }
     }
 }
 

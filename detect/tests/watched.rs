@@ -165,7 +165,9 @@ fn the_same_is_stated_for_any_threads_and_any_order_within_the_lateness() {
     for name in ["shop/api", "shop/web"] {
         assert!(plain.iter().any(|signal| &*signal.target.value == name), "{name}");
     }
-    assert_eq!(plain, told(3, |_| {}));
+    for threads in [2, 3, 4, 8] {
+        assert_eq!(plain, told(threads, |_| {}), "{threads} threads");
+    }
     assert_eq!(plain, told(2, |steps| steps.reverse()));
 }
 

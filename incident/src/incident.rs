@@ -291,6 +291,8 @@ impl Knobs {
     pub fn resolve_after(&self, kind: Kind) -> Duration {
         match kind {
             Kind::Intrusion | Kind::Image => self.finding_resolve_after,
+            // Its sender says until when it holds.
+            Kind::External => Duration::ZERO,
             _ => self.resolve_after,
         }
     }

@@ -22,7 +22,12 @@ pub fn title(incident: &Incident) -> String {
         Some((rule, _)) if is_shared(incident.kind, rule) => "Shared address",
         _ => noun(incident.kind),
     };
-    let what = format!("{noun} on {}", clean(&incident.target.value));
+    let target = clean(&incident.target.value);
+    let what = match incident.target.kind {
+        SubjectKind::Receiver => format!("Receiver {target}"),
+        SubjectKind::Alert => return alert(incident),
+        _ => format!("{noun} on {target}"),
+    };
     match loudest {
         Some((rule, peak)) => format!("{what}: {}", detail(incident, rule, peak)),
         None => what,
@@ -77,6 +82,9 @@ fn detail(incident: &Incident, rule: &str, peak: &RulePeak) -> String {
     if rule == "overload" || points.is_some() {
         return surge(incident, rule, peak, points.unwrap_or(0.0));
     }
+    if let Some(said) = absence(rule, peak).filter(|_| incident.kind == Kind::Sensor) {
+        return format!("{said} ({name})");
+    }
     if matches!(incident.kind, Kind::Intrusion | Kind::Image | Kind::Sensor | Kind::External | Kind::Throttle)
     {
         // What the rule is called says it; its count says little.
@@ -108,6 +116,32 @@ fn detail(incident: &Incident, rule: &str, peak: &RulePeak) -> String {
         }
         None => did.trim_start_matches("was ").trim_start_matches("sent ").to_owned(),
     }
+}
+
+/// An alert from elsewhere, by its name and what its labels say beside that.
+/// `Alert HighLatency: instance=web-1, job=shop`
+fn alert(incident: &Incident) -> String {
+    let ours = ["alert", "alertname", "kind", "severity"];
+    let labels = incident.labels.iter().filter(|(name, _)| !ours.contains(name));
+    let said: Vec<String> =
+        labels.take(6).map(|(name, value)| format!("{}={}", clean(name), clean(value))).collect();
+    let name = format!("Alert {}", clean(incident.labels.get("alertname")));
+    if said.is_empty() { name } else { format!("{name}: {}", said.join(", ")) }
+}
+
+/// What is missed, in words: of the rules by which the process watches its own inputs and receivers.
+fn absence(rule: &str, peak: &RulePeak) -> Option<String> {
+    let minutes = count((peak.observed / 60.0).floor());
+    Some(match rule {
+        "input-silent" => format!("nothing has come for {minutes} min"),
+        "input-lagging" => {
+            format!("{} is {minutes} min behind, and falling back", clean(&peak.subject.value))
+        }
+        "input-undecodable" => format!("{:.0} % of what comes is not understood", peak.observed * 100.0),
+        "receiver-failing" => format!("{} has taken nothing for {minutes} min", clean(&peak.subject.value)),
+        "kafka-unreachable" => format!("out of reach for {minutes} min"),
+        _ => return None,
+    })
 }
 
 /// What speaks for mining: how many kinds of evidence, the heaviest first, and all of it together.

@@ -39,6 +39,19 @@ impl Event<'_> {
     }
 }
 
+/// Whom a request line names beside what it asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum TargetForm {
+    /// Nobody: a path, or the record does not show its request line as it was sent.
+    #[default]
+    Path,
+    /// A host in a whole URL, as proxies are asked. Whether it is ours the record does not tell: servers take the Host
+    /// header from such a URL, so that the two being the same says little.
+    Url,
+    /// A host in a whole URL that is not the host which answered.
+    Elsewhere,
+}
+
 /// A request that a service answered. Text that the record does not have is empty.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Request<'b> {
@@ -68,6 +81,8 @@ pub struct Request<'b> {
     pub user_agent: &'b str,
     /// The request id of the proxy or mesh.
     pub request_id: &'b str,
+    /// What its request line names.
+    pub target: TargetForm,
 }
 
 /// A scan of an image for known vulnerabilities, reduced to what decides.

@@ -18,7 +18,7 @@ mod subject;
 mod time;
 mod untrusted;
 
-pub use event::{Event, ImageScan, Request};
+pub use event::{Event, ImageScan, Request, TargetForm};
 pub use join::{Earliest, Latest, Peak};
 pub use labels::Labels;
 pub use log::{Assignment, Committed, Log, LogFault, Offset, Record, Source, Start, Turn};

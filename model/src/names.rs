@@ -6,6 +6,12 @@ use std::sync::{Arc, RwLock};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct EntryId(pub u16);
 
+impl EntryId {
+    /// Of no entry: what the process itself has noticed, or heard by other ways than Kafka. Such facts live by the wall
+    /// clock.
+    pub const OUTSIDE: Self = Self(u16::MAX);
+}
+
 /// A topic, by its place in [`Names`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TopicId(pub u16);

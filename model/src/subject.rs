@@ -125,11 +125,15 @@ pub enum SubjectKind {
     Status,
     /// A topic or sensor that feeds us.
     Input,
+    /// A receiver of ours, whom we tell.
+    Receiver,
+    /// An alert from elsewhere, by the hash of its labels.
+    Alert,
 }
 
 impl SubjectKind {
     /// All kinds, for parsing and for tests.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 13] = [
         Self::Client,
         Self::Prefix,
         Self::Service,
@@ -141,6 +145,8 @@ impl SubjectKind {
         Self::UserAgent,
         Self::Status,
         Self::Input,
+        Self::Receiver,
+        Self::Alert,
     ];
 
     /// The name in JSON, SQL and configuration.
@@ -157,6 +163,8 @@ impl SubjectKind {
             Self::UserAgent => "user_agent",
             Self::Status => "status",
             Self::Input => "input",
+            Self::Receiver => "receiver",
+            Self::Alert => "alert",
         }
     }
 

@@ -6,12 +6,16 @@ use beaconfire_model::Secret;
 use beaconfire_outbox::{IntegrationKind, Outcome};
 use sha2::{Digest, Sha256};
 
+use crate::alertmanager::{self, Alertmanager};
+use crate::discord::Discord;
 use crate::email::Email;
 use crate::exchange::{Exchange, Scrub, Trace};
 use crate::knobs::Knobs;
 use crate::message::Message;
 use crate::pagerduty::PagerDuty;
 use crate::slack::Slack;
+use crate::teams::Teams;
+use crate::telegram::Telegram;
 use crate::webhook::Webhook;
 
 /// How long one request may take in all, and one mail from connecting to the last answer.
@@ -28,6 +32,14 @@ pub enum Channel {
     PagerDuty(PagerDuty),
     /// Standard Webhooks.
     Webhook(Webhook),
+    /// Microsoft Teams.
+    Teams(Teams),
+    /// Discord.
+    Discord(Discord),
+    /// Telegram.
+    Telegram(Telegram),
+    /// An Alertmanager.
+    Alertmanager(Alertmanager),
 }
 
 impl Channel {
@@ -43,6 +55,10 @@ impl Channel {
             Knobs::Slack(knobs) => Self::Slack(Slack::build(knobs, within)?),
             Knobs::PagerDuty(knobs) => Self::PagerDuty(PagerDuty::build(knobs, within)?),
             Knobs::Webhook(knobs) => Self::Webhook(Webhook::build(knobs, within)?),
+            Knobs::Teams(knobs) => Self::Teams(Teams::build(knobs, within)?),
+            Knobs::Discord(knobs) => Self::Discord(Discord::build(knobs, within)?),
+            Knobs::Telegram(knobs) => Self::Telegram(Telegram::build(knobs, within)?),
+            Knobs::Alertmanager(knobs) => Self::Alertmanager(Alertmanager::build(knobs, within)?),
         })
     }
 
@@ -66,6 +82,19 @@ impl Channel {
             Self::Slack(_) => IntegrationKind::Slack,
             Self::PagerDuty(_) => IntegrationKind::PagerDuty,
             Self::Webhook(_) => IntegrationKind::Webhook,
+            Self::Teams(_) => IntegrationKind::Teams,
+            Self::Discord(_) => IntegrationKind::Discord,
+            Self::Telegram(_) => IntegrationKind::Telegram,
+            Self::Alertmanager(_) => IntegrationKind::Alertmanager,
+        }
+    }
+
+    /// How often what this channel was told must be told again while it holds, though nothing has changed: an
+    /// Alertmanager forgets what nobody repeats. `None` where once is enough.
+    pub const fn refresh(&self) -> Option<Duration> {
+        match self {
+            Self::Alertmanager(_) => Some(alertmanager::REFRESH),
+            _ => None,
         }
     }
 
@@ -80,8 +109,12 @@ impl Channel {
         match self {
             Self::Email(email) => format!("{} {}", self.kind().name(), email.name()),
             Self::Webhook(hook) => format!("{} {}", self.kind().name(), hook.name()),
+            Self::Alertmanager(manager) => format!("{} {}", self.kind().name(), manager.name()),
             Self::Slack(slack) => with(slack.name(), slack.credential()),
             Self::PagerDuty(pager) => with(pager.name(), pager.credential()),
+            Self::Teams(teams) => with(teams.name(), teams.credential()),
+            Self::Discord(discord) => with(discord.name(), discord.credential()),
+            Self::Telegram(telegram) => with(telegram.name(), telegram.credential()),
         }
     }
 
@@ -91,6 +124,10 @@ impl Channel {
             Self::Slack(slack) => slack.send(message, trace).await,
             Self::PagerDuty(pager) => pager.send(message, trace).await,
             Self::Webhook(hook) => hook.send(message, trace).await,
+            Self::Teams(teams) => teams.send(message, trace).await,
+            Self::Discord(discord) => discord.send(message, trace).await,
+            Self::Telegram(telegram) => telegram.send(message, trace).await,
+            Self::Alertmanager(manager) => manager.send(message, trace).await,
         }
     }
 
@@ -100,6 +137,10 @@ impl Channel {
             Self::Slack(slack) => slack.scrub(),
             Self::PagerDuty(pager) => pager.scrub(),
             Self::Webhook(hook) => hook.scrub(),
+            Self::Teams(teams) => teams.scrub(),
+            Self::Discord(discord) => discord.scrub(),
+            Self::Telegram(telegram) => telegram.scrub(),
+            Self::Alertmanager(manager) => manager.scrub(),
         }
     }
 }

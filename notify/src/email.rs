@@ -144,6 +144,7 @@ impl Email {
         let root = render::email::root(message, &self.from);
         let revision = match message.matter {
             Matter::Incident(about) => Some(about.dossier.incident.revision),
+            Matter::Storm(storm) => Some(storm.digest.messages.saturating_add(1)),
             Matter::Test | Matter::StoreDown { .. } => None,
         };
         let mut message = *message;

@@ -7,9 +7,9 @@ use std::sync::Once;
 use std::time::{Duration, SystemTime};
 
 use beaconfire_model::Secret;
-use reqwest::Url;
 use reqwest::header::{HeaderMap, RETRY_AFTER};
 use reqwest::redirect::Policy;
+use reqwest::{Method, Url};
 
 use crate::exchange::Trace;
 
@@ -141,18 +141,40 @@ impl Endpoint {
         if self.hidden { format!("{}/…", self.origin()) } else { self.url.to_string() }
     }
 
-    /// Posts JSON and reads the answer.
+    /// The same endpoint at another address of it: below its path, or with one more parameter.
+    pub(crate) fn at(&self, change: impl FnOnce(&mut Url)) -> Self {
+        let mut url = self.url.clone();
+        change(&mut url);
+        Self { url, ..self.clone() }
+    }
+
+    /// The endpoint at `path` below its own.
+    pub(crate) fn below(&self, path: &str) -> Self {
+        self.at(|url| url.set_path(&format!("{}/{path}", url.path().trim_end_matches('/'))))
+    }
+
+    /// Posts JSON and reads the answer. A `content-type` among the headers stands in for the usual one.
     pub(crate) async fn post(
         &self,
         headers: &[(&'static str, String)],
         body: String,
         trace: &mut Trace<'_>,
     ) -> Answer {
-        let mut request = self
-            .client
-            .post(self.url.clone())
-            .header("content-type", "application/json; charset=utf-8")
-            .body(body.clone());
+        self.send(Method::POST, headers, body, trace).await
+    }
+
+    /// Sends JSON by this method and reads the answer.
+    pub(crate) async fn send(
+        &self,
+        method: Method,
+        headers: &[(&'static str, String)],
+        body: String,
+        trace: &mut Trace<'_>,
+    ) -> Answer {
+        let mut request = self.client.request(method.clone(), self.url.clone()).body(body.clone());
+        if headers.iter().all(|(name, _)| *name != "content-type") {
+            request = request.header("content-type", "application/json; charset=utf-8");
+        }
         for (name, value) in headers {
             request = request.header(*name, value);
         }
@@ -163,7 +185,7 @@ impl Endpoint {
             },
             Err(error) => self.failed(&error),
         };
-        trace.step(|| shown_request(self, headers, &body), || shown_answer(&answer));
+        trace.step(|| shown_request(self, &method, headers, &body), || shown_answer(&answer));
         answer
     }
 
@@ -204,8 +226,13 @@ impl Endpoint {
     }
 }
 
-fn shown_request(endpoint: &Endpoint, headers: &[(&'static str, String)], body: &str) -> String {
-    let mut sent = format!("POST {}\n", endpoint.shown());
+fn shown_request(
+    endpoint: &Endpoint,
+    method: &Method,
+    headers: &[(&'static str, String)],
+    body: &str,
+) -> String {
+    let mut sent = format!("{method} {}\n", endpoint.shown());
     for (name, value) in headers {
         let _ = writeln!(sent, "{name}: {value}");
     }

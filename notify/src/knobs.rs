@@ -15,6 +15,14 @@ pub enum Knobs {
     PagerDuty(PagerDutyKnobs),
     /// Standard Webhooks.
     Webhook(WebhookKnobs),
+    /// Microsoft Teams, by a workflow.
+    Teams(TeamsKnobs),
+    /// A Discord webhook.
+    Discord(DiscordKnobs),
+    /// A Telegram bot.
+    Telegram(TelegramKnobs),
+    /// An Alertmanager.
+    Alertmanager(AlertmanagerKnobs),
 }
 
 /// How mail is sent.
@@ -86,6 +94,72 @@ pub struct WebhookKnobs {
     pub url: Secret,
     /// `whsec_` and base64, or any other text, which is then the key as it stands; without one nothing is signed.
     pub signing_secret: Option<Secret>,
+    /// Whose words the body is in.
+    pub payload: Payload,
+    /// What is said in the `Authorization` header.
+    pub login: Option<Login>,
+}
+
+/// Whose words a webhook's body is in.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Payload {
+    /// Our own: `{type, timestamp, data}`.
+    #[default]
+    Beaconfire,
+    /// Version 4 of Alertmanager's, so that receivers written for it work.
+    Alertmanager {
+        /// The receiver's name, which is in the body.
+        receiver: String,
+    },
+    /// A CloudEvent in structured form, with our own data.
+    CloudEvents,
+}
+
+/// What an HTTP receiver asks of whoever calls.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Login {
+    /// A scheme and its credentials: `Bearer` and a token.
+    Scheme(String, Secret),
+    /// User name and password.
+    Basic(String, Secret),
+}
+
+/// How a Teams workflow is called.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TeamsKnobs {
+    /// The workflow's whole address, which is the secret.
+    pub url: Secret,
+}
+
+/// How a Discord webhook is called.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DiscordKnobs {
+    /// The webhook's whole address, which is the secret.
+    pub url: Secret,
+}
+
+/// How a Telegram bot talks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TelegramKnobs {
+    /// Where the Bot API is, `https://api.telegram.org`.
+    pub api_url: String,
+    /// The bot's token.
+    pub token: Secret,
+    /// The chat's number, or `@channel`.
+    pub chat: String,
+    /// The topic within a forum.
+    pub thread: Option<i64>,
+    /// Whether messages make no sound.
+    pub quiet: bool,
+}
+
+/// How an Alertmanager is fed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AlertmanagerKnobs {
+    /// Its own address, to which `/api/v2/alerts` is added.
+    pub url: String,
+    /// What it, or the proxy before it, asks for.
+    pub login: Option<Login>,
 }
 
 impl From<EmailKnobs> for Knobs {
@@ -109,5 +183,29 @@ impl From<PagerDutyKnobs> for Knobs {
 impl From<WebhookKnobs> for Knobs {
     fn from(knobs: WebhookKnobs) -> Self {
         Self::Webhook(knobs)
+    }
+}
+
+impl From<TeamsKnobs> for Knobs {
+    fn from(knobs: TeamsKnobs) -> Self {
+        Self::Teams(knobs)
+    }
+}
+
+impl From<DiscordKnobs> for Knobs {
+    fn from(knobs: DiscordKnobs) -> Self {
+        Self::Discord(knobs)
+    }
+}
+
+impl From<TelegramKnobs> for Knobs {
+    fn from(knobs: TelegramKnobs) -> Self {
+        Self::Telegram(knobs)
+    }
+}
+
+impl From<AlertmanagerKnobs> for Knobs {
+    fn from(knobs: AlertmanagerKnobs) -> Self {
+        Self::Alertmanager(knobs)
     }
 }

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use beaconfire_incident::Dossier;
 use beaconfire_model::{Labels, Wall};
-use beaconfire_outbox::{Action, Handle};
+use beaconfire_outbox::{Action, Digest, Handle, Summary, Tally};
 use beaconfire_view::{DecisionJson, Privacy};
 
 /// What is the same for all messages of this process.
@@ -41,6 +41,8 @@ pub struct Message<'a> {
 pub enum Matter<'a> {
     /// An incident.
     Incident(About<'a>),
+    /// Many incidents at once.
+    Storm(Storm<'a>),
     /// Nothing: somebody tries the channel out (`test-notify`).
     Test,
     /// The store does not take what we write ([`Action::Open`]), or does again ([`Action::Resolve`]). Told directly,
@@ -51,6 +53,17 @@ pub enum Matter<'a> {
         /// What it said.
         said: &'a str,
     },
+}
+
+/// A storm and what its digest counts.
+#[derive(Debug, Clone, Copy)]
+pub struct Storm<'a> {
+    /// The digest.
+    pub digest: &'a Digest,
+    /// The counts.
+    pub tally: Tally,
+    /// The largest groups.
+    pub summary: &'a Summary,
 }
 
 /// An incident and what is told with it.
@@ -89,6 +102,7 @@ impl<'a> Message<'a> {
     pub(crate) fn topic(&self) -> Cow<'a, str> {
         match self.matter {
             Matter::Incident(about) => Cow::Borrowed(about.dossier.incident.id.as_str()),
+            Matter::Storm(storm) => Cow::Owned(format!("storm-{}", storm.digest.id.0)),
             Matter::Test => Cow::Owned(format!("test-{}", self.now.millis())),
             Matter::StoreDown { .. } => Cow::Borrowed("store-down"),
         }

@@ -281,6 +281,7 @@ fn plainer(text: &str) -> String {
 fn is_critical(message: &Message<'_>) -> bool {
     match message.matter {
         Matter::Incident(about) => about.dossier.incident.severity == Severity::Critical,
+        Matter::Storm(storm) => storm.tally.worst == Some(Severity::Critical),
         Matter::StoreDown { .. } => true,
         Matter::Test => false,
     }

@@ -1,12 +1,14 @@
-//! Standard Webhooks: one POST a message, signed, with an id that stays the same over retries.
+//! Standard Webhooks: one POST a message, signed, with an id that stays the same over retries; the body in our own
+//! words, in Alertmanager's, or as a CloudEvent.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use beaconfire_outbox::{Handle, Outcome};
 
 use crate::exchange::{Scrub, Trace};
-use crate::http::{Answer, Endpoint, Plaintext, Reply};
-use crate::knobs::WebhookKnobs;
+use crate::http::{Answer, Endpoint, Reply};
+use crate::knobs::{Payload, WebhookKnobs};
+use crate::login::Authorization;
 use crate::message::{Message, word};
 use crate::render;
 use crate::sign::Signer;
@@ -16,17 +18,23 @@ use crate::sign::Signer;
 pub struct Webhook {
     endpoint: Endpoint,
     signer: Option<Signer>,
+    payload: Payload,
+    login: Authorization,
     scrub: Scrub,
 }
 
 impl Webhook {
     pub(crate) fn build(knobs: &WebhookKnobs, within: Duration) -> Result<Self, String> {
-        // No secret of ours travels with a request: the body is signed, and the address is the operator's choice.
-        let (endpoint, path) = Endpoint::new(knobs.url.expose(), Plaintext::Allowed, within)?.hidden();
+        let login = Authorization::new(knobs.login.as_ref())?;
+        // Without a login no secret of ours travels with a request: the body is signed, and the address is the
+        // operator's choice.
+        let (endpoint, path) = Endpoint::new(knobs.url.expose(), login.plaintext(), within)?.hidden();
         Ok(Self {
             endpoint,
+            payload: knobs.payload.clone(),
             signer: knobs.signing_secret.as_ref().map(Signer::new).transpose()?,
-            scrub: Scrub::new(knobs.signing_secret.iter().chain([&knobs.url, &path])),
+            scrub: Scrub::new(knobs.signing_secret.iter().chain([&knobs.url, &path]).chain(login.secrets())),
+            login,
         })
     }
 
@@ -39,11 +47,19 @@ impl Webhook {
     }
 
     pub(crate) async fn send(&self, message: &Message<'_>, trace: &mut Trace<'_>) -> Outcome {
-        let body = render::webhook::body(message);
+        let body = match &self.payload {
+            Payload::Beaconfire => render::webhook::body(message),
+            Payload::Alertmanager { receiver } => render::alert::webhook(message, receiver),
+            Payload::CloudEvents => render::webhook::cloud_event(message),
+        };
         let id = word(message.notification_id);
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let timestamp = i64::try_from(now.as_secs()).unwrap_or(i64::MAX);
         let mut headers = vec![("webhook-id", id.clone()), ("webhook-timestamp", timestamp.to_string())];
+        headers.extend(self.login.header());
+        if self.payload == Payload::CloudEvents {
+            headers.push(("content-type", "application/cloudevents+json; charset=utf-8".into()));
+        }
         if let Some(signer) = &self.signer {
             headers.push(("webhook-signature", signer.sign(&id, timestamp, &body)));
         }

@@ -73,11 +73,14 @@ pub fn desire(
 /// The rows among `rows` whose integration is no longer configured, as they are to be written: what was never told is
 /// suppressed, and of the rest nothing more is told. For a changed configuration, at start and at reload.
 pub fn orphaned(rows: impl IntoIterator<Item = Row>, receivers: &Receivers) -> Vec<Row> {
-    let gone = |row: &Row| integration(receivers, &row.key).is_none() && row.next_action().is_some();
+    let waits = |row: &Row| row.next_action().is_some() || matches!(row.fate, Fate::Held(_));
+    let gone = |row: &Row| integration(receivers, &row.key).is_none() && waits(row);
     let settle = |mut row: Row| {
         match row.fate {
-            Fate::Pending => row.fate = Fate::Suppressed(Suppressed::Unrouted),
-            Fate::Delivered | Fate::Suppressed(_) | Fate::Dead => row.told = Some(row.desired),
+            Fate::Pending | Fate::Held(_) => row.fate = Fate::Suppressed(Suppressed::Unrouted),
+            Fate::Delivered | Fate::InDigest(_) | Fate::Suppressed(_) | Fate::Dead => {
+                row.told = Some(row.desired)
+            }
         }
         row.last_error = Some("the receiver or integration is no longer configured".into());
         row
@@ -127,8 +130,11 @@ fn moved(row: Row, desired: Told, stale: bool, hushed: Option<&Hushed>, disturbs
     if row.desired.revision >= desired.revision {
         return row;
     }
+    // What has become a page meanwhile does not wait for a digest.
+    let is_worse =
+        desired.severity == Severity::Critical && row.desired.severity != Severity::Critical && disturbs;
     let fate = match &row.fate {
-        Fate::Delivered => Fate::Delivered,
+        Fate::Held(_) if is_worse => untold(stale, hushed),
         Fate::Pending => untold(stale, hushed),
         Fate::Suppressed(_) | Fate::Dead if disturbs => untold(stale, hushed),
         stays => stays.clone(),

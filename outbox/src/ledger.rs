@@ -14,7 +14,7 @@ pub struct LedgerLine {
     pub created: u64,
     /// Openings accepted.
     pub delivered: u64,
-    /// Told in a digest (none in this version).
+    /// Told in a digest that was accepted.
     pub in_digest: u64,
     /// Never to be told, by reason.
     pub suppressed: BTreeMap<&'static str, u64>,
@@ -38,8 +38,9 @@ impl LedgerLine {
         self.created += rows;
         self.messages += messages;
         match fate {
-            Fate::Pending => self.pending += rows,
+            Fate::Pending | Fate::Held(_) => self.pending += rows,
             Fate::Delivered => self.delivered += rows,
+            Fate::InDigest(_) => self.in_digest += rows,
             Fate::Suppressed(why) => *self.suppressed.entry(why.name()).or_default() += rows,
             Fate::Dead => self.dead += rows,
         }

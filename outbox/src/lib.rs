@@ -3,6 +3,7 @@
 //! idempotency follow from that row; a row has exactly one fate, so the ledger adds up by construction.
 
 mod desire;
+mod digest;
 mod escalate;
 mod hours;
 mod inhibit;
@@ -16,12 +17,13 @@ mod settle;
 mod silence;
 
 pub use desire::{Receivers, desire, orphaned};
+pub use digest::{DIGEST_AFTER, Digest, DigestId, DigestKnobs, Phase, Sent, Summary, Tally, Waiting};
 pub use escalate::{Escalation, begin, due, reach};
 pub use hours::{Stretch, TimeInterval};
 pub use inhibit::{InhibitRule, Inhibitors};
 pub use ledger::LedgerLine;
 pub use outcome::{Handle, Outcome};
-pub use pace::{Pace, Rate};
+pub use pace::{Pace, PaceState, Rate};
 pub use quiet::{Hush, Hushed, Quiet, QuietRules, review};
 pub use route::{Integration, IntegrationKind, Route, Routed, Verdict, Visit};
 pub use row::{Action, Fate, Lane, Row, RowKey, Suppressed, Told};

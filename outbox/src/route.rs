@@ -16,6 +16,14 @@ pub enum IntegrationKind {
     PagerDuty,
     /// Standard Webhooks.
     Webhook,
+    /// Microsoft Teams, by a workflow.
+    Teams,
+    /// A Discord webhook.
+    Discord,
+    /// A Telegram bot.
+    Telegram,
+    /// An Alertmanager's API v2.
+    Alertmanager,
 }
 
 impl IntegrationKind {
@@ -26,6 +34,10 @@ impl IntegrationKind {
             Self::Slack => "slack",
             Self::PagerDuty => "pagerduty",
             Self::Webhook => "webhook",
+            Self::Teams => "msteams",
+            Self::Discord => "discord",
+            Self::Telegram => "telegram",
+            Self::Alertmanager => "alertmanager",
         }
     }
 }

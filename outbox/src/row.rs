@@ -5,7 +5,7 @@ use std::sync::Arc;
 use beaconfire_incident::{IncidentId, Status};
 use beaconfire_model::{Severity, Wall};
 
-use crate::Handle;
+use crate::{DigestId, Handle};
 
 /// Which row: one episode, one integration of one receiver.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -70,11 +70,14 @@ pub enum Suppressed {
     Muted,
     /// An incident that explains it is known: likewise.
     Inhibited,
+    /// It was over before it could be told; a digest that was accepted says so.
+    ClearedBeforeSend,
 }
 
 impl Suppressed {
     /// All reasons.
-    pub const ALL: [Self; 5] = [Self::TooOld, Self::Unrouted, Self::Silenced, Self::Muted, Self::Inhibited];
+    pub const ALL: [Self; 6] =
+        [Self::TooOld, Self::Unrouted, Self::Silenced, Self::Muted, Self::Inhibited, Self::ClearedBeforeSend];
 
     /// The name in the ledger.
     pub const fn name(self) -> &'static str {
@@ -84,6 +87,7 @@ impl Suppressed {
             Self::Silenced => "silenced",
             Self::Muted => "muted",
             Self::Inhibited => "inhibited",
+            Self::ClearedBeforeSend => "cleared_before_send",
         }
     }
 
@@ -98,8 +102,12 @@ impl Suppressed {
 pub enum Fate {
     /// The opening is still to be accepted.
     Pending,
+    /// It waits for this digest to be accepted, and counts as pending until then.
+    Held(DigestId),
     /// The opening was accepted.
     Delivered,
+    /// This digest, which counts it, was accepted.
+    InDigest(DigestId),
     /// It is not told, on purpose.
     Suppressed(Suppressed),
     /// It could not be told: no retry can help.
@@ -172,10 +180,12 @@ impl Row {
 
     /// What the next delivery tells, and the state that the receiver knows once it has accepted.
     ///
-    /// Who has not heard of the opening hears of it first, also where somebody is on it or it is over by then: there
-    /// is no digest to say so later, and a resolve of what was never opened means nothing to a receiver.
+    /// Who has not heard of the opening hears of it first, also where somebody is on it or it is over by then:
+    /// outside of storms there is no digest to say so later, and a resolve of what was never opened means nothing to a
+    /// receiver. What a digest has told of is acknowledged and resolved there too, until it disturbs anew: then it has
+    /// messages of its own.
     pub fn sending(&self) -> Option<(Action, Told)> {
-        if matches!(self.fate, Fate::Dead | Fate::Suppressed(_)) {
+        if matches!(self.fate, Fate::Dead | Fate::Suppressed(_) | Fate::Held(_)) {
             return None;
         }
         let desired = self.desired;
@@ -187,7 +197,9 @@ impl Row {
         if told.revision >= desired.revision {
             return None;
         }
+        let has_own = self.messages > 0 || !matches!(self.fate, Fate::InDigest(_));
         let action = match desired.status {
+            Status::Acknowledged | Status::Resolved if !has_own => return None,
             Status::Resolved if !self.send_resolved => return None,
             Status::Resolved => Action::Resolve,
             Status::Acknowledged => Action::Acknowledge,

@@ -54,7 +54,10 @@ pub fn settle(
         Outcome::Accepted { remote, said } => {
             row.told = Some(newer(row.told, sent));
             row.handle = remote.clone().or(row.handle);
-            row.fate = Fate::Delivered;
+            // What a digest has told of stays in its account.
+            if !matches!(row.fate, Fate::InDigest(_)) {
+                row.fate = Fate::Delivered;
+            }
             row.messages = row.messages.saturating_add(1);
             row.last_error = said.as_deref().map(clean);
             renew(&mut row, now);
@@ -63,7 +66,7 @@ pub fn settle(
             row.due = now.plus(after.unwrap_or(knobs.base).min(ASKED_MAX));
         }
         Outcome::Deferred { after, said } => {
-            back_off(&mut row, *after, jitter, knobs, now);
+            again(&mut row, *after, jitter, knobs, now);
             row.last_error = Some(clean(said));
         }
         Outcome::Misconfigured { said } => {
@@ -72,8 +75,8 @@ pub fn settle(
         }
         Outcome::Rejected { said } => {
             match row.fate {
-                Fate::Pending => row.fate = Fate::Dead,
-                Fate::Delivered => {
+                Fate::Pending | Fate::Held(_) => row.fate = Fate::Dead,
+                Fate::Delivered | Fate::InDigest(_) => {
                     row.told = Some(newer(row.told, sent));
                     renew(&mut row, now);
                 }
@@ -84,7 +87,7 @@ pub fn settle(
         Outcome::Gone => match row.handle.take() {
             Some(_) => row.due = now,
             None => {
-                back_off(&mut row, None, jitter, knobs, now);
+                again(&mut row, None, jitter, knobs, now);
                 row.last_error =
                     Some("the receiver says that a message is gone which it never gave us".into());
             }
@@ -101,12 +104,16 @@ fn renew(row: &mut Row, now: Wall) {
     row.waiting_since = now;
 }
 
-fn back_off(row: &mut Row, asked: Option<Duration>, jitter: f64, knobs: &RetryKnobs, now: Wall) {
-    let doubled = knobs.base.saturating_mul(1u32.checked_shl(row.attempts).unwrap_or(u32::MAX));
-    let jitter = if jitter.is_finite() { jitter.clamp(0.0, 1.0) } else { 1.0 };
-    let wait = doubled.min(knobs.cap).mul_f64(jitter);
+fn again(row: &mut Row, asked: Option<Duration>, jitter: f64, knobs: &RetryKnobs, now: Wall) {
+    row.due = now.plus(back_off(row.attempts, asked, jitter, knobs));
     row.attempts = row.attempts.saturating_add(1);
-    row.due = now.plus(wait.max(asked.unwrap_or_default().min(ASKED_MAX)));
+}
+
+/// How long to wait after one more failure than `attempts`.
+pub(crate) fn back_off(attempts: u32, asked: Option<Duration>, jitter: f64, knobs: &RetryKnobs) -> Duration {
+    let doubled = knobs.base.saturating_mul(1u32.checked_shl(attempts).unwrap_or(u32::MAX));
+    let jitter = if jitter.is_finite() { jitter.clamp(0.0, 1.0) } else { 1.0 };
+    doubled.min(knobs.cap).mul_f64(jitter).max(asked.unwrap_or_default().min(ASKED_MAX))
 }
 
 /// Only one delivery of a row is under way at a time, so `sent` is the newer; a stray late answer is not believed.
@@ -114,6 +121,6 @@ fn newer(told: Option<Told>, sent: Told) -> Told {
     told.filter(|told| told.revision > sent.revision).unwrap_or(sent)
 }
 
-fn clean(said: &str) -> String {
+pub(crate) fn clean(said: &str) -> String {
     Untrusted::new(said, SAID_MAX).clean().to_owned()
 }

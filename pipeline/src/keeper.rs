@@ -14,7 +14,7 @@ use beaconfire_incident::{
     Actor, Command, Context, Fingerprint, Folded, Incident, IncidentId, Knobs, Refused, fold_command,
     fold_signals, fold_time,
 };
-use beaconfire_model::{EventTime, Signal, Wall};
+use beaconfire_model::{EventTime, Kind, Labels, Signal, Wall};
 use beaconfire_outbox::{Escalation, Quiet, QuietRules, Receivers, Route, Row, Silence};
 use beaconfire_throttle::{Allows, Decision, Refusal, Standing, Throttle, Verdict};
 
@@ -106,6 +106,8 @@ struct Held {
     since: Wall,
     fingerprint: Fingerprint,
     signal: Signal,
+    /// Labels of its own, of an alert from elsewhere: they stand over those that the configuration gives.
+    labels: Labels,
 }
 
 /// A barrier on its way through the shards.
@@ -141,13 +143,25 @@ impl Keeper {
         Self { threads, policy, throttle, facts: Vec::new(), learned, passing, order: 0, quiet: None }
     }
 
-    /// Takes what a shard reports.
-    pub fn receive(&mut self, report: Report, now: Wall) {
-        for signal in report.signals {
+    /// Takes facts from outside the shards, and answers with their place: they are written once
+    /// [`oldest_waiting`](Self::oldest_waiting) is beyond it after a round was saved.
+    pub fn receive_facts(&mut self, facts: impl IntoIterator<Item = (Signal, Labels)>, now: Wall) -> u64 {
+        for (signal, labels) in facts {
             self.order += 1;
             let fingerprint = Fingerprint::of(signal.kind, &signal.target);
-            self.facts.push(Held { order: self.order, since: now, fingerprint, signal });
+            self.facts.push(Held { order: self.order, since: now, fingerprint, signal, labels });
         }
+        self.order
+    }
+
+    /// The place of the oldest fact that is not folded yet; `u64::MAX` where none waits.
+    pub fn oldest_waiting(&self) -> u64 {
+        self.facts.iter().map(|held| held.order).min().unwrap_or(u64::MAX)
+    }
+
+    /// Takes what a shard reports.
+    pub fn receive(&mut self, report: Report, now: Wall) {
+        self.receive_facts(report.signals.into_iter().map(|signal| (signal, Labels::default())), now);
         for learned in report.learned {
             self.learned.insert(learned.series.clone(), (self.order, learned));
         }
@@ -202,7 +216,7 @@ impl Keeper {
             let (patient, impatient): (Vec<_>, Vec<_>) =
                 held.into_iter().partition(|held| now.since(held.since) < WAIT_MAX);
             let newest = episodes.last();
-            let clear = newest.map_or(EventTime::MAX, |incident| self.clearance(incident, shelf));
+            let clear = newest.map_or(EventTime::MAX, |incident| self.clearance(incident, shelf, now));
             // Without a fact that has waited its full time, those that must wait do; with one, all of this
             // fingerprint go, in order.
             let clear = if impatient.is_empty() { clear } else { EventTime::MAX };
@@ -217,6 +231,8 @@ impl Keeper {
                 &self.policy.context,
                 &self.policy.knobs,
             );
+            // An alert's labels are what it is known by, so all its facts have the same.
+            let labels = patient.iter().chain(&impatient).next_back().map(|held| held.labels.clone());
             changes.impatient += impatient.len() as u64;
             for (place, held) in patient.into_iter().chain(impatient).enumerate() {
                 if waiting.contains(&place) {
@@ -225,12 +241,18 @@ impl Keeper {
                     changes.taken.push(held);
                 }
             }
-            for folded in folded {
+            for mut folded in folded {
+                if folded.incident.kind == Kind::External {
+                    for (name, value) in labels.iter().flat_map(Labels::iter) {
+                        folded.incident.labels.set(name, value);
+                    }
+                    folded.incident.labels.set("kind", Kind::External.name());
+                }
                 self.consequences(folded, shelf, now, &mut changes);
             }
         }
         self.tell(shelf, now, &mut changes);
-        let oldest_waiting = self.facts.iter().map(|held| held.order).min().unwrap_or(u64::MAX);
+        let oldest_waiting = self.oldest_waiting();
         // What was learned of a slice is written no sooner than what was found in it: read again, it tells nothing.
         let due = self.learned.extract_if(.., |_, (behind, _)| *behind < oldest_waiting);
         changes.learned = due.map(|(_, (_, learned))| learned).collect();
@@ -250,7 +272,7 @@ impl Keeper {
         let mut changes = Changes::default();
         let mut due = Vec::new();
         for incident in unresolved {
-            let clear = self.clearance(incident, shelf);
+            let clear = self.clearance(incident, shelf, now);
             match fold_time(incident, clear, now, &self.policy.knobs) {
                 Some(folded) => self.consequences(folded, shelf, now, &mut changes),
                 // After a start the rows are brought in line first.
@@ -260,6 +282,17 @@ impl Keeper {
         }
         self.tell(shelf, now, &mut changes);
         self.take_steps(due, shelf, now, &mut changes);
+        changes
+    }
+
+    /// Ends incidents whose sender says that they are over, whenever they were to end by themselves.
+    pub fn fold_over(&mut self, over: &[Incident], shelf: &Shelf, now: Wall) -> Changes {
+        let mut changes = Changes::default();
+        for incident in over {
+            if let Some(folded) = fold_time(incident, EventTime::MAX, now, &self.policy.knobs) {
+                self.consequences(folded, shelf, now, &mut changes);
+            }
+        }
         changes
     }
 
@@ -318,8 +351,11 @@ impl Keeper {
 
     /// The time up to which everything that could concern an incident is known: the minimum over the entries that fed
     /// it. An entry without a clearance (never read to where it was) holds back; one that is no longer configured does
-    /// not, since nothing will come from it.
-    fn clearance(&self, incident: &Incident, shelf: &Shelf) -> EventTime {
+    /// not, since nothing will come from it. What no entry fed came by the wall clock, and ends by it.
+    fn clearance(&self, incident: &Incident, shelf: &Shelf, now: Wall) -> EventTime {
+        if incident.entries.is_empty() {
+            return now.as_event_time();
+        }
         let configured = incident.entries.iter().filter(|entry| self.policy.context.entries.contains(entry));
         let of = |entry: &String| shelf.clearances.get(entry).copied().unwrap_or(EventTime::MIN);
         configured.map(of).min().unwrap_or(EventTime::MAX)

@@ -7,7 +7,8 @@ use std::time::Duration;
 use beaconfire_detect::Learned;
 use beaconfire_incident::{Context, Incident, Knobs, Status};
 use beaconfire_model::{
-    Client, Earliest, EntryId, EventTime, Evidence, Kind, Latest, Peak, Severity, Signal, Subject, Wall,
+    Client, Earliest, EntryId, EventTime, Evidence, Kind, Labels, Latest, Peak, Severity, Signal, Subject,
+    Wall,
 };
 use beaconfire_outbox::{QuietRules, Receivers, Route};
 use beaconfire_pipeline::{Keeper, Policy, Report, Shelf};
@@ -128,4 +129,34 @@ fn what_was_learned_waits_for_the_facts_before_it() {
     keeper.saved(changes);
     let changes = keeper.fold(&shelf, wall(75));
     assert_eq!((changes.folded.is_empty(), changes.learned), (false, vec![learned]));
+}
+
+/// What no entry fed lives by the wall clock: it resolves in time, ends early where its sender says so, and is known by
+/// labels of its own.
+#[test]
+fn what_comes_from_elsewhere_ends_by_the_clock_or_by_its_senders_word() {
+    let mut keeper = keeper(&["edge"]);
+    let mut alert = fact(0, 0);
+    (alert.kind, alert.entry) = (Kind::External, EntryId::OUTSIDE);
+    let labels: Labels = [("alertname", "Slow"), ("team", "shop"), ("kind", "feigned")].into_iter().collect();
+    let place = keeper.receive_facts([(alert, labels)], wall(1));
+    assert!(keeper.oldest_waiting() <= place);
+    let changes = keeper.fold(&Shelf::default(), wall(1));
+    let incident = changes.folded[0].incident.clone();
+    let label = |name| incident.labels.get(name).to_owned();
+    assert_eq!(
+        (label("alertname"), label("team"), label("kind")),
+        ("Slow".into(), "shop".into(), "external".into())
+    );
+    assert!(keeper.oldest_waiting() > place);
+    keeper.undo(changes);
+    let again = keeper.fold(&Shelf::default(), wall(1));
+    assert_eq!(again.folded[0].incident.labels, incident.labels, "as they came, also after a conflict");
+    keeper.saved(again);
+    let open = std::slice::from_ref(&incident);
+    assert!(keeper.fold_time(open, &Shelf::default(), wall(59)).folded.is_empty());
+    let over = keeper.fold_time(open, &Shelf::default(), wall(60)).folded;
+    assert_eq!(over[0].incident.status, Status::Resolved);
+    let early = keeper.fold_over(open, &Shelf::default(), wall(10)).folded;
+    assert_eq!((early[0].incident.status, &early[0].incident.resolved_by), (Status::Resolved, &None));
 }

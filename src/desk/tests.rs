@@ -20,6 +20,7 @@ async fn office(directory: &std::path::Path) -> Office {
     Office {
         store,
         orders: mpsc::channel(1).0,
+        facts: mpsc::channel(1).0,
         board: Arc::default(),
         guard: Guard::default(),
         throttle_mode: Mode::DryRun,

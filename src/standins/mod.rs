@@ -29,6 +29,8 @@ pub enum Mode {
     Well,
     /// 429, with `Retry-After` in seconds.
     Limited(u64),
+    /// One request a second, as the contract says; the others 429, with `Retry-After: 1`.
+    OneASecond,
     /// This status, and nothing useful.
     Broken(u16),
     /// It takes the request and never answers.
@@ -78,8 +80,20 @@ impl Mood {
     /// Takes note of a request; how it is to be answered.
     pub(crate) fn visit(&self) -> Mode {
         let mut manners = locked(&self.0);
-        let mode = manners.mode;
-        manners.visits.push(Visit { at: SystemTime::now(), mode });
+        let at = SystemTime::now();
+        let mode = match manners.mode {
+            Mode::OneASecond => {
+                let last = manners.visits.iter().rev().find(|visit| visit.mode == Mode::Well);
+                let since = last.and_then(|visit| at.duration_since(visit.at).ok());
+                if since.is_some_and(|since| since < Duration::from_secs(1)) {
+                    Mode::Limited(1)
+                } else {
+                    Mode::Well
+                }
+            }
+            mode => mode,
+        };
+        manners.visits.push(Visit { at, mode });
         mode
     }
 
@@ -93,7 +107,7 @@ impl Mode {
     /// The bad answer to give instead of the good one, if any. A request answered so was not accepted.
     pub(crate) async fn misbehave(self) -> Option<Response<Body>> {
         let answer = match self {
-            Self::Well => return None,
+            Self::Well | Self::OneASecond => return None,
             Self::Limited(after) => {
                 answer(StatusCode::TOO_MANY_REQUESTS, r#"{"ok":false,"error":"ratelimited"}"#, Some(after))
             }

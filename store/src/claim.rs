@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use beaconfire_model::Wall;
-use beaconfire_outbox::{Row, RowKey};
+use beaconfire_outbox::{Lane, Row, RowKey};
 use sqlx::{Any, Transaction};
 
 use crate::deliveries::{self, DeliveryLog};
@@ -16,6 +16,19 @@ const CLAIMABLE: &str = "SELECT * FROM outbox WHERE waits = 1 AND receiver = $1 
      AND (lease_until IS NULL OR lease_until <= $3) ORDER BY lane, waiting_since, incident LIMIT $4";
 
 impl Store {
+    /// The most urgent lane of this integration that has a row to be claimed.
+    pub async fn next_lane(
+        &self,
+        receiver: &str,
+        integration: &str,
+        now: Wall,
+    ) -> Result<Option<Lane>, StoreError> {
+        let first = sqlx::query(CLAIMABLE).bind(receiver.to_owned()).bind(integration.to_owned());
+        let first = first.bind(now.millis()).bind(1_i64).fetch_optional(&self.readers).await?;
+        let Some(row) = first else { return Ok(None) };
+        outbox::lane(row.number("lane")?).map(Some).ok_or_else(|| StoreError::Corrupt("lane".into()))
+    }
+
     /// Leases rows of one integration that are due, most urgent lane first, then who has waited longest. Nobody else
     /// is given them until `now + lease`; settle them before. The version does not change: what is to be told may
     /// move meanwhile.

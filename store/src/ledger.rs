@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use beaconfire_model::Wall;
-use beaconfire_outbox::{Lane, LedgerLine};
+use beaconfire_outbox::{DigestId, Lane, LedgerLine};
 
 use crate::sql::Fields;
 use crate::{Store, StoreError, outbox};
@@ -32,13 +32,14 @@ impl Store {
              CAST(SUM(messages) AS BIGINT) AS messages FROM \
              (SELECT receiver, fate, COUNT(*) AS row_count, SUM(messages) AS messages FROM outbox \
              GROUP BY receiver, fate \
-             UNION ALL SELECT receiver, fate, row_count, messages FROM ledger_past) both_kinds \
+             UNION ALL SELECT receiver, fate, row_count, messages FROM ledger_past \
+             UNION ALL SELECT receiver, 'in_digest', 0, messages FROM digest) all_kinds \
              GROUP BY receiver, fate",
         );
         let mut lines: BTreeMap<Arc<str>, LedgerLine> = BTreeMap::new();
         for row in &select.fetch_all(&self.readers).await? {
             let receiver: Arc<str> = row.text("receiver")?.into();
-            let fate = row.word("fate", outbox::parse_fate)?;
+            let fate = row.word("fate", |name| outbox::parse_fate(name, DigestId(0)))?;
             let line = lines.entry(receiver.clone()).or_default();
             line.receiver = receiver;
             line.enter(&fate, row.count("row_count")?, row.count("messages")?);
@@ -50,7 +51,7 @@ impl Store {
     pub async fn backlog(&self) -> Result<Vec<Backlog>, StoreError> {
         let select = sqlx::query(
             "SELECT receiver, integration, lane, COUNT(*) AS row_count, MIN(waiting_since) AS oldest FROM outbox \
-             WHERE waits = 1 GROUP BY receiver, integration, lane ORDER BY receiver, integration, lane",
+             WHERE waits = 1 OR fate = 'held' GROUP BY receiver, integration, lane ORDER BY receiver, integration, lane",
         );
         let rows = select.fetch_all(&self.readers).await?;
         let read = |row: &sqlx::any::AnyRow| {

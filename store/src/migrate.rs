@@ -1,18 +1,21 @@
 //! The schema's versions, embedded. Each is applied once, in one transaction, by whichever process comes first.
 
+use std::collections::BTreeSet;
+
 use rand::Rng;
 use sqlx::{Any, Transaction};
 
 use crate::StoreError;
 use crate::sql::Fields;
 
-/// All steps, in order; a step that was released is never edited.
-const STEPS: [&str; 5] = [
-    include_str!("../migrations/0001_first.sql"),
-    include_str!("../migrations/0002_allowed.sql"),
-    include_str!("../migrations/0003_written.sql"),
-    include_str!("../migrations/0004_baselines.sql"),
-    include_str!("../migrations/0005_silences.sql"),
+/// All steps by their version, in order; a step that was released is never edited.
+const STEPS: [(i64, &str); 6] = [
+    (1, include_str!("../migrations/0001_first.sql")),
+    (2, include_str!("../migrations/0002_allowed.sql")),
+    (3, include_str!("../migrations/0003_written.sql")),
+    (4, include_str!("../migrations/0004_baselines.sql")),
+    (5, include_str!("../migrations/0005_silences.sql")),
+    (6, include_str!("../migrations/0006_digests.sql")),
 ];
 
 /// What was made with the store and stays with it.
@@ -31,11 +34,14 @@ pub(crate) async fn migrate(tx: &mut Transaction<'_, Any>) -> Result<Identity, S
     let row = sqlx::query("SELECT COALESCE(MAX(version), 0) AS found FROM schema_version")
         .fetch_one(&mut **tx)
         .await?;
-    let (found, known) = (row.number("found")?, STEPS.len() as i64);
+    let (found, known) = (row.number("found")?, STEPS[STEPS.len() - 1].0);
     if found > known {
         return Err(StoreError::Newer { found, known });
     }
-    for (step, version) in STEPS.into_iter().zip(1_i64..).filter(|(_, version)| *version > found) {
+    // By name, not by the highest: versions may come in another order than their numbers have.
+    let rows = sqlx::query("SELECT version FROM schema_version").fetch_all(&mut **tx).await?;
+    let applied = rows.iter().map(|row| row.number("version")).collect::<Result<BTreeSet<_>, _>>()?;
+    for (version, step) in STEPS.into_iter().filter(|(version, _)| !applied.contains(version)) {
         sqlx::raw_sql(step).execute(&mut **tx).await?;
         sqlx::query("INSERT INTO schema_version (version) VALUES ($1)")
             .bind(version)

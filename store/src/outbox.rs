@@ -1,7 +1,7 @@
 //! Outbox rows: reading them, and writing them under their version.
 
 use beaconfire_incident::{IncidentId, Status};
-use beaconfire_outbox::{Fate, Handle, Lane, Row, RowKey, Suppressed, Told};
+use beaconfire_outbox::{DigestId, Fate, Handle, Lane, Row, RowKey, Suppressed, Told};
 use sqlx::any::AnyRow;
 use sqlx::{Any, AssertSqlSafe, Transaction};
 
@@ -29,10 +29,28 @@ impl Store {
         Ok(found)
     }
 
+    /// The rows of one integration that it was told of and that are not over, as far as it was told; the oldest first,
+    /// at most `limit`.
+    pub async fn told_and_open(
+        &self,
+        receiver: &str,
+        integration: &str,
+        limit: usize,
+    ) -> Result<Vec<Row>, StoreError> {
+        let select = sqlx::query(
+            "SELECT * FROM outbox WHERE receiver = $1 AND integration = $2 AND fate = 'delivered' \
+             AND told_status <> 'resolved' ORDER BY created_at, incident LIMIT $3",
+        );
+        let select = select.bind(receiver.to_owned()).bind(integration.to_owned());
+        let select = select.bind(i64::try_from(limit).unwrap_or(i64::MAX));
+        select.fetch_all(&self.readers).await?.iter().map(read).collect()
+    }
+
     /// All rows with something left to tell: for settling those whose receiver is no longer configured.
     pub async fn waiting_rows(&self) -> Result<Vec<Row>, StoreError> {
-        let select =
-            sqlx::query("SELECT * FROM outbox WHERE waits = 1 ORDER BY incident, receiver, integration");
+        let select = sqlx::query(
+            "SELECT * FROM outbox WHERE waits = 1 OR fate = 'held' ORDER BY incident, receiver, integration",
+        );
         select.fetch_all(&self.readers).await?.iter().map(read).collect()
     }
 }
@@ -43,6 +61,7 @@ pub(crate) fn read(row: &AnyRow) -> Result<Row, StoreError> {
         None => None,
         Some(_) => Some(told(row, "told_revision", "told_status", "told_severity")?),
     };
+    let digest = row.maybe_number("digest")?.unwrap_or_default();
     Ok(Row {
         key: RowKey {
             incident: IncidentId::from_text(&row.text("incident")?),
@@ -53,7 +72,7 @@ pub(crate) fn read(row: &AnyRow) -> Result<Row, StoreError> {
         desired: self::told(row, "desired_revision", "desired_status", "desired_severity")?,
         told,
         handle: row.maybe_text("handle")?.map(Handle),
-        fate: row.word("fate", parse_fate)?,
+        fate: row.word("fate", |name| parse_fate(name, DigestId(digest)))?,
         lane: lane(row.number("lane")?).ok_or_else(|| StoreError::Corrupt("lane".into()))?,
         send_resolved: row.flag("send_resolved")?,
         attempts: row.count("attempts")?,
@@ -98,6 +117,10 @@ pub(crate) async fn save(tx: &mut Transaction<'_, Any>, row: &Row) -> Result<(),
         .bind(row.last_error.clone())
         .bind(row.created_at.millis())
         .bind(i64::from(row.next_action().is_some()))
+        .bind(match row.fate {
+            Fate::Held(digest) | Fate::InDigest(digest) => Some(digest.0),
+            _ => None,
+        })
         .execute(&mut **tx)
         .await
         .map_err(SaveError::of_insert)?;
@@ -106,29 +129,35 @@ pub(crate) async fn save(tx: &mut Transaction<'_, Any>, row: &Row) -> Result<(),
 
 const INSERT: &str = "INSERT INTO outbox (incident, receiver, integration, version, desired_revision, desired_status, \
      desired_severity, told_revision, told_status, told_severity, handle, fate, lane, send_resolved, attempts, due, \
-     waiting_since, messages, last_error, created_at, waits) VALUES ($1, $2, $3, $4 + 1, $5, $6, $7, $8, $9, $10, \
-     $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21)";
+     waiting_since, messages, last_error, created_at, waits, digest) VALUES ($1, $2, $3, $4 + 1, $5, $6, $7, $8, $9, $10, \
+     $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22)";
 
 const UPDATE: &str = "UPDATE outbox SET version = version + 1, desired_revision = $5, desired_status = $6, \
      desired_severity = $7, told_revision = $8, told_status = $9, told_severity = $10, handle = $11, fate = $12, \
      lane = $13, send_resolved = $14, attempts = $15, due = $16, waiting_since = $17, messages = $18, \
-     last_error = $19, created_at = $20, waits = $21 \
+     last_error = $19, created_at = $20, waits = $21, \
+     digest = CASE WHEN $12 = 'suppressed:cleared_before_send' THEN digest ELSE $22 END \
      WHERE incident = $1 AND receiver = $2 AND integration = $3 AND version = $4";
 
 /// The name of a fate in SQL: `suppressed` with its reason.
 pub(crate) fn fate_name(fate: &Fate) -> String {
     match fate {
         Fate::Pending => "pending".into(),
+        Fate::Held(_) => "held".into(),
         Fate::Delivered => "delivered".into(),
+        Fate::InDigest(_) => "in_digest".into(),
         Fate::Dead => "dead".into(),
         Fate::Suppressed(why) => format!("suppressed:{}", why.name()),
     }
 }
 
-pub(crate) fn parse_fate(name: &str) -> Option<Fate> {
+/// The fate of this name, in this digest where it is in one.
+pub(crate) fn parse_fate(name: &str, digest: DigestId) -> Option<Fate> {
     match name {
         "pending" => Some(Fate::Pending),
+        "held" => Some(Fate::Held(digest)),
         "delivered" => Some(Fate::Delivered),
+        "in_digest" => Some(Fate::InDigest(digest)),
         "dead" => Some(Fate::Dead),
         _ => {
             let why = name.strip_prefix("suppressed:")?;

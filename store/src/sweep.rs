@@ -67,6 +67,7 @@ impl Store {
             .await?;
         self.sweep_baselines(now).await?;
         self.sweep_silences(before).await?;
+        self.sweep_digests(before).await?;
         loop {
             let done = sqlx::query(
                 "DELETE FROM decision WHERE id IN (SELECT id FROM decision WHERE changed < $1 \
@@ -105,10 +106,10 @@ impl Store {
         let mut tx = self.begin().await?;
         sqlx::query(
             "INSERT INTO ledger_past (receiver, fate, row_count, messages) \
-             SELECT receiver, CASE WHEN fate = 'pending' THEN 'suppressed:too_old' ELSE fate END, COUNT(*), \
+             SELECT receiver, CASE WHEN fate IN ('pending', 'held') THEN 'suppressed:too_old' ELSE fate END, COUNT(*), \
              SUM(messages) FROM outbox WHERE incident IN (SELECT id FROM incident WHERE id = $1 \
              AND status = 'resolved' AND changed_at < $2) \
-             GROUP BY receiver, CASE WHEN fate = 'pending' THEN 'suppressed:too_old' ELSE fate END \
+             GROUP BY receiver, CASE WHEN fate IN ('pending', 'held') THEN 'suppressed:too_old' ELSE fate END \
              ON CONFLICT (receiver, fate) DO UPDATE SET row_count = ledger_past.row_count + excluded.row_count, \
              messages = ledger_past.messages + excluded.messages",
         )

@@ -63,6 +63,35 @@ fn rows() -> Vec<(&'static str, String, String)> {
     ]
 }
 
+/// Requests of one client as a web server logs them, a minute apart, with the vhost before them or not.
+fn logged(vhost: &str, request: &str, status: u16) -> String {
+    let line = |n| {
+        format!(
+            "{vhost}203.0.113.7 - - [02/Jan/2026:03:{n:02}:00 +0000] \"{request}\" {status} 512 \"-\" \"{BROWSER}\"\n"
+        )
+    };
+    (0..9).map(line).collect()
+}
+
+#[test]
+fn whole_urls_of_elsewhere_are_an_open_proxys_probes() {
+    let url = "GET http://elsewhere.example/ HTTP/1.1";
+    for attack in [logged("", url, 400), logged("", url, 405), logged("shop.example.com:80 ", url, 200)] {
+        assert_eq!(fired(&attack), BTreeSet::from(["open-proxy".to_owned()]), "{attack}");
+    }
+    // A health check that comes through a proxy, and asks for its own host; pages that are not there.
+    let own = "GET http://shop.example.com/healthz HTTP/1.1";
+    for resembling in [
+        logged("", own, 200),
+        logged("", own, 503),
+        logged("shop.example.com:80 ", own, 200),
+        logged("", "GET http://shop.example.com/gone HTTP/1.1", 404),
+        logged("", "GET https://shop.example.com/cart HTTP/2.0", 400),
+    ] {
+        assert_eq!(fired(&resembling), BTreeSet::new(), "{resembling}");
+    }
+}
+
 #[test]
 fn what_no_scenario_of_theirs_asks_for_is_caught() {
     for (rule, attack, resembling) in rows() {

@@ -1,6 +1,8 @@
 //! The whole binary on the real parts. Each scenario is data and one check; `world` starts what it needs. A scenario
 //! whose parts are missing is skipped and says so; under CI it fails.
 
+mod alertmanager;
+mod alerts;
 mod attacks;
 mod broker;
 pub mod history;

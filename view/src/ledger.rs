@@ -73,8 +73,9 @@ impl OutboxRowJson {
     /// The shape of a row.
     pub fn of(row: &Row) -> Self {
         let (fate, reason) = match &row.fate {
-            Fate::Pending => ("pending", None),
+            Fate::Pending | Fate::Held(_) => ("pending", None),
             Fate::Delivered => ("delivered", None),
+            Fate::InDigest(_) => ("in_digest", None),
             Fate::Dead => ("dead", None),
             Fate::Suppressed(why) => ("suppressed", Some(why.name().to_owned())),
         };

@@ -314,7 +314,9 @@ impl View<'_> {
     fn row(&self, row: &Row) -> Markup {
         let (class, fate) = match &row.fate {
             Fate::Delivered => ("live", "delivered"),
+            Fate::InDigest(_) => ("live", "told in a digest"),
             Fate::Pending => ("wait", "waiting"),
+            Fate::Held(_) => ("wait", "waiting for a digest"),
             Fate::Dead => ("failed", "failed for good"),
             Fate::Suppressed(why) => ("dry", why.name()),
         };

@@ -1,15 +1,19 @@
-//! The integrations of a receiver: what reaches them, completed from `global`.
+//! The integrations of a receiver: what reaches them, completed from `global`. Mail, Slack and PagerDuty are here, the
+//! others in `hooks.rs`.
 
-use beaconfire_notify::{Channel, EmailKnobs, Knobs, PagerDutyKnobs, SlackKnobs, WebhookKnobs};
+use beaconfire_model::Secret;
+use beaconfire_notify::{Channel, EmailKnobs, Knobs, Login, PagerDutyKnobs, SlackKnobs};
 use beaconfire_outbox::IntegrationKind;
 
 use crate::complain::Complaint;
 use crate::de::At;
 use crate::judge::{Judge, is_loopback};
+use crate::meaning::hooks::{alertmanager, discord, login, no_login, teams, telegram, webhook};
 use crate::node::Place;
 use crate::raw::{self, Raw};
 
-/// The channels of a receiver, each with whether it hears of resolves; in the order email, slack, pagerduty, webhook.
+/// The channels of a receiver, each with whether it hears of resolves; in the order email, slack,
+/// pagerduty, webhook, msteams, discord, telegram, alertmanager.
 pub(crate) fn channels(judge: &mut Judge<'_>, raw: &Raw, receiver: &raw::Receiver) -> Vec<(Knobs, bool)> {
     let mut made = Vec::new();
     for email in &receiver.email_configs {
@@ -25,8 +29,24 @@ pub(crate) fn channels(judge: &mut Judge<'_>, raw: &Raw, receiver: &raw::Receive
         made.push((works(judge, knobs, pager.place), pager.send_resolved));
     }
     for hook in &receiver.webhook_configs {
-        let knobs = webhook(judge, hook).map(Knobs::from);
+        let knobs = webhook(judge, raw, hook, &receiver.name).map(Knobs::from);
         made.push((works(judge, knobs, hook.place), hook.send_resolved));
+    }
+    for hooked in receiver.msteamsv2_configs.iter().chain(&receiver.msteams_configs) {
+        let knobs = teams(judge, hooked).map(Knobs::from);
+        made.push((works(judge, knobs, hooked.place), hooked.send_resolved));
+    }
+    for hooked in &receiver.discord_configs {
+        let knobs = discord(judge, hooked).map(Knobs::from);
+        made.push((works(judge, knobs, hooked.place), hooked.send_resolved));
+    }
+    for bot in &receiver.telegram_configs {
+        let knobs = telegram(judge, raw, bot).map(Knobs::from);
+        made.push((works(judge, knobs, bot.place), bot.send_resolved));
+    }
+    for manager in &receiver.alertmanager_configs {
+        let knobs = alertmanager(judge, raw, manager).map(Knobs::from);
+        made.push((works(judge, knobs, manager.place), manager.send_resolved));
     }
     made.into_iter().filter_map(|(knobs, resolved)| Some((knobs?, resolved.unwrap_or(true)))).collect()
 }
@@ -48,6 +68,10 @@ pub(crate) const fn kind(knobs: &Knobs) -> IntegrationKind {
         Knobs::Slack(_) => IntegrationKind::Slack,
         Knobs::PagerDuty(_) => IntegrationKind::PagerDuty,
         Knobs::Webhook(_) => IntegrationKind::Webhook,
+        Knobs::Teams(_) => IntegrationKind::Teams,
+        Knobs::Discord(_) => IntegrationKind::Discord,
+        Knobs::Telegram(_) => IntegrationKind::Telegram,
+        Knobs::Alertmanager(_) => IntegrationKind::Alertmanager,
     }
 }
 
@@ -105,6 +129,11 @@ fn slack(judge: &mut Judge<'_>, raw: &Raw, slack: &At<raw::Slack>) -> Option<Sla
     let global = &raw.global;
     let own_token = judge.secret("app_token", slack.app_token.as_ref(), slack.app_token_file.as_ref());
     let own_hook = judge.secret("api_url", slack.api_url.as_ref(), slack.api_url_file.as_ref());
+    let bearer = login(judge, slack.http_config.as_ref().or(global.http_config.as_ref()));
+    if let Some(knobs) = posts_as_app(judge, raw, slack, own_hook.as_ref(), bearer.as_ref()) {
+        return Some(knobs);
+    }
+    no_login(judge, slack.http_config.as_ref(), "use `app_token_file`");
     let (token, hook) = match (own_token, own_hook) {
         (Some(_), Some(hook)) => {
             let said = "`app_token` and `api_url` are both set: one posts as an app, the other to a webhook";
@@ -144,7 +173,7 @@ fn slack(judge: &mut Judge<'_>, raw: &Raw, slack: &At<raw::Slack>) -> Option<Sla
         (None, Some(hook)) => {
             if let Some(channel) = &slack.channel {
                 let said = "an incoming webhook posts to its own channel: `channel` does nothing here";
-                judge.error(channel.place, said, "take it out, or use `app_token` in place of `api_url`");
+                judge.warn(channel.place, said, "take it out, or use `app_token` in place of `api_url`");
             }
             Some(SlackKnobs::webhook(hook.value))
         }
@@ -159,6 +188,25 @@ fn slack(judge: &mut Judge<'_>, raw: &Raw, slack: &At<raw::Slack>) -> Option<Sla
     }
 }
 
+/// Alertmanager's older way to post as an app: the method's address as `api_url`, the token in `http_config`.
+fn posts_as_app(
+    judge: &mut Judge<'_>,
+    raw: &Raw,
+    slack: &At<raw::Slack>,
+    own_hook: Option<&At<Secret>>,
+    login: Option<&Login>,
+) -> Option<SlackKnobs> {
+    let global = || raw.global.slack_api_url.as_ref().map(|url| url.value.0.clone());
+    let url = own_hook.map(|url| url.value.clone()).or_else(global)?;
+    let is_method = url.expose().trim_end_matches('/').ends_with("/chat.postMessage");
+    let (true, Some(Login::Scheme(_, token))) = (is_method, login) else { return None };
+    let Some(channel) = &slack.channel else {
+        judge.error(slack.place, "a Slack app needs `channel`", r##"for example `channel: "#oncall"`"##);
+        return None;
+    };
+    Some(SlackKnobs::app(url.expose().to_owned(), token.clone(), channel.value.clone()))
+}
+
 /// Whether the integration names a secret of its own, which then could not be read.
 fn mentions(slack: &raw::Slack) -> bool {
     slack.app_token.is_some()
@@ -169,39 +217,10 @@ fn mentions(slack: &raw::Slack) -> bool {
 
 fn pagerduty(judge: &mut Judge<'_>, raw: &Raw, pager: &At<raw::PagerDuty>) -> Option<PagerDutyKnobs> {
     let url = pager.url.as_ref().unwrap_or(&raw.global.pagerduty_url);
+    no_login(judge, pager.http_config.as_ref(), "PagerDuty knows us by the `routing_key`");
     let key = judge.secret("routing_key", pager.routing_key.as_ref(), pager.routing_key_file.as_ref());
     if pager.routing_key.is_none() && pager.routing_key_file.is_none() {
         judge.error(pager.place, "this PagerDuty integration has no `routing_key`", "set `routing_key_file`");
     }
     Some(PagerDutyKnobs { url: url.value.clone(), routing_key: key?.value })
-}
-
-fn webhook(judge: &mut Judge<'_>, hook: &At<raw::Webhook>) -> Option<WebhookKnobs> {
-    let url = judge.secret("url", hook.url.as_ref(), hook.url_file.as_ref());
-    if hook.url.is_none() && hook.url_file.is_none() {
-        judge.error(
-            hook.place,
-            "this webhook has no `url`",
-            "for example `url: https://hooks.example.com/x`",
-        );
-    }
-    let signed =
-        judge.secret("signing_secret", hook.signing_secret.as_ref(), hook.signing_secret_file.as_ref());
-    match &hook.payload {
-        Some(payload) if payload.as_str() == "alertmanager" => judge.error(
-            payload.place,
-            "`payload: alertmanager` is not in this version",
-            "take it out: the payload is Beaconfire's own, under Standard Webhooks",
-        ),
-        Some(payload) if payload.as_str() != "beaconfire" => {
-            judge.unknown("payload", payload, ["beaconfire"])
-        }
-        _ => {}
-    }
-    let url = url?;
-    if url.value.expose().starts_with("http://") && signed.is_none() {
-        let said = "this webhook is neither https nor signed: anybody on the way can read what is sent, and change it";
-        judge.push(Complaint::warning(said), hook.place, "use https, or set `signing_secret_file`");
-    }
-    Some(WebhookKnobs { url: url.value, signing_secret: signed.map(|signed| signed.value) })
 }

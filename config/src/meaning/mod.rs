@@ -3,6 +3,8 @@
 
 mod channels;
 mod guard;
+mod heartbeats;
+mod hooks;
 mod hours;
 mod own;
 mod quiet;
@@ -13,8 +15,10 @@ mod tell;
 mod workloads;
 
 pub(crate) use guard::{guard, mode_of, throttle_rules};
+pub(crate) use heartbeats::heartbeats;
 pub(crate) use quiet::{escalations, quiet};
 pub(crate) use rules::plan;
 pub(crate) use stream::{Streams, streams};
 pub(crate) use surface::{context, http, incidents, limits, pipeline, store};
+pub use tell::PaceKnobs;
 pub(crate) use tell::{Tell, tell};

@@ -274,7 +274,7 @@ fn never_fires(judge: &mut Judge<'_>, rule: &raw::Rule) {
         let Ok(matcher) = Matcher::parse(text) else { continue };
         let impossible = match Field::parse(&matcher.name) {
             Some(Field::Status) => !(0..1000u16).any(|status| matcher.matches(&status.to_string())),
-            Some(Field::Static) => !matcher.matches("true") && !matcher.matches("false"),
+            Some(Field::Static | Field::Elsewhere) => !matcher.matches("true") && !matcher.matches("false"),
             _ => false,
         };
         if impossible {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use beaconfire_model::{Kind, Matcher, Matchers, Op, Severity};
 use beaconfire_notify::Knobs;
-use beaconfire_outbox::{Integration, IntegrationKind, Receivers, Route};
+use beaconfire_outbox::{DIGEST_AFTER, DigestKnobs, Integration, IntegrationKind, Rate, Receivers, Route};
 
 use crate::complain::Complaint;
 use crate::de::At;
@@ -19,6 +19,53 @@ pub(crate) struct Tell {
     pub(crate) route: Route,
     pub(crate) receivers: Receivers,
     pub(crate) channels: BTreeMap<Arc<str>, Vec<Knobs>>,
+    pub(crate) paces: BTreeMap<Arc<str>, PaceKnobs>,
+}
+
+/// How fast a receiver is told, and when one message stands for many.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PaceKnobs {
+    /// Messages a minute, in place of what the service allows.
+    pub rate: Option<u32>,
+    /// How many may go at once.
+    pub burst: Option<u32>,
+    /// More incidents than this at once fold into a digest.
+    pub digest_after: u32,
+}
+
+impl PaceKnobs {
+    /// The ceiling of an integration of this kind, and when it is in a storm.
+    pub fn of(&self, kind: IntegrationKind) -> (Rate, DigestKnobs) {
+        let usual = Rate::of(kind);
+        let rate = Rate {
+            per_minute: self.rate.unwrap_or(usual.per_minute),
+            burst: self.burst.unwrap_or(usual.burst),
+        };
+        (rate, DigestKnobs::new(self.digest_after, rate))
+    }
+}
+
+impl Default for PaceKnobs {
+    fn default() -> Self {
+        Self { rate: None, burst: None, digest_after: DIGEST_AFTER }
+    }
+}
+
+/// `rate`, `burst` and `digest_after` of a receiver, each within bounds that mean something.
+fn pace(judge: &mut Judge<'_>, receiver: &raw::Receiver) -> PaceKnobs {
+    let mut within = |value: &Option<At<u32>>, name: &str, max: u32| {
+        let value = value.as_ref()?;
+        if (1..=max).contains(&value.value) {
+            return Some(value.value);
+        }
+        judge.error(value.place, format!("`{name}` is a number from 1 to {max}"), "");
+        None
+    };
+    PaceKnobs {
+        rate: within(&receiver.rate, "rate", 60_000),
+        burst: within(&receiver.burst, "burst", 1_000),
+        digest_after: within(&receiver.digest_after, "digest_after", 10_000).unwrap_or(DIGEST_AFTER),
+    }
 }
 
 /// Routes may be nested so deep.
@@ -26,12 +73,13 @@ const DEPTH_MAX: usize = 32;
 
 /// Reads `route` and `receivers`.
 pub(crate) fn tell(judge: &mut Judge<'_>, raw: &Raw) -> Tell {
-    let (mut receivers, mut all) = (Receivers::new(), BTreeMap::new());
+    let (mut receivers, mut all, mut paces) = (Receivers::new(), BTreeMap::new(), BTreeMap::new());
     for receiver in &raw.receivers {
         let name: Arc<str> = Arc::from(receiver.name.as_str());
         if name.is_empty() || name.len() > 128 {
             judge.error(receiver.name.place, "a receiver's name has 1 to 128 characters", "");
         }
+        paces.insert(name.clone(), pace(judge, receiver));
         let made = channels(judge, raw, receiver);
         if receiver.is_empty() {
             // As in Alertmanager, where people route to such a receiver what nobody should hear of.
@@ -66,7 +114,7 @@ pub(crate) fn tell(judge: &mut Judge<'_>, raw: &Raw) -> Tell {
     if let Some(route) = &route {
         alone(judge, raw, route, &receivers);
     }
-    Tell { route: route.unwrap_or_default(), receivers, channels: all }
+    Tell { route: route.unwrap_or_default(), receivers, channels: all, paces }
 }
 
 /// The root: it has a receiver, or there is only one. `None` where there are no receivers at all.

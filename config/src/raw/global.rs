@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::de::At;
-use crate::raw::{Sealed, Tls};
+use crate::raw::{HttpConfig, Sealed, Tls};
 
 #[derive(Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
@@ -32,4 +32,11 @@ pub(crate) struct Global {
     pub(crate) slack_app_token_file: Option<At<String>>,
     pub(crate) slack_app_url: At<String>,
     pub(crate) pagerduty_url: At<String>,
+    pub(crate) telegram_api_url: At<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) telegram_bot_token: Option<At<Sealed>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) telegram_bot_token_file: Option<At<String>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) http_config: Option<At<HttpConfig>>,
 }

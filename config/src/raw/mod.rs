@@ -7,6 +7,7 @@
 mod baselines;
 mod clients;
 mod global;
+mod heartbeats;
 mod http;
 mod incidents;
 mod kafka;
@@ -30,6 +31,7 @@ use serde::Serialize;
 pub(crate) use baselines::Baselines;
 pub(crate) use clients::Clients;
 pub(crate) use global::Global;
+pub(crate) use heartbeats::Heartbeat;
 pub(crate) use http::{Http, Token};
 pub(crate) use incidents::Incidents;
 pub(crate) use kafka::{Kafka, Topic};
@@ -38,7 +40,9 @@ pub(crate) use mining::Mining;
 pub(crate) use pipeline::Pipeline;
 pub(crate) use privacy::{Privacy, Query};
 pub(crate) use quiet::{Escalation, InhibitRule, Stretch, TimeInterval};
-pub(crate) use receivers::{Email, PagerDuty, Receiver, Slack, Tls, Webhook};
+pub(crate) use receivers::{
+    Alertmanager, Email, Hooked, HttpConfig, PagerDuty, Receiver, Slack, Telegram, Tls, Webhook,
+};
 pub(crate) use route::Route;
 pub(crate) use rules::{List, Rule};
 pub(crate) use sealed::Sealed;
@@ -72,6 +76,7 @@ pub(crate) struct Raw {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) mute_time_intervals: Option<Vec<At<TimeInterval>>>,
     pub(crate) escalations: Vec<At<Escalation>>,
+    pub(crate) heartbeats: Vec<At<Heartbeat>>,
     pub(crate) throttle: Throttle,
     pub(crate) store: Store,
     pub(crate) privacy: Privacy,
@@ -81,7 +86,7 @@ pub(crate) struct Raw {
 }
 
 /// The sections, in the order in which they are documented.
-const SECTIONS: [&str; 22] = [
+const SECTIONS: [&str; 23] = [
     "kafka",
     "clients",
     "services",
@@ -98,6 +103,7 @@ const SECTIONS: [&str; 22] = [
     "time_intervals",
     "mute_time_intervals",
     "escalations",
+    "heartbeats",
     "throttle",
     "store",
     "privacy",
@@ -136,6 +142,7 @@ pub(crate) fn read(mut tree: Node, origins: &Origins, out: &mut Vec<Complaint>) 
     let time_intervals = reader.section("time_intervals");
     let mute_time_intervals = reader.section("mute_time_intervals");
     let escalations = reader.section("escalations");
+    let heartbeats = reader.section("heartbeats");
     let throttle = reader.section("throttle");
     let store = reader.section("store");
     let privacy = reader.section("privacy");
@@ -159,6 +166,7 @@ pub(crate) fn read(mut tree: Node, origins: &Origins, out: &mut Vec<Complaint>) 
         time_intervals: time_intervals?,
         mute_time_intervals: mute_time_intervals?,
         escalations: escalations?,
+        heartbeats: heartbeats?,
         throttle: throttle?,
         store: store?,
         privacy: privacy?,

@@ -36,8 +36,7 @@ fn broken_yaml() {
 #[test]
 fn what_this_version_lacks() {
     assert_snapshot!(
-        minimal_and("heartbeats: [{url: 'https://x'}]\nroute: {receiver: mail, group_by: [service]}\n")
-            .said()
+        minimal_and("images: {require_digest: true}\nroute: {receiver: mail, group_by: [service]}\n").said()
     );
 }
 

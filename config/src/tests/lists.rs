@@ -310,3 +310,23 @@ fn paths_of_cms_and_health_checks() {
         &["/", "/healthy-food", "/health/insurance", "/pinged", "/ready-to-wear"],
     );
 }
+
+#[test]
+fn heartbeats_say_where_and_how_often() {
+    let config = minimal_and(
+        "heartbeats: [{url: 'https://dead.example.com/ping'}, {url: 'http://127.0.0.1:9/x', every: 10s}]\n",
+    )
+    .config();
+    let seen: Vec<_> =
+        config.heartbeats.iter().map(|beat| (beat.url.expose(), beat.every.as_secs())).collect();
+    assert_eq!(seen, [("https://dead.example.com/ping", 60), ("http://127.0.0.1:9/x", 10)]);
+    for (written, said) in [
+        ("[{every: 1m}]", "this heartbeat has no `url`"),
+        ("[{url: 'ftp://x/y'}]", "this heartbeat cannot work"),
+        ("[{url: 'https://x/y', every: 1s}]", "`every`"),
+        ("[{url: 'https://x/y', often: 1m}]", "unknown key `often`"),
+    ] {
+        let complained = minimal_and(&format!("heartbeats: {written}\n")).said();
+        assert!(complained.contains(said), "{written}: {complained}");
+    }
+}

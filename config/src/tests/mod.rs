@@ -5,6 +5,7 @@ mod hostile;
 mod layers;
 mod lists;
 mod meaning;
+mod pasted;
 mod refusals;
 mod rules;
 mod secrets;

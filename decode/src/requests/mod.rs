@@ -17,9 +17,9 @@ mod target;
 pub(crate) mod text;
 pub(crate) mod traefik;
 
-pub(crate) use target::{Line, Target};
+pub(crate) use target::{Line, Target, form};
 
-use beaconfire_model::{EventTime, Request};
+use beaconfire_model::{EventTime, Request, TargetForm};
 
 use crate::client::{self, Found};
 use crate::envelope::otel;
@@ -218,6 +218,11 @@ pub(crate) fn read<'a, 't: 'a, N: Notes>(
         },
         user_agent: fields.text(slot::AGENT),
         request_id: fields.text(slot::ID),
+        // Only request lines show what was sent: other keys hold whole URLs that a server has put together.
+        target: match (target.host, from) {
+            ("", _) | (_, "") => TargetForm::Path,
+            (named, _) => form(line.version, named, fields.text(slot::HOST)),
+        },
     };
     let key = |slot: usize| fields.key(slot);
     notes.origin("client", || trust(found, key(slot::PEER), key(slot::FORWARDED)));

@@ -1,5 +1,7 @@
 //! What was asked for: request lines and their targets.
 
+use beaconfire_model::TargetForm;
+
 use crate::scan;
 
 /// `GET /cart?id=1 HTTP/1.1`, taken apart. What is not written like that is all target.
@@ -74,6 +76,41 @@ impl<'b> Target<'b> {
     }
 }
 
+/// What a request line of this version says by naming `named`, where the record has `host` of its own.
+///
+/// Later versions of HTTP name the host of every request, which some servers log as a whole URL.
+#[cold]
+#[inline(never)]
+pub(crate) fn form(version: &str, named: &str, host: &str) -> TargetForm {
+    if !version.starts_with("1.") {
+        return TargetForm::Path;
+    }
+    let (named, host) = (bare(named), bare(host));
+    // What has no dot (`_`, `localhost`) is a server that was never told its name.
+    if host.contains('.') && !is_within(named, host) && !is_within(host, named) {
+        TargetForm::Elsewhere
+    } else {
+        TargetForm::Url
+    }
+}
+
+/// A host without the user before it, the port and the last dot.
+fn bare(host: &str) -> &str {
+    let host = host.rsplit_once('@').map_or(host, |(_, host)| host);
+    let host = match host.rsplit_once(':') {
+        Some((before, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => before,
+        _ => host,
+    };
+    host.strip_suffix('.').unwrap_or(host)
+}
+
+/// Whether a host is this domain, or a name in it: `www.shop.example.com` in `shop.example.com`.
+fn is_within(host: &str, domain: &str) -> bool {
+    let Some(at) = host.len().checked_sub(domain.len()) else { return false };
+    let (before, end) = host.as_bytes().split_at(at);
+    end.eq_ignore_ascii_case(domain.as_bytes()) && (before.is_empty() || before.ends_with(b"."))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -105,6 +142,26 @@ mod tests {
             ("*", "", "*", ""),
         ] {
             assert_eq!(Target::of(target), Target { host, path, query }, "{target}");
+        }
+    }
+
+    #[test]
+    fn forms() {
+        use TargetForm::{Elsewhere, Path, Url};
+        for (version, named, host, expected) in [
+            ("1.1", "elsewhere.example", "shop.example.com", Elsewhere),
+            ("1.0", "elsewhere.example:8080", "203.0.113.7", Elsewhere),
+            ("1.1", "shop.example.com@elsewhere.example", "shop.example.com", Elsewhere),
+            ("1.1", "badshop.example.com", "shop.example.com", Elsewhere),
+            ("1.1", "shop.example.com", "Shop.Example.com:443", Url),
+            ("1.1", "www.shop.example.com.", "shop.example.com", Url),
+            ("1.1", "shop.example.com", "www.shop.example.com", Url),
+            ("1.1", "elsewhere.example", "", Url),
+            ("1.1", "elsewhere.example", "_", Url),
+            ("2.0", "elsewhere.example", "shop.example.com", Path),
+            ("", "elsewhere.example", "shop.example.com", Path),
+        ] {
+            assert_eq!(form(version, named, host), expected, "{version} {named} {host}");
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use beaconfire_model::{Event, Request};
+use beaconfire_model::{Event, Request, TargetForm};
 
 use super::{Around, Walk, blank, trim_end, trim_start};
 use crate::client;
@@ -214,6 +214,11 @@ impl<N: Notes, F: FnMut(Decoded<'_>)> Walk<'_, N, F> {
             duration_micros: access.duration_micros,
             user_agent: &user_agent,
             request_id: access.request_id,
+            target: match (target.host, access.format) {
+                // ALB writes whole URLs of its own making.
+                ("", _) | (_, Format::Alb) => TargetForm::Path,
+                (named, _) => requests::form(access.request.version, named, access.host),
+            },
         });
         let Event::Request(request) = &event else { return };
         let places = access.places;

@@ -5,6 +5,7 @@ mod haproxy;
 mod hostile;
 mod otel;
 mod own;
+mod targets;
 
 use std::path::PathBuf;
 

@@ -83,6 +83,7 @@ pub(crate) fn request(time: i64, client: &str) -> Request<'_> {
         duration_micros: None,
         user_agent: "",
         request_id: "",
+        target: beaconfire_model::TargetForm::Path,
     }
 }
 

@@ -486,6 +486,38 @@ fn titles_say_it_in_one_line() {
 }
 
 #[test]
+fn titles_of_what_is_missed_say_for_how_long() {
+    let title_of = |rule: &str, target: Subject, observed: f64| {
+        let mut fact = parse("surge 1 0..60");
+        (fact.rule, fact.kind, fact.target) = (rule.into(), Kind::Sensor, target);
+        fact.subject = Subject::new(SubjectKind::Input, "edge/3");
+        fact.evidence.observed = beaconfire_model::Peak(observed);
+        let mut book = Book::new();
+        book.facts(vec![fact], EventTime::MIN, wall(60));
+        title(&book.episodes[0])
+    };
+    let input = || Subject::new(SubjectKind::Input, "edge");
+    for (rule, observed, expected) in [
+        ("input-silent", 430.0, "Blind sensor on edge: nothing has come for 7 min (input-silent)"),
+        (
+            "input-lagging",
+            660.0,
+            "Blind sensor on edge: edge/3 is 11 min behind, and falling back (input-lagging)",
+        ),
+        (
+            "input-undecodable",
+            0.37,
+            "Blind sensor on edge: 37 % of what comes is not understood (input-undecodable)",
+        ),
+    ] {
+        assert_eq!(title_of(rule, input(), observed), expected);
+    }
+    let chat = Subject::new(SubjectKind::Receiver, "chat");
+    let expected = "Receiver chat: edge/3 has taken nothing for 5 min (receiver-failing)";
+    assert_eq!(title_of("receiver-failing", chat, 301.0), expected);
+}
+
+#[test]
 fn parts_of_an_engines_finding_are_kept_and_are_no_news() {
     let part = |rule: &str| {
         let mut fact = parse("surge 1 0..60");

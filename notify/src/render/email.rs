@@ -96,6 +96,7 @@ fn subject(message: &Message<'_>, facts: &Facts) -> String {
             let short: String = about.dossier.incident.id.as_str().chars().take(8).collect();
             format!("[Beaconfire] {} ({short})", words::cut(&facts.stem, SUBJECT_MAX - 25))
         }
+        Matter::Storm(storm) => format!("[Beaconfire] {} ({})", facts.stem, storm.digest.id.0),
         Matter::Test => format!("[Beaconfire] [{}] {}", facts.standing, facts.stem),
         Matter::StoreDown { .. } => format!("[Beaconfire] {} does not take writes", facts.stem),
     };
@@ -105,7 +106,7 @@ fn subject(message: &Message<'_>, facts: &Facts) -> String {
 /// What tells a thread's first mail from other threads of its topic: the store may go down more than once.
 fn thread(message: &Message<'_>) -> String {
     match message.matter {
-        Matter::Incident(_) | Matter::Test => "0".to_owned(),
+        Matter::Incident(_) | Matter::Storm(_) | Matter::Test => "0".to_owned(),
         Matter::StoreDown { since, .. } => since.millis().to_string(),
     }
 }
@@ -114,6 +115,7 @@ fn thread(message: &Message<'_>) -> String {
 fn reply(message: &Message<'_>) -> Option<String> {
     match message.matter {
         Matter::Incident(about) => message.handle.map(|_| about.revision.max(1).to_string()),
+        Matter::Storm(storm) => message.handle.map(|_| storm.digest.messages.saturating_add(1).to_string()),
         Matter::Test => None,
         Matter::StoreDown { since, .. } => {
             (message.action == Action::Resolve).then(|| format!("{}-up", since.millis()))
@@ -152,6 +154,7 @@ fn text(facts: &Facts) -> String {
         (who.as_str(), &participants),
         ("Done about it", &facts.decisions),
         ("Samples", &facts.samples),
+        ("Incidents", &facts.incidents),
     ];
     for (title, lines) in lists.into_iter().filter(|(_, lines)| !lines.is_empty()) {
         out.push_str(&format!("\n{title}\n"));
@@ -212,6 +215,10 @@ fn page(facts: &Facts) -> String {
                     pre style="margin:0;white-space:pre-wrap;font-size:13px" {
                         @for line in &facts.samples { (line) "\n" }
                     }
+                }
+                @if !facts.incidents.is_empty() {
+                    h2 style=(heading) { "Incidents" }
+                    p style="margin:0;font-size:12px" { @for id in &facts.incidents { (id) " " } }
                 }
                 p style="margin:18px 0 0" {
                     @if let Some(href) = &facts.console { a href=(href) { "Open in Beaconfire" } " " }

@@ -14,7 +14,7 @@ const LISTED: usize = 5;
 const SAMPLES: usize = 3;
 
 /// Longest text of one line, in bytes.
-const LINE_MAX: usize = 300;
+pub(super) const LINE_MAX: usize = 300;
 
 /// What there is to tell.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -43,6 +43,8 @@ pub(crate) struct Facts {
     pub(crate) crowd: String,
     /// The heaviest of them, with what they did.
     pub(crate) participants: Vec<(String, String)>,
+    /// The incidents that a digest counts, by their ids.
+    pub(crate) incidents: Vec<String>,
     /// Raw records.
     pub(crate) samples: Vec<String>,
     /// What was done about it.
@@ -60,6 +62,7 @@ impl Facts {
     pub(crate) fn of(message: &Message<'_>) -> Self {
         let mut facts = match message.matter {
             Matter::Incident(about) => incident(message, &about),
+            Matter::Storm(storm) => super::storm::facts(message, &storm),
             Matter::Test => test(),
             Matter::StoreDown { since, said } => store_down(message, since.as_event_time(), said),
         };
@@ -68,7 +71,9 @@ impl Facts {
             Matter::Incident(about) => {
                 format!("Beaconfire {installation} · incident {}", about.dossier.incident.id)
             }
-            Matter::Test | Matter::StoreDown { .. } => format!("Beaconfire {installation}"),
+            Matter::Storm(_) | Matter::Test | Matter::StoreDown { .. } => {
+                format!("Beaconfire {installation}")
+            }
         };
         facts
     }
@@ -106,6 +111,7 @@ fn incident(message: &Message<'_>, about: &About<'_>) -> Facts {
         rules: rules(incident, shown),
         crowd: crowd(incident),
         participants: participants(about, shown),
+        incidents: Vec::new(),
         samples: samples.collect(),
         decisions: decisions(about.decisions),
         console: words::link(&format!(

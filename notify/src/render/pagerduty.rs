@@ -30,7 +30,7 @@ pub(crate) fn event(message: &Message<'_>) -> Value {
     let facts = Facts::of(message);
     let summary = match message.matter {
         Matter::Test => facts.line(),
-        Matter::Incident(_) | Matter::StoreDown { .. } => facts.title.clone(),
+        Matter::Incident(_) | Matter::Storm(_) | Matter::StoreDown { .. } => facts.title.clone(),
     };
     let mut payload = json!({
         "summary": words::cut(&summary, 1_024),
@@ -86,6 +86,7 @@ fn details(facts: &Facts) -> Value {
         ("samples", &facts.samples),
         ("decisions", &facts.decisions),
         ("remarks", &facts.remarks),
+        ("incidents", &facts.incidents),
     ];
     for (name, list) in lists.into_iter().filter(|(_, list)| !list.is_empty()) {
         details[name] = json!(list);

@@ -19,6 +19,9 @@ const BLOCKS_MAX: usize = 12_000;
 const SECTION_MAX: usize = 2_900;
 const HEADER_MAX: usize = 150;
 
+/// Ids that fit into a section; the console has all.
+const IDS: usize = 60;
+
 /// A message for Slack.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Rendered {
@@ -36,7 +39,10 @@ pub(crate) fn message(facts: &Facts) -> Rendered {
     let mut blocks = blocks(facts, facts.samples.len());
     if blocks.to_string().len() > BLOCKS_MAX {
         // Samples are the longest and the least needed: they are one click away.
-        blocks = self::blocks(&Facts { samples: Vec::new(), decisions: Vec::new(), ..facts.clone() }, 0);
+        blocks = self::blocks(
+            &Facts { samples: Vec::new(), incidents: Vec::new(), decisions: Vec::new(), ..facts.clone() },
+            0,
+        );
     }
     if blocks.to_string().len() > BLOCKS_MAX {
         blocks = json!([section(&words_of(&facts.line(), SECTION_MAX))]);
@@ -73,6 +79,12 @@ fn blocks(facts: &Facts, samples: usize) -> Value {
         let lines: Vec<String> =
             facts.participants.iter().map(|(who, events)| format!("{who}: {events}")).collect();
         blocks.push(section(&list(&format!("Who: {}", facts.crowd), &lines)));
+    }
+    if !facts.incidents.is_empty() {
+        let lines = facts.incidents.iter().take(IDS).map(|id| escape(id)).collect::<Vec<_>>().join(" ");
+        let beyond = facts.incidents.len().saturating_sub(IDS);
+        let more = if beyond > 0 { format!(" and {beyond} more") } else { String::new() };
+        blocks.push(section(&format!("*Incidents*\n{lines}{more}")));
     }
     if !facts.decisions.is_empty() {
         blocks.push(section(&list("Done about it", &facts.decisions)));

@@ -1,4 +1,5 @@
-//! The body of a webhook: `{type, timestamp, data}`, with the incident as the API prints it.
+//! The body of a webhook: `{type, timestamp, data}`, with the incident as the API prints it; and the same as a
+//! CloudEvent in structured form.
 
 use beaconfire_model::Wall;
 use beaconfire_outbox::Action;
@@ -7,7 +8,7 @@ use serde::Serialize;
 use serde_json::json;
 
 use super::Facts;
-use crate::message::{Matter, Message};
+use crate::message::{Matter, Message, word};
 
 /// Participants and signals that are sent: Standard Webhooks advises less than 20 KB, and the totals tell of the rest.
 const LISTED: usize = 50;
@@ -18,6 +19,23 @@ struct Body<T> {
     kind: &'static str,
     timestamp: String,
     data: T,
+}
+
+/// The message as a CloudEvent 1.0: the same type and data, under the id that a repeat has as well.
+pub(crate) fn cloud_event(message: &Message<'_>) -> String {
+    let mut body: serde_json::Value = serde_json::from_str(&body(message)).unwrap_or_default();
+    let kind = body["type"].as_str().unwrap_or("incident.updated");
+    json!({
+        "specversion": "1.0",
+        "id": message.notification_id,
+        "source": format!("/beaconfire/{}", word(message.site.installation)),
+        "type": format!("io.beaconfire.{kind}.v1"),
+        "subject": &*message.topic(),
+        "time": body["timestamp"].as_str(),
+        "datacontenttype": "application/json",
+        "data": body["data"].take(),
+    })
+    .to_string()
 }
 
 /// The body of a message, as JSON text.
@@ -37,6 +55,11 @@ pub(crate) fn body(message: &Message<'_>) -> String {
             };
             print(kind, about.dossier.incident.changed_at, incident)
         }
+        Matter::Storm(storm) => print(
+            if message.action == Action::Resolve { "storm.over" } else { "storm.digest" },
+            message.now,
+            super::storm::json(message, &storm),
+        ),
         Matter::Test => print("test", message.now, facts(message)),
         Matter::StoreDown { since, .. } => match message.action {
             Action::Resolve => print("store.up", message.now, facts(message)),

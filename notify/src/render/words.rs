@@ -60,6 +60,12 @@ pub(crate) fn cut(text: &str, max: usize) -> String {
     out
 }
 
+/// Text in which no client finds a link or a name to mention: `://` and what follows an `@` are parted by a space of no
+/// width.
+pub(crate) fn unlinked(text: &str) -> String {
+    text.replace("://", ":\u{200b}//").replace('@', "@\u{200b}")
+}
+
 /// An address that people may follow: http or https, without anything that ends a link early in any channel. Only
 /// the operator's own addresses come here, never a stranger's.
 pub(crate) fn link(text: &str) -> Option<String> {

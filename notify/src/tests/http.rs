@@ -8,7 +8,7 @@ use beaconfire_outbox::{Action, Handle, Outcome};
 use super::fixture::{Case, SITE, wall};
 use super::server::{Act, Server};
 use crate::sign::Signer;
-use crate::{Channel, Knobs, Message, PagerDutyKnobs, WebhookKnobs};
+use crate::{Channel, Knobs, Message, PagerDutyKnobs, Payload, WebhookKnobs};
 
 const WITHIN: Duration = Duration::from_millis(400);
 const KEY: &str = "f0e1d2c3b4a5968778695a4b3c2d1e0f";
@@ -23,6 +23,8 @@ fn webhook(url: &str) -> Channel {
     let knobs = WebhookKnobs {
         url: Secret::new(format!("{url}hook?key=topsecret")),
         signing_secret: Some(Secret::new(SECRET)),
+        payload: Payload::Beaconfire,
+        login: None,
     };
     Channel::build_within(&Knobs::Webhook(knobs), WITHIN).unwrap()
 }

@@ -1,7 +1,9 @@
 //! Channels against small servers on loopback that answer as they are told.
 
+mod chats;
 mod email;
 pub(crate) mod fixture;
 mod http;
+mod managers;
 mod server;
 mod slack;

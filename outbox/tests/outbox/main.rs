@@ -1,5 +1,6 @@
 //! The outbox as its users see it: who is reached, what a row asks for, what outcomes do, how fast.
 
+mod digests;
 mod history;
 mod pace;
 mod quiet;

@@ -1,6 +1,6 @@
 //! How fast an endpoint is told, by a clock that the test owns.
 
-use beaconfire_outbox::{IntegrationKind, Pace, Rate};
+use beaconfire_outbox::{IntegrationKind, Lane, Pace, Rate};
 use proptest::prelude::*;
 
 use crate::support::{millis, secs, wall};
@@ -9,7 +9,7 @@ use crate::support::{millis, secs, wall};
 fn sent(pace: &mut Pace, from: i64, until: i64) -> u32 {
     let (mut now, mut sent) = (from, 0);
     while now < until {
-        match pace.take(wall(now)) {
+        match pace.take(Lane::Ticket, wall(now)) {
             Ok(()) => sent += 1,
             Err(again) => {
                 assert!(millis(again) > now, "asked to come back at once");
@@ -23,19 +23,56 @@ fn sent(pace: &mut Pace, from: i64, until: i64) -> u32 {
 #[test]
 fn it_begins_with_one_and_saves_up_the_burst() {
     let mut pace = Pace::new(Rate { per_minute: 60, burst: 5 }, wall(0));
-    assert_eq!(pace.take(wall(0)), Ok(()));
-    assert_eq!(pace.take(wall(0)), Err(wall(1_000)));
+    assert_eq!(pace.take(Lane::Ticket, wall(0)), Ok(()));
+    assert_eq!(pace.take(Lane::Ticket, wall(0)), Err(wall(1_000)));
     let mut saved = Pace::new(Rate { per_minute: 60, burst: 5 }, wall(0));
-    assert_eq!(sent(&mut saved, 100_000, 100_001), 5);
+    assert_eq!(sent(&mut saved, 100_000, 100_001), 3, "two are for pages");
+}
+
+#[test]
+fn two_fifths_of_the_burst_are_for_pages_and_the_rate_is_for_all() {
+    let rate = Rate { per_minute: 60, burst: 5 };
+    let mut pace = Pace::new(rate, wall(0));
+    assert_eq!(sent(&mut pace, 100_000, 160_000), 3 + 59, "what pages leave, others use");
+    for _ in 0..2 {
+        assert_eq!(
+            pace.take(Lane::Page, wall(159_999)),
+            Ok(()),
+            "at once, though others have had all they may"
+        );
+    }
+    assert!(pace.take(Lane::Page, wall(159_999)).is_err());
+    // A burst of one cannot be shared out.
+    let mut narrow = Pace::new(Rate { per_minute: 60, burst: 1 }, wall(0));
+    assert_eq!(narrow.take(Lane::Info, wall(0)), Ok(()));
+}
+
+#[test]
+fn another_process_goes_on_where_this_one_stopped() {
+    let rate = Rate { per_minute: 60, burst: 5 };
+    let mut pace = Pace::new(rate, wall(0));
+    pace.limited(Some(secs(60)), wall(1_000));
+    let mut next = Pace::new(rate, wall(2_000));
+    next.resume(pace.state());
+    assert_eq!(next.paused_until(wall(2_000)), Some(wall(61_000)));
+    assert_eq!(next.share(wall(2_000)), 0.5);
+    assert_eq!(next.take(Lane::Page, wall(2_000)), Err(wall(61_000)));
+
+    let mut spent = Pace::new(rate, wall(0));
+    sent(&mut spent, 0, 10_000);
+    while spent.take(Lane::Page, wall(10_000)).is_ok() {}
+    let mut next = Pace::new(rate, wall(10_000));
+    next.resume(spent.state());
+    assert!(next.take(Lane::Page, wall(10_000)).is_err(), "a restart gives no free page either");
 }
 
 #[test]
 fn a_told_pause_is_kept_to_the_millisecond() {
     let mut pace = Pace::new(Rate { per_minute: 60_000, burst: 100 }, wall(0));
     pace.limited(Some(secs(5)), wall(10_000));
-    assert_eq!(pace.take(wall(14_999)), Err(wall(15_000)));
+    assert_eq!(pace.take(Lane::Ticket, wall(14_999)), Err(wall(15_000)));
     assert_eq!(pace.paused_until(wall(14_999)), Some(wall(15_000)));
-    assert_eq!(pace.take(wall(15_000)), Ok(()));
+    assert_eq!(pace.take(Lane::Ticket, wall(15_000)), Ok(()));
     assert_eq!(pace.paused_until(wall(15_000)), None);
 }
 
@@ -43,7 +80,7 @@ fn a_told_pause_is_kept_to_the_millisecond() {
 fn an_absurd_wish_is_cut_at_a_quarter_of_an_hour() {
     let mut pace = Pace::new(Rate { per_minute: 60, burst: 5 }, wall(0));
     pace.limited(Some(secs(u64::MAX)), wall(0));
-    assert_eq!(pace.take(wall(0)), Err(wall(900_000)));
+    assert_eq!(pace.take(Lane::Ticket, wall(0)), Err(wall(900_000)));
 }
 
 #[test]
@@ -95,15 +132,15 @@ fn several_answers_to_one_burst_halve_once() {
 fn beneath_a_whole_share_there_are_no_bursts() {
     let mut pace = Pace::new(Rate { per_minute: 60, burst: 5 }, wall(0));
     pace.limited(Some(secs(1)), wall(100_000));
-    assert_eq!(pace.take(wall(101_000)), Ok(()));
-    assert_eq!(pace.take(wall(101_000)), Err(wall(103_000)));
+    assert_eq!(pace.take(Lane::Ticket, wall(101_000)), Ok(()));
+    assert_eq!(pace.take(Lane::Ticket, wall(101_000)), Err(wall(103_000)));
 }
 
 #[test]
 fn a_clock_that_is_set_back_gives_nothing_away() {
     let mut pace = Pace::new(Rate { per_minute: 60, burst: 1 }, wall(100_000));
-    assert_eq!(pace.take(wall(100_000)), Ok(()));
-    assert!(pace.take(wall(0)).is_err());
+    assert_eq!(pace.take(Lane::Ticket, wall(100_000)), Ok(()));
+    assert!(pace.take(Lane::Ticket, wall(0)).is_err());
 }
 
 proptest! {

@@ -70,6 +70,8 @@ fn check(script: &str, expected: &[&str]) {
 fn show(row: &Row) -> String {
     let fate = match row.fate {
         Fate::Pending => "pending",
+        Fate::Held(_) => "held",
+        Fate::InDigest(_) => "in_digest",
         Fate::Delivered => "delivered",
         Fate::Suppressed(why) => why.name(),
         Fate::Dead => "dead",

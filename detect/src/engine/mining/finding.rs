@@ -122,6 +122,12 @@ fn words(shape: &Shape, workload: &Workload) -> String {
 }
 
 fn rest(sight: &FirstSight, replicas: f64) -> String {
+    if let Some(grown) = sight.grown {
+        return format!(
+            "{} more cores are used whether there are requests or not than days ago, and memory has grown with them",
+            decimal(grown * replicas)
+        );
+    }
     match sight.rest {
         Some(rest) => format!(
             "at least {} of {} cores are used whether there are requests or not, since before we watched",

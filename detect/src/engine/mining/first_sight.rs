@@ -17,6 +17,8 @@ pub(crate) struct FirstSight {
     pub(crate) least: f64,
     /// Requests do not explain the network either: a backup, not a miner.
     pub(crate) moves_data: bool,
+    /// Not what was there before us, but what came so slowly that it was learned: by how many cores it has grown.
+    pub(crate) grown: Option<f64>,
 }
 
 impl FirstSight {
@@ -38,6 +40,7 @@ impl FirstSight {
             rest,
             least,
             moves_data,
+            grown: None,
         }
     }
 }

@@ -4,6 +4,7 @@
 //! expected at two in the morning. How often it was how far above what was expected is kept as shares of time, so that
 //! a worker that transcodes at the limit every day is not new to us when it does so again.
 
+use super::shape::enough;
 use crate::sealed::End;
 
 /// Minutes before an hour of the day is known.
@@ -21,12 +22,21 @@ pub(crate) struct Profile {
     counts: [u16; 24],
     mean: f32,
     heights: [f32; BINS],
+    /// The highest that it went in each hour of the day, as shares of the limit; forgotten in a week.
+    peaks: [f32; 24],
     seen: f32,
 }
 
 impl Profile {
     pub(crate) fn new() -> Self {
-        Self { hours: [0.0; 24], counts: [0; 24], mean: 0.0, heights: [0.0; BINS], seen: 0.0 }
+        Self {
+            hours: [0.0; 24],
+            counts: [0; 24],
+            mean: 0.0,
+            heights: [0.0; BINS],
+            peaks: [0.0; 24],
+            seen: 0.0,
+        }
     }
 
     /// What is usual at this minute of the epoch, in cores.
@@ -52,7 +62,9 @@ impl Profile {
     }
 
     /// Notes that the last minutes lay this far above what was expected.
-    pub(crate) fn note(&mut self, excess: f64, limit: f64) {
+    pub(crate) fn note(&mut self, minute: i64, excess: f64, limit: f64) {
+        let peak = &mut self.peaks[Self::hour(minute)];
+        *peak = (*peak * (1.0 - 24.0 / SHARE_MEMORY)).max((excess / limit.max(0.1)) as f32);
         for share in &mut self.heights {
             *share *= 1.0 - 1.0 / SHARE_MEMORY;
         }
@@ -64,9 +76,15 @@ impl Profile {
         f64::from(self.heights[Self::bin(excess, limit)..].iter().sum::<f32>())
     }
 
+    /// Whether at this hour, or beside it, there was more than is explained in the days before.
+    pub(crate) fn worked(&self, minute: i64, limit: f64) -> bool {
+        let least = (enough(Some(limit)) / limit.max(0.1)) as f32;
+        [-60, 0, 60].into_iter().any(|beside| self.peaks[Self::hour(minute + beside)] >= least)
+    }
+
     pub(crate) fn walk(&mut self, end: &mut impl End) {
-        let Self { hours, counts, mean, heights, seen } = self;
-        for each in hours.iter_mut().chain(heights).chain([mean, seen]) {
+        let Self { hours, counts, mean, heights, peaks, seen } = self;
+        for each in hours.iter_mut().chain(heights).chain(peaks).chain([mean, seen]) {
             end.f32(each);
             end.check(each.is_finite() && *each >= 0.0);
         }

@@ -4,7 +4,7 @@
 //! apart and named in words, and what they are worth together is a ticket at most.
 
 use super::regression::base;
-use super::window::{Level, Minute, Slope, Window, evenness, median, upper};
+use super::window::{Level, Minute, Slope, Window, evenness, lower, median, unsteadiness, upper};
 
 /// Minutes for the first, quick look, which only counts beside an indicator.
 pub(crate) const QUICK: usize = 8;
@@ -17,6 +17,8 @@ const BURST_MINUTES: usize = 6;
 /// What the smallest dataset of RandomX takes in light mode is 256 MiB; a little less for what the rest
 /// gives back meanwhile.
 pub(crate) const DATASET_MIB: f64 = 240.0;
+/// And the whole dataset of its fast mode, 2080 MiB.
+const FULL_MIB: f64 = 1900.0;
 
 /// What is known beside the window.
 #[derive(Debug, Clone, Copy)]
@@ -143,8 +145,8 @@ impl Shape {
         if !shape.flat {
             shape.look_for_bursts(window, ground);
         }
-        if !shape.is_plateau() && most >= SUSTAINED {
-            shape.look_for_lasting(window, ground, SUSTAINED);
+        if !shape.is_plateau() {
+            shape.look_for_lasting(window, ground, most.min(SUSTAINED));
         }
         shape.look_at_requests(window, ground);
         shape.look_at_memory(window, ground);
@@ -181,6 +183,8 @@ impl Shape {
         let mined = near_limit && ground.step.is_some_and(|(ago, ..)| ago <= reach);
         let (enough, sure) = match (tame, mined) {
             (true, _) => (enough, 0.6),
+            // What stands still at the very limit beside it leaves nothing to see but that it stands still.
+            (false, true) if cores.variation() <= 0.02 => (0.35 * enough, 0.6),
             (false, true) => (0.6 * enough, 1.0),
             (false, false) => (enough, sure),
         };
@@ -202,7 +206,14 @@ impl Shape {
         let mut long = Self::plateau(window, ground, n);
         let half = 0.5 * enough(ground.limit).max(long.excess);
         let above = window.last(n).filter(|minute| f64::from(minute.excess) >= half).count();
-        if long.unexplained && long.variation <= 0.35 && above * 10 >= n * 9 && ground.rolled_out > VERSION {
+        let ragged = n >= SUSTAINED && long.variation <= 0.35 && above * 10 >= n * 9;
+        // A floor under all that it does, from the minute in which the dataset was made: nothing that is ragged by itself
+        // has one.
+        let least = lower(window.last(n).map(|minute| minute.excess));
+        let floor = n >= QUICK + 2 && least >= 0.5 * enough(ground.limit) && ground.step.is_some();
+        let much = ground.alarm && long.excess >= enough(ground.limit).max(0.6 * ground.spread);
+        long.unexplained |= floor && much;
+        if long.unexplained && (ragged || floor) && ground.rolled_out > VERSION {
             long.look_at_memory(window, ground);
             long.lasting = long.quiet && long.dataset.is_some();
             if long.lasting {
@@ -311,9 +322,10 @@ impl Shape {
             .map(|(_, step, _)| step);
         // A dataset stands still once it is made; data that is worked on does not. The median leaves collections out.
         let settled = window.last(self.since.saturating_sub(2).max(3)).map(|minute| minute.memory);
-        let changes = settled.clone().zip(settled.clone().skip(1)).map(|(a, b)| (b - a).abs());
-        let (changes, mean) = (median(changes), Level::of(settled.clone()).mean);
-        let calm = changes <= 1.6 * minute + 1.0 && changes <= if ground.tied { 0.006 } else { 0.003 } * mean;
+        let (changes, mean) = (median(unsteadiness(settled.clone())), Level::of(settled).mean);
+        let calm = changes <= 1.9 * minute + 1.0 && changes <= if ground.tied { 0.006 } else { 0.003 } * mean;
+        // Beside the largest of them, what else moves is small.
+        let calm = calm || ground.tied && step.is_some_and(|step| step >= FULL_MIB && changes <= 0.02 * step);
         self.quiet = calm && network;
         self.dataset = step.filter(|_| calm);
     }

@@ -123,6 +123,18 @@ pub(crate) fn median(values: impl Iterator<Item = f32>) -> f64 {
     if n == 0 { 0.0 } else { f64::from(sorted[n / 2]) }
 }
 
+/// By how much each change differs from the one before it: a heap that fills evenly, or a leak, is steady.
+pub(crate) fn unsteadiness(values: impl Iterator<Item = f32> + Clone) -> impl Iterator<Item = f32> {
+    let (second, third) = (values.clone().skip(1), values.clone().skip(2));
+    values.zip(second).zip(third).map(|((a, b), c)| (c - 2.0 * b + a).abs())
+}
+
+/// What one in ten lies below; zero where there is none.
+pub(crate) fn lower(values: impl Iterator<Item = f32>) -> f64 {
+    let (sorted, n) = sorted(values);
+    if n == 0 { 0.0 } else { f64::from(sorted[n / 10]) }
+}
+
 /// What one in ten lies above; zero where there is none.
 pub(crate) fn upper(values: impl Iterator<Item = f32>) -> f64 {
     let (sorted, n) = sorted(values);

@@ -5,6 +5,7 @@
 //! (a dearer request, a ragged load) is learned after all, faster than usual; what stays a plateau without a reason is
 //! frozen until it ends or an operator accepts it.
 
+mod creep;
 mod judge;
 mod learn;
 mod snapshot;
@@ -74,6 +75,9 @@ pub(crate) struct Workload {
     pub(crate) replicas: f64,
     pub(crate) shape: Option<Shape>,
     pub(crate) first_sight: Option<FirstSight>,
+    /// What was there before us, beyond doubt: cores that are never left since.
+    resident: Option<f64>,
+    creep: creep::Creep,
     pub(crate) now: ShapeNow,
     pub(crate) suspicion: Suspicion,
     pub(crate) said: Option<super::Said>,
@@ -98,6 +102,8 @@ struct Before {
     roughness: f64,
     scale: f64,
     spread: f64,
+    /// There was work of its own at this hour before.
+    worked: bool,
 }
 
 /// A shape that held: an indicator is not always seen while the CPU is used.
@@ -127,6 +133,17 @@ impl Slow {
     fn learn(&mut self, value: f64, memory: f64) {
         self.seen = (self.seen + 1.0).min(memory);
         self.mean += (value - self.mean) / self.seen;
+    }
+
+    /// The same of a median, for what must not be led astray by some hours of work: half of what comes is above it.
+    fn learn_median(&mut self, value: f64, memory: f64) {
+        self.seen = (self.seen + 1.0).min(memory);
+        if self.seen <= 10.0 {
+            self.mean += (value - self.mean) / self.seen;
+        } else {
+            let step = 2.0 / self.seen;
+            self.mean = (self.mean * if value > self.mean { step.exp() } else { (-step).exp() }).max(0.01);
+        }
     }
 
     fn known(&self) -> Option<f64> {
@@ -163,6 +180,8 @@ impl Workload {
             replicas: 1.0,
             shape: None,
             first_sight: None,
+            resident: None,
+            creep: creep::Creep::default(),
             now: ShapeNow::NONE,
             suspicion: Suspicion::default(),
             said: None,
@@ -245,7 +264,7 @@ impl Workload {
         self.look(at.minute);
         if !self.now.holds && self.model.seen() > 60 {
             let last = Level::of(self.window.last(QUICK).map(|minute| minute.excess));
-            self.profile.note(last.mean, limit);
+            self.profile.note(at.minute, last.mean, limit);
         }
         if !self.frozen(at.minute) {
             self.learn(at, input, usual, &expected);
@@ -261,7 +280,7 @@ impl Workload {
         let usual = self.memory_steps[1].known().unwrap_or(f64::INFINITY);
         // What a collection gives back meanwhile does not hide it.
         let change: f64 = memory.clone().zip(memory.skip(1)).map(|(a, b)| (b - a).max(0.0)).sum();
-        if change >= DATASET_MIB.max(4.0 * usual) {
+        if change - 0.5 * usual >= DATASET_MIB.max(3.5 * usual) {
             let larger = self.step.is_none_or(|(at, step, _)| minute - at > 10 || change > step);
             if larger {
                 self.step = Some((minute, change, first));
@@ -282,6 +301,7 @@ impl Workload {
                 roughness: self.model.roughness(),
                 scale: self.model.scale(),
                 spread,
+                worked: self.profile.worked(minute, self.scale()),
             });
         }
     }
@@ -310,6 +330,8 @@ impl Workload {
         self.now = ShapeNow::NONE;
         self.shape = None;
         self.first_sight = None;
+        self.resident = None;
+        self.creep = creep::Creep::default();
         self.held = None;
         self.exceeded = NEVER;
         self.said = None;

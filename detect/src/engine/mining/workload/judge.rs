@@ -2,10 +2,10 @@
 //! it means for a workload with this past.
 
 use super::super::first_sight::FirstSight;
-use super::super::shape::{Ground, SUSTAINED, Shape, enough};
+use super::super::shape::{Ground, QUICK, SUSTAINED, Shape, enough};
 use super::super::suspicion::ShapeNow;
 use super::super::window::{KEPT, Level};
-use super::{ACCEPTING, ALARM, Held, Workload};
+use super::{ACCEPTING, ALARM, Held, NEVER, Workload};
 
 /// Samples in which requests are held against CPU within the window itself; after these, all that was learned knows better.
 const FIRST: u32 = 240;
@@ -20,10 +20,17 @@ const ROLLOUT_FADES: i64 = 120;
 const EXCEEDED: i64 = 20;
 /// Minutes in which a shape that held still counts beside evidence.
 const RECENT: i64 = 60;
+/// Minutes in which the height of a plateau may become another.
+const LEVEL_MEMORY: f64 = 60.0;
+/// Minutes after which a plateau with a dataset is worth a ticket though it was interrupted.
+const WORN: i64 = 32;
 /// Minutes in a week, of which a profile has shares.
 const WEEK: f64 = 10_080.0;
 /// Minutes in which software starts.
-const STARTING: i64 = 10;
+const STARTING: i64 = 5;
+/// Minutes that requests are held against CPU at first sight, and looks in a row that leave no doubt.
+const SIGHT: usize = 12;
+const SURE: u32 = 24;
 /// Minutes of a plateau that count beside evidence in a workload without requests.
 const UNTIED: usize = 10;
 
@@ -38,7 +45,7 @@ impl Workload {
         }
         if let Some(before) = self.before.filter(|_| self.sum > ALARM / 2.0 || self.stepped(minute)) {
             let ground = Ground {
-                lasted: usize::try_from(minute - self.onset + 1).unwrap_or(0),
+                lasted: usize::try_from(minute - self.began(minute) + 1).unwrap_or(0),
                 limit: self.limit,
                 roughness: before.roughness,
                 scale: before.scale,
@@ -70,6 +77,7 @@ impl Workload {
             self.look_first(minute);
         }
         self.look_back(minute);
+        self.look_for_creep(minute);
     }
 
     /// What held within the last hour still counts beside evidence: who mines in bursts or at night is not always seen
@@ -92,6 +100,12 @@ impl Workload {
         }
     }
 
+    /// When what is looked at began: with the excess, or with a dataset that was made within it.
+    fn began(&self, minute: i64) -> i64 {
+        let made = self.step.filter(|_| self.stepped(minute)).map_or(NEVER, |(at, ..)| at - 1);
+        self.onset.max(made)
+    }
+
     /// The least memory of the last minutes.
     fn memory(&self) -> f64 {
         f64::from(self.window.last(4).map(|minute| minute.memory).fold(f32::INFINITY, f32::min))
@@ -103,8 +117,19 @@ impl Workload {
             let since = minute - i64::try_from(shape.since).unwrap_or(0);
             // Another level is another plateau.
             let same = |level: f64| shape.excess <= 1.3 * level;
-            let held = self.plateau.filter(|(_, last, level)| minute - last <= 15 && same(*level));
-            let (first, level) = held.map_or((since, shape.excess), |(first, _, level)| (first, level));
+            // And so is what came with a dataset on top of it.
+            let dataset = self.step.filter(|(at, ..)| self.stepped(minute) && since + 2 >= *at);
+            let more = |first: i64, level: f64| {
+                dataset.is_some_and(|(at, ..)| at > first + 10)
+                    && shape.excess >= level + 0.5 * enough(self.limit)
+            };
+            let held = self
+                .plateau
+                .filter(|(first, last, level)| minute - last <= 15 && same(*level) && !more(*first, *level));
+            // At the limit, what is in excess is what requests leave: it wanders with them.
+            let (first, level) = held.map_or((since, shape.excess), |(first, _, level)| {
+                (first, level + (shape.excess - level) / LEVEL_MEMORY)
+            });
             self.plateau = Some((first.min(since), minute, level));
         }
     }
@@ -146,7 +171,6 @@ impl Workload {
         if self.rollout_near() && since_rollout < ROLLOUT_FADES {
             points -= if fresh { 3.0 } else { 1.0 };
         }
-        let worn = shape.bursts || shape.minutes >= SUSTAINED;
         let lasted = minute - self.since();
         // More than one thread at once, far more than ever before, and no version to blame: who mines without a dataset. A
         // job of every night is as high in some as it never was in others. Its own minutes are among what was noted.
@@ -157,18 +181,30 @@ impl Workload {
             && shape.excess >= (0.3 * self.scale()).max(1.15)
             && ever < 0.0005
             && lasted <= 60
+            && self.before.is_some_and(|before| !before.worked)
             && self.model.seen() >= WATCHED
             && since_rollout > ROLLOUT_FADES;
         // Without requests to compare with, what works on data looks the same but for the network.
         let told = (self.tied || shape.quiet)
             && (shape.dataset.is_some() || (!shape.memory_known && lasted >= BLIND));
+        let worn = shape.bursts
+            || shape.minutes >= SUSTAINED
+            || told && lasted >= WORN && shape.minutes >= UNTIED + 2;
+        // A new version warms up for some minutes, and takes more memory at once.
+        let least = match (self.tied, self.rollout_near()) {
+            (false, _) => UNTIED,
+            (true, true) => QUICK,
+            (true, false) => 0,
+        };
         ShapeNow {
             points,
             excess: true,
             plateau: true,
             // A job's first minutes are as flat as a miner's.
-            holds: told && !self.learning() && (self.tied || shape.minutes >= UNTIED),
+            holds: told && !self.learning() && shape.minutes >= least,
             ticket: points >= 6.0 && worn && (told || unheard) && !self.learning() && !fresh,
+            // What was never heard of is enough beside what was seen since it began.
+            sighted: unheard.then_some(self.since() - 2),
             ..ShapeNow::NONE
         }
     }
@@ -177,18 +213,23 @@ impl Workload {
     /// or, later, in all that was learned.
     fn look_first(&mut self, minute: i64) {
         let learning = self.model.seen() < FIRST;
+        // What was found to be there is there until it is not used for once.
+        let last = self.window.last(1).next().map_or(0.0, |minute| f64::from(minute.cores));
+        self.resident = self.resident.filter(|cores| last >= 0.9 * cores && self.learning());
         // Once an hour is often enough for what has been there all along.
+        let learning = learning || self.resident.is_some();
         if self.window.len() < 5 || self.model.seen() > WATCHED || !learning && minute % 60 != 0 {
             return;
         }
         let sight = FirstSight::of(self.window.last(KEPT), self.limit);
         let rest = if learning {
-            sight.rest.filter(|_| sight.minutes >= SUSTAINED)
+            sight.rest.filter(|_| sight.minutes >= SIGHT)
         } else {
             let rest = self.model.rest(self.scale());
             Some(rest.cores - 3.0 * rest.spread).filter(|_| self.tied)
         };
-        let share = if learning { 0.5 * sight.cores } else { 0.35 * self.scale() };
+        let high = 0.35 * self.scale();
+        let share = if learning { high.min(0.5 * sight.cores) } else { high };
         // What began while we watched is no miner that was there before.
         let early = |cores: f64| sight.least.min(self.dawn) >= 0.95 * cores;
         let resting = rest.is_some_and(|cores| cores >= share.max(0.5) && early(cores));
@@ -198,7 +239,13 @@ impl Workload {
         if !(resting || sight.busy && learning) {
             return;
         }
-        let sure = resting && self.resting >= if learning { 11 } else { 3 };
+        // Evidence makes it sure sooner than it would be by itself.
+        let soon = resting && self.resting >= 3;
+        let sure = resting && self.resting >= if learning { SURE } else { 3 } || self.resident.is_some();
+        if sure && learning {
+            self.resident = self.resident.or(rest);
+        }
+        let rest = self.resident.or(rest);
         self.now = ShapeNow {
             points: if sure { 6.0 } else { 2.0 },
             excess: sight.busy || sure,
@@ -207,7 +254,7 @@ impl Workload {
             holds: sure && !spins && !sight.moves_data && !learning,
             ticket: sure && !spins && !sight.moves_data,
             recent: false,
-            sighted: (sure && !spins && !sight.moves_data).then_some(self.born + STARTING),
+            sighted: ((sure || soon) && !spins && !sight.moves_data).then_some(self.born + STARTING),
         };
         self.first_sight = Some(FirstSight { rest: rest.filter(|_| sure), ..sight });
     }

@@ -2,6 +2,7 @@
 
 use super::super::regression::Expected;
 use super::super::slice::Folded;
+use super::super::window::unsteadiness;
 use super::{ACCEPTING, ALARM, MIB, Workload};
 
 /// What has lasted so long and is no plateau may be learned.
@@ -32,14 +33,17 @@ impl Workload {
             // A workload's most is forgotten in a week.
             let peak = self.peak.unwrap_or(memory);
             self.peak = Some(memory.max(peak - (peak - memory) / 10_080.0));
-            for (slow, apart) in self.memory_steps.iter_mut().zip([1, 3]) {
-                let memory = self.window.last(apart + 1).map(|minute| f64::from(minute.memory));
-                if let (Some(first), Some(last)) = (memory.clone().next(), memory.last()) {
-                    // A collection is not what usually happens within a minute.
-                    let change = (last - first).abs();
-                    let most = slow.known().map_or(f64::INFINITY, |usual| 4.0 * usual + 1.0);
-                    slow.learn(change.min(most), 60.0);
-                }
+            let past = |apart: usize| self.window.last(apart + 1).map(|minute| f64::from(minute.memory));
+            let minute = unsteadiness(self.window.last(3).map(|minute| minute.memory)).next();
+            let three = past(3).last().zip(past(3).next()).map(|(last, first)| (last - first).abs());
+            let [within, apart] = &mut self.memory_steps;
+            if let Some(change) = minute {
+                within.learn_median(f64::from(change), 400.0);
+            }
+            if let Some(change) = three {
+                // A collection is not what usually happens within a few minutes.
+                let most = apart.known().map_or(f64::INFINITY, |usual| 4.0 * usual + 1.0);
+                apart.learn(change.min(most), 60.0);
             }
         }
     }
@@ -49,7 +53,7 @@ impl Workload {
         if minute - self.accepted < ACCEPTING {
             return false;
         }
-        if self.now.plateau || self.now.holds {
+        if self.now.plateau || self.now.holds || self.creep.is_found() {
             self.thawed = false;
             return true;
         }

@@ -14,7 +14,7 @@ use super::{Before, Held, NEVER, Slow, Workload};
 use crate::sealed::{self, End, SnapshotError};
 
 /// Changes with the layout, and with any number that old state would not fit.
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 /// Minutes that an [`EventTime`] can tell.
 const MINUTES_MAX: i64 = i64::MAX / MINUTE_MILLIS;
 
@@ -60,6 +60,8 @@ impl Workload {
             replicas,
             shape,
             first_sight,
+            resident,
+            creep,
             now,
             suspicion,
             said,
@@ -93,17 +95,18 @@ impl Workload {
             end.real(from);
         });
         end.option(network, [0.0; 2], |end, both| both.iter_mut().for_each(|each| end.amount(each)));
-        for each in [peak, limit] {
+        for each in [peak, limit, resident] {
             end.option(each, 0.0, |end, value| end.amount(value));
         }
         end.option(
             before,
             Before::default(),
-            |end, Before { memory_minute, peak, roughness, scale, spread }| {
+            |end, Before { memory_minute, peak, roughness, scale, spread, worked }| {
                 for each in [memory_minute, peak] {
                     end.option(each, 0.0, |end, value| end.amount(value));
                 }
                 [roughness, scale, spread].into_iter().for_each(|each| end.amount(each));
+                end.bool(worked);
             },
         );
         end.option(plateau, (0, 0, 0.0), |end, (since, last, level)| {
@@ -122,6 +125,7 @@ impl Workload {
         end.amount(replicas);
         end.option(shape, Shape::default(), |end, value| look(value, end));
         end.option(first_sight, FirstSight::default(), |end, value| sight(value, end));
+        creep.walk(end);
         now.walk(end);
         suspicion.walk(end);
         end.option(said, Said::default(), |end, value| told(value, end));
@@ -181,10 +185,12 @@ fn look(value: &mut Shape, end: &mut impl End) {
 }
 
 fn sight(value: &mut FirstSight, end: &mut impl End) {
-    let FirstSight { minutes, cores, variation, busy, rest, least, moves_data } = value;
+    let FirstSight { minutes, cores, variation, busy, rest, least, moves_data, grown } = value;
     end.size(minutes, KEPT);
     [cores, variation, least].into_iter().for_each(|each| figure(each, end));
-    end.option(rest, 0.0, |end, value| figure(value, end));
+    for each in [rest, grown] {
+        end.option(each, 0.0, |end, value| figure(value, end));
+    }
     end.bool(busy);
     end.bool(moves_data);
 }

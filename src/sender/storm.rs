@@ -1,0 +1,67 @@
+//! Digests: which goes next, and what came of it.
+
+use std::sync::Mutex;
+
+use beaconfire_model::Wall;
+use beaconfire_notify::{Matter, Message, Storm};
+use beaconfire_outbox::{Action, Digest, Pace, Sent};
+use beaconfire_store::{Standing, StoreError};
+use tokio::time::sleep;
+
+use super::{LEASE, SETTLE_TRIES, STORE_RETRY, Sender, now};
+
+impl Sender {
+    /// The digest that goes next, and when.
+    pub(super) async fn next_digest(&self, at: Wall) -> Result<Option<(Wall, Standing)>, StoreError> {
+        let standing = self.store.digests(&self.receiver, &self.integration, at).await?;
+        let next = standing.into_iter().filter_map(|standing| {
+            let Standing { digest, tally, calm } = &standing;
+            let (due, _) = digest.next(self.channel.kind(), tally, *calm)?;
+            Some((due, standing))
+        });
+        Ok(next.min_by_key(|(due, _)| *due))
+    }
+
+    /// Sends a digest's next message and writes down what came of it.
+    pub(super) async fn deliver_digest(&self, digest: &Digest, pace: &Mutex<Pace>) -> Result<(), StoreError> {
+        let claimed = self.store.claim_digest(digest.id, &self.owner, now(), LEASE).await?;
+        let Some((Standing { digest, tally, calm }, summary)) = claimed else { return Ok(()) };
+        let action =
+            digest.next(self.channel.kind(), &tally, calm).map_or(Action::Update, |(_, action)| action);
+        let id = digest.notification_id();
+        let message = Message {
+            matter: Matter::Storm(Storm { digest: &digest, tally, summary: &summary }),
+            action,
+            notification_id: &id,
+            handle: digest.handle.as_ref(),
+            now: now(),
+            site: self.house.site(),
+        };
+        let outcome = self.channel.send(&message).await;
+        let at = now();
+        self.heed(&outcome, pace, at).await;
+        self.note(&format!("storm {}", digest.id.0), &outcome);
+        let sent = Sent { tally, last: digest.is_last(calm) };
+        let mut tries = 0;
+        loop {
+            let jitter: f64 = rand::random();
+            match self.store.settle_digest(digest.id, &self.owner, &sent, &outcome, jitter, at).await {
+                Ok(_) => return Ok(()),
+                Err(StoreError::LeaseLost) => {
+                    tracing::warn!(
+                        receiver = %self.receiver,
+                        digest = digest.id.0,
+                        "another process took this digest over; it may be told twice, with the same id"
+                    );
+                    return Ok(());
+                }
+                Err(error) if tries < SETTLE_TRIES => {
+                    tries += 1;
+                    tracing::debug!(receiver = %self.receiver, %error, "cannot write down what was sent yet");
+                    sleep(STORE_RETRY).await;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+}
