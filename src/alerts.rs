@@ -32,8 +32,12 @@ pub fn read(alerts: Vec<PostedAlert>, now: Wall) -> Read {
     for alert in alerts {
         let target = target(&alert);
         let ends = alert.ends_at.unwrap_or_else(|| now.plus(HOLDS));
+        // Of several about one alert the last says how it is.
+        let fingerprint = Fingerprint::of(Kind::External, &target);
+        read.over.retain(|held| *held != fingerprint);
         if ends <= now {
-            read.over.push(Fingerprint::of(Kind::External, &target));
+            read.firing.retain(|(held, _): &(Signal, Labels)| held.target != target);
+            read.over.push(fingerprint);
             continue;
         }
         // A start in the future is somebody's clock: it fires now.
@@ -77,16 +81,9 @@ fn severity(word: &str) -> Severity {
     }
 }
 
-/// What makes it the same alert: all its labels, by their hash as Alertmanager and Prometheus compute it (FNV-1a of names
-/// and values, sorted, each with a 0xff behind it), so that the same id is found there.
+/// What makes it the same alert: all its labels, by the fingerprint that Alertmanager and Prometheus show for them.
 fn target(alert: &PostedAlert) -> Subject {
-    let mut hash = 0xcbf2_9ce4_8422_2325_u64;
-    for (name, value) in alert.labels.iter() {
-        for byte in name.bytes().chain([0xff]).chain(value.bytes()).chain([0xff]) {
-            hash = (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
-        }
-    }
-    Subject::new(SubjectKind::Alert, format!("{hash:016x}"))
+    Subject::new(SubjectKind::Alert, format!("{:016x}", alert.labels.fingerprint()))
 }
 
 /// Its annotations and where it comes from, as people read them.
@@ -161,17 +158,13 @@ mod tests {
     }
 
     #[test]
-    fn the_same_labels_are_the_same_alert_by_alertmanagers_own_hash() {
-        let by = |labels: &[(&str, &str)]| target(&alert(labels, None, None)).value;
-        assert_eq!(by(&[("a", "b"), ("c", "d")]), by(&[("c", "d"), ("a", "b")]));
-        assert_ne!(by(&[("a", "b"), ("c", "d")]), by(&[("a", "bc"), ("", "d")]));
-        // FNV-1a, 64 bits, of nothing and of `a` 0xff `b` 0xff.
-        assert_eq!(&*by(&[]), "cbf29ce484222325");
-        let bytes = [b'a', 0xff, b'b', 0xff];
-        let fnv = bytes.iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-            (hash ^ u64::from(*byte)).wrapping_mul(1_099_511_628_211)
-        });
-        assert_eq!(&*by(&[("a", "b")]), format!("{fnv:016x}"));
+    fn of_several_about_one_alert_the_last_says_how_it_is() {
+        let now = Wall::from_millis(1_000_000);
+        let one = |ends| alert(&[("alertname", "Slow")], Some(1), Some(ends));
+        let fires = read(vec![one(999_999), one(2_000_000)], now);
+        assert_eq!((fires.firing.len(), fires.over.len()), (1, 0));
+        let is_over = read(vec![one(2_000_000), one(999_999)], now);
+        assert_eq!((is_over.firing.len(), is_over.over.len()), (0, 1));
     }
 
     #[test]

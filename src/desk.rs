@@ -493,6 +493,10 @@ impl Desk for Office {
         Box::pin(std::future::ready(Ok(())))
     }
 
+    fn installation(&self) -> &str {
+        self.store.installation()
+    }
+
     fn sources(&self) -> Answer<'_, Vec<SourceFacts>> {
         Box::pin(async { Ok(self.facts_of_sources()) })
     }

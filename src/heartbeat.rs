@@ -48,11 +48,10 @@ impl Vitals {
         if !(self.kafka_up)() {
             return Some("Kafka cannot be reached");
         }
-        let at = now();
         let mut pagers =
             self.conditions.iter().filter(|((receiver, _), _)| self.critical.contains(receiver)).peekable();
         let none_works =
-            pagers.peek().is_some() && pagers.all(|(_, condition)| condition.read(at).1.is_some());
+            pagers.peek().is_some() && pagers.all(|(_, condition)| condition.failing().is_some());
         none_works.then_some("no receiver of critical incidents takes what it is told")
     }
 }
@@ -152,9 +151,11 @@ mod tests {
             conditions: conditions.clone(),
             critical: [Arc::from("pager"), Arc::from("deputy")].into(),
         };
-        conditions[&place("pager")].fail("HTTP 403");
+        conditions[&place("pager")].fail("HTTP 403", true);
         assert_eq!(vitals.amiss(), None, "the deputy can be told");
-        conditions[&place("deputy")].fail("HTTP 500");
+        conditions[&place("deputy")].fail("HTTP 400", false);
+        assert_eq!(vitals.amiss(), None, "it refused one message, and may take the next");
+        conditions[&place("deputy")].fail("HTTP 500", true);
         assert_eq!(vitals.amiss(), Some("no receiver of critical incidents takes what it is told"));
     }
 }

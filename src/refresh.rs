@@ -86,3 +86,57 @@ impl Refresher {
         Ok(said)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use beaconfire_incident::Context;
+    use beaconfire_model::{Secret, Severity};
+    use beaconfire_notify::{Knobs, Payload, WebhookKnobs};
+    use beaconfire_outbox::{Fate, Told};
+    use beaconfire_store::{StoreKnobs, Write};
+    use beaconfire_view::Privacy;
+
+    use super::*;
+    use crate::sender::tests::{flood, row};
+    use crate::standins::{Mode, WEBHOOK_SECRET, Webhook};
+
+    #[tokio::test]
+    async fn what_was_told_and_holds_is_said_again_and_nothing_else() {
+        let directory = tempfile::tempdir().unwrap();
+        let url = format!("sqlite:{}/beaconfire.db", directory.path().display());
+        let store = Store::open(&StoreKnobs { url, retention: Duration::from_secs(86_400) }).await.unwrap();
+        let at = now();
+        let mut folded = ["holds", "over", "untold"].map(|service| flood(service, at));
+        folded[1].incident.status = Status::Resolved;
+        let mut rows = folded.each_ref().map(|folded| row(&folded.incident, at));
+        for row in &mut rows[..2] {
+            row.told = Some(Told { revision: 1, status: Status::Open, severity: Severity::Critical });
+            row.fate = Fate::Delivered;
+        }
+        store.save(Write { folded: &folded, rows: &rows, ..Write::default() }).await.unwrap();
+        let standin = Webhook::start().await.unwrap();
+        let knobs = WebhookKnobs {
+            url: Secret::new(standin.url()),
+            signing_secret: Some(Secret::new(WEBHOOK_SECRET)),
+            payload: Payload::Beaconfire,
+            login: None,
+        };
+        let refresher = Refresher {
+            receiver: rows[0].key.receiver.clone(),
+            integration: rows[0].key.integration.clone(),
+            channel: Arc::new(Channel::build(&Knobs::Webhook(knobs)).unwrap()),
+            store,
+            house: Arc::new(House {
+                installation: "eu-1".into(),
+                external_url: "http://127.0.0.1:8480".into(),
+                privacy: Privacy::Redact,
+                context: Context::default(),
+            }),
+        };
+        assert_eq!(refresher.round().await.unwrap(), 1);
+        assert_eq!(standin.calls().len(), 1);
+        standin.set(Mode::Broken(500));
+        assert_eq!(refresher.round().await.unwrap(), 0);
+        assert_eq!(standin.calls().len(), 1);
+    }
+}

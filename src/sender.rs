@@ -100,6 +100,8 @@ struct State {
     /// well: one channel of Slack that is archived, say.
     probe_at: Option<Wall>,
     last_error: Option<String>,
+    /// The last attempt met an endpoint that takes nothing at the moment, which is not so of one message it refused.
+    fails: bool,
     /// Incidents that could not be told since one was, at most [`OUTAGE`].
     failed: BTreeSet<IncidentId>,
 }
@@ -111,10 +113,17 @@ impl Condition {
         (told.paused_until.filter(|until| *until > now), told.last_error.clone())
     }
 
+    /// What went wrong last, where the endpoint takes nothing at the moment.
+    pub fn failing(&self) -> Option<String> {
+        let told = locked(&self.0);
+        told.last_error.clone().filter(|_| told.fails)
+    }
+
     /// Takes down what went wrong.
     #[cfg(test)]
-    pub(crate) fn fail(&self, said: &str) {
-        locked(&self.0).last_error = Some(said.to_owned());
+    pub(crate) fn fail(&self, said: &str, fails: bool) {
+        let mut told = locked(&self.0);
+        (told.last_error, told.fails) = (Some(said.to_owned()), fails);
     }
 }
 
@@ -385,6 +394,10 @@ impl Sender {
             );
         }
         told.last_error = against;
+        told.fails = matches!(
+            outcome,
+            Outcome::Deferred { .. } | Outcome::Misconfigured { .. } | Outcome::Limited { .. }
+        );
     }
 
     fn show_pause(&self, pace: &Mutex<Pace>) {
@@ -414,4 +427,4 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -76,6 +76,7 @@ impl Sentry {
         for (source, tide) in self.tides.snapshot() {
             let name = self.names.name(source.topic);
             let topic = topics.entry(name.clone()).or_default();
+            topic.partitions.insert(source.partition);
             let left = self.ingest.lag(&name, source.partition).unwrap_or(0);
             if !tide.caught_up && tide.watermark > EventTime::MIN {
                 topic.behind.push((source.partition, left, at.as_event_time().since(tide.watermark)));
@@ -101,7 +102,7 @@ impl Sentry {
                 backlog.iter().filter(|line| (&line.receiver, &line.integration) == (&place.0, &place.1));
             (
                 place.clone(),
-                Receiver { oldest: waiting.map(|line| line.oldest).min(), said: condition.read(at).1 },
+                Receiver { oldest: waiting.map(|line| line.oldest).min(), said: condition.failing() },
             )
         });
         Look { kafka_up: self.ingest.kafka_up(), topics, receivers: receivers.collect() }

@@ -53,6 +53,9 @@ pub trait Desk: Send + Sync + 'static {
     /// Writes down that a bouncer has pulled. Losing one of these is no fault.
     fn bouncer_pulled(&self, pull: Pull) -> Answer<'_, ()>;
 
+    /// The name of this installation: what our incidents are called elsewhere begins with it.
+    fn installation(&self) -> &str;
+
     /// What feeds us, by topic and partition.
     fn sources(&self) -> Answer<'_, Vec<SourceFacts>>;
 

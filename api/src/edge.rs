@@ -14,6 +14,7 @@ use tokio::sync::Semaphore;
 use crate::auth::Gate;
 use crate::bouncer::Readers;
 use crate::exposure::{external, is_loopback, split_listen};
+use crate::hooks::Clicks;
 use crate::metrics::Metrics;
 use crate::problem::Problem;
 use crate::{Desk, HttpKnobs, ServeError, console};
@@ -35,6 +36,8 @@ pub(crate) struct Shared {
     pub(crate) knobs: HttpKnobs,
     pub(crate) gate: Gate,
     pub(crate) readers: Readers,
+    pub(crate) clicks: Clicks,
+    pub(crate) deliveries: Clicks,
     pub(crate) metrics: Metrics,
     external: Uri,
     requests: Semaphore,
@@ -59,6 +62,8 @@ impl App {
             desk,
             knobs,
             readers: Readers::default(),
+            clicks: Clicks::default(),
+            deliveries: Clicks::default(),
             metrics,
             external,
             requests: Semaphore::new(REQUESTS_MAX),

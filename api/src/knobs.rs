@@ -21,6 +21,10 @@ pub struct HttpKnobs {
     pub basic_auth_users: BTreeMap<String, Secret>,
     /// TLS on `listen` (and on `metrics_listen`), where set.
     pub tls: Option<TlsKnobs>,
+    /// What Slack signs the clicks on our buttons with; without it `/hooks/slack` is not there.
+    pub slack_signing_secret: Option<Secret>,
+    /// What PagerDuty signs its webhooks with, one secret a line; without it `/hooks/pagerduty` is not there.
+    pub pagerduty_webhook_secret: Option<Secret>,
 }
 
 impl Default for HttpKnobs {
@@ -32,6 +36,8 @@ impl Default for HttpKnobs {
             tokens: Vec::new(),
             basic_auth_users: BTreeMap::new(),
             tls: None,
+            slack_signing_secret: None,
+            pagerduty_webhook_secret: None,
         }
     }
 }

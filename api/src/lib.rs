@@ -14,6 +14,7 @@ mod decisions;
 mod desk;
 mod edge;
 mod exposure;
+mod hooks;
 mod incidents;
 mod knobs;
 mod metrics;

@@ -10,7 +10,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::edge::{App, OnLoopback, edge};
 use crate::problem::Problem;
-use crate::{Role, alerts, bouncer, console, decisions, incidents, status};
+use crate::{Role, alerts, bouncer, console, decisions, hooks, incidents, status};
 
 /// The largest body that is read.
 const BODY_BYTES_MAX: usize = 1 << 20;
@@ -79,6 +79,9 @@ pub const ROUTES: &[Route] = &[
     route(Method::GET, "/api/v1/ledger", VIEWER, || get(status::ledger)),
     route(Method::GET, "/api/v1/sources", VIEWER, || get(status::sources)),
     route(Method::GET, "/api/v1/status", VIEWER, || get(status::status)),
+    // What people do in Slack and PagerDuty: the signature is the credential.
+    route(Method::POST, "/hooks/slack", OPEN, || post(hooks::slack)),
+    route(Method::POST, "/hooks/pagerduty", OPEN, || post(hooks::pagerduty)),
     // What Prometheus tells an Alertmanager.
     route(Method::POST, "/api/v2/alerts", INGEST, || post(alerts::post)),
     // CrowdSec's bouncers.

@@ -172,6 +172,10 @@ impl Desk for Fake {
         self.answer(Ok(()))
     }
 
+    fn installation(&self) -> &str {
+        "4f2a"
+    }
+
     fn sources(&self) -> Answer<'_, Vec<SourceFacts>> {
         self.answer(Ok(vec![SourceFacts {
             entry: "edge-access".into(),

@@ -5,6 +5,8 @@ mod bouncer;
 mod console;
 mod fake;
 mod harness;
+mod hooks;
 mod json;
 mod logins;
+mod pagerduty;
 mod sockets;

@@ -8,10 +8,6 @@ mod pasted;
 
 /// Paths of keys, with what to say of them. `*` stands for any one key or item, `**` for any number of them.
 const LATER: &[(&str, &str)] = &[
-    (
-        "interactions",
-        "acknowledging from Slack or PagerDuty is not in this version: use the console or the API",
-    ),
     ("templates", "templates are not in this version: messages have their built-in form"),
     ("findings", "overrides and suppressions of findings are not in this version"),
     ("images", "image policies are not in this version"),

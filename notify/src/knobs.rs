@@ -58,6 +58,8 @@ pub enum SlackKnobs {
         token: Secret,
         /// `#name` or a channel's id.
         channel: String,
+        /// Whether its messages have buttons: only where clicks on them reach us and are believed.
+        buttons: bool,
     },
     /// By an incoming webhook: each state is a message of its own.
     Webhook {
@@ -69,7 +71,16 @@ pub enum SlackKnobs {
 impl SlackKnobs {
     /// As an app.
     pub fn app(url: String, token: Secret, channel: String) -> Self {
-        Self::App { url, token, channel }
+        Self::App { url, token, channel, buttons: false }
+    }
+
+    /// With buttons, or without. A webhook has none: they would be answered in messages that are never updated.
+    #[must_use]
+    pub fn with_buttons(mut self, with: bool) -> Self {
+        if let Self::App { buttons, .. } = &mut self {
+            *buttons = with;
+        }
+        self
     }
 
     /// By an incoming webhook.

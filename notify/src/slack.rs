@@ -40,7 +40,7 @@ enum Said {
 impl Slack {
     pub(crate) fn build(knobs: &SlackKnobs, within: Duration) -> Result<Self, String> {
         let (endpoint, scrub) = match knobs {
-            SlackKnobs::App { url, token, channel } => {
+            SlackKnobs::App { url, token, channel, .. } => {
                 if token.is_empty() || !token.expose().bytes().all(|byte| byte.is_ascii_graphic()) {
                     return Err("the app token is empty or holds what a header cannot".into());
                 }
@@ -74,10 +74,15 @@ impl Slack {
     }
 
     pub(crate) async fn send(&self, message: &Message<'_>, trace: &mut Trace<'_>) -> Outcome {
-        let rendered = render(&Facts::of(message));
-        let SlackKnobs::App { channel, .. } = &self.knobs else {
-            return self.hook(&rendered, trace).await;
+        let facts = Facts::of(message);
+        let SlackKnobs::App { channel, buttons, .. } = &self.knobs else {
+            return self.hook(&render(&facts, None), trace).await;
         };
+        let about = match message.matter {
+            Matter::Incident(about) if *buttons => Some(about.dossier.incident.id.as_str()),
+            Matter::Incident(_) | Matter::Storm(_) | Matter::Test | Matter::StoreDown { .. } => None,
+        };
+        let rendered = render(&facts, about);
         match message.handle.and_then(|handle| handle.0.split_once(':')) {
             Some((channel, ts)) => self.update(message, &rendered, channel, ts, trace).await,
             None => self.post(message, &rendered, channel, trace).await,

@@ -125,8 +125,11 @@ impl Pace {
     pub fn resume(&mut self, state: PaceState) {
         let longest = self.state.full_at.plus(self.period.saturating_mul(self.burst));
         let full_at = state.full_at.max(self.state.full_at).min(longest);
-        let limited = state.limited.map(|(share, at)| (share.clamp(LEAST, WHOLE), at));
-        self.state = PaceState { full_at, limited, ..state };
+        // A clock that ran ahead must not silence an endpoint for ever.
+        let now = self.clock.now_wall();
+        let paused_until = state.paused_until.map(|until| until.min(now.plus(ASKED_MAX)));
+        let limited = state.limited.map(|(share, at)| (share.clamp(LEAST, WHOLE), at.min(now)));
+        self.state = PaceState { full_at, paused_until, limited, ..state };
         self.ceiling = ceiling(self.period, self.burst, full_at, &self.clock);
     }
 

@@ -289,7 +289,10 @@ impl Keeper {
     pub fn fold_over(&mut self, over: &[Incident], shelf: &Shelf, now: Wall) -> Changes {
         let mut changes = Changes::default();
         for incident in over {
-            if let Some(folded) = fold_time(incident, EventTime::MAX, now, &self.policy.knobs) {
+            if let Some(mut folded) = fold_time(incident, EventTime::MAX, now, &self.policy.knobs) {
+                // Not until the end that was announced: what fires again before then is news.
+                let held = &mut folded.incident.holds_until;
+                *held = (*held).min(now.as_event_time());
                 self.consequences(folded, shelf, now, &mut changes);
             }
         }

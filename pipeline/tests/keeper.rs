@@ -159,4 +159,5 @@ fn what_comes_from_elsewhere_ends_by_the_clock_or_by_its_senders_word() {
     assert_eq!(over[0].incident.status, Status::Resolved);
     let early = keeper.fold_over(open, &Shelf::default(), wall(10)).folded;
     assert_eq!((early[0].incident.status, &early[0].incident.resolved_by), (Status::Resolved, &None));
+    assert_eq!(early[0].incident.holds_until, event(10), "what fires again before its announced end is news");
 }

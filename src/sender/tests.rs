@@ -11,7 +11,7 @@ use crate::standins::{Mode, PagerDuty, ROUTING_KEY, SLACK_TOKEN, Slack};
 
 const RATE: Rate = Rate { per_minute: 6_000, burst: 100 };
 
-fn flood(service: &str, at: Wall) -> Folded {
+pub(crate) fn flood(service: &str, at: Wall) -> Folded {
     let target = Subject::service(service);
     let fingerprint = Fingerprint::of(Kind::Flood, &target);
     let incident = Incident {
@@ -55,7 +55,7 @@ fn flood(service: &str, at: Wall) -> Folded {
     }
 }
 
-fn row(incident: &Incident, at: Wall) -> Row {
+pub(crate) fn row(incident: &Incident, at: Wall) -> Row {
     Row {
         key: RowKey {
             incident: incident.id.clone(),

@@ -1,7 +1,7 @@
 //! What is no longer heard, or not understood, or not told: pure, over what a [`Look`] at the process shows. Time is
 //! the wall clock's, told from outside.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -39,6 +39,9 @@ const UNREACHABLE: Duration = Duration::from_secs(60);
 /// A condition that lasts is stated again so often: rows of the store need no write every few seconds.
 const AGAIN: Duration = Duration::from_secs(60);
 
+/// For how long a statement holds: until the next one has surely come, or what lasts would end and begin anew.
+const HOLDS: Duration = Duration::from_secs(90);
+
 /// What the process shows at one moment.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Look {
@@ -57,6 +60,8 @@ pub(super) struct Topic {
     pub(super) records: u64,
     /// Records of them that did not decode.
     pub(super) rejected: u64,
+    /// The partitions of it that are read here.
+    pub(super) partitions: BTreeSet<i32>,
     /// Partitions with something left to read: its number, records left, and how far what was read last is behind.
     pub(super) behind: Vec<(i32, u64, Duration)>,
 }
@@ -73,6 +78,8 @@ pub(super) struct Receiver {
 /// What was seen of a topic in looks before.
 #[derive(Debug, Clone, Default)]
 struct Memory {
+    /// The partitions that were read here.
+    partitions: BTreeSet<i32>,
     /// Records at the last look.
     records: u64,
     /// Minutes in which records came, at most an hour of them, oldest first.
@@ -122,6 +129,10 @@ impl Senses {
         self.topics.retain(|topic, _| look.topics.contains_key(topic));
         for (name, topic) in &look.topics {
             let memory = self.topics.entry(name.clone()).or_default();
+            // With other partitions come other habits: what fell silent here may go on elsewhere.
+            if memory.partitions != topic.partitions {
+                *memory = Memory { partitions: topic.partitions.clone(), ..Memory::default() };
+            }
             memory.note(topic, at);
             // While Kafka is away every topic is silent, and that is said once.
             if self.down_since.is_none() {
@@ -299,7 +310,7 @@ impl Finding {
             subject: self.subject,
             first: Earliest(found.as_event_time()),
             began: Earliest(self.since.as_event_time()),
-            holds_until: Latest(at.as_event_time()),
+            holds_until: Latest(at.plus(HOLDS).as_event_time()),
             evidence: Evidence {
                 observed: Peak(self.observed),
                 threshold: self.threshold,
@@ -362,6 +373,14 @@ mod tests {
         assert!((signal.evidence.observed.0 - 300.0).abs() < 0.1);
         assert_eq!(stated[1].1.first, signal.first, "the same condition");
         assert!(watch(&mut senses, 40..45, |at| records(at / 1_000)).is_empty(), "it goes on");
+    }
+
+    #[test]
+    fn with_other_partitions_a_topic_may_be_silent() {
+        let mut senses = Senses::default();
+        watch(&mut senses, 0..30, |at| Topic { partitions: [0, 1].into(), ..records(at / 1_000) });
+        let one = |_| Topic { partitions: [1].into(), ..records(1_800) };
+        assert!(watch(&mut senses, 30..60, one).is_empty(), "its busy partition is read elsewhere");
     }
 
     #[test]

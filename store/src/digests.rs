@@ -18,7 +18,8 @@ use crate::{Store, StoreError};
 const FEW: i64 = 3;
 const CALM: Duration = Duration::from_secs(60);
 
-/// Digests of one integration that are looked after at a time; older ones come first.
+/// Digests of one integration that are looked after at a time: the storm that is on first, or those that only wait for
+/// their incidents to end would keep it from being told; then the oldest.
 const AT_ONCE: i64 = 8;
 
 /// Names listed in a summary, and ids.
@@ -77,10 +78,14 @@ impl Store {
         };
         drop(reader);
         if let Some(id) = hollow {
-            sqlx::query("UPDATE digest SET phase = 'closed' WHERE id = $1")
-                .bind(id.0)
-                .execute(&self.writer)
-                .await?;
+            // Another process may have put a row into it since it was read.
+            sqlx::query(
+                "UPDATE digest SET phase = 'closed' WHERE id = $1 AND phase = 'storm' \
+                 AND NOT EXISTS (SELECT 1 FROM outbox WHERE digest = $1)",
+            )
+            .bind(id.0)
+            .execute(&self.writer)
+            .await?;
         }
         if !folds {
             return Ok(0);
@@ -101,7 +106,8 @@ impl Store {
         let mut reader = self.readers.begin().await?;
         let rows = sqlx::query(
             "SELECT * FROM digest WHERE receiver = $1 AND integration = $2 AND phase <> 'closed' \
-             AND (lease_until IS NULL OR lease_until <= $4) ORDER BY id LIMIT $3",
+             AND (lease_until IS NULL OR lease_until <= $4) \
+             ORDER BY CASE WHEN phase = 'storm' THEN 0 ELSE 1 END, id LIMIT $3",
         )
         .bind(receiver.to_owned())
         .bind(integration.to_owned())

@@ -15,13 +15,15 @@ use crate::raw::{self, Raw};
 /// The channels of a receiver, each with whether it hears of resolves; in the order email, slack,
 /// pagerduty, webhook, msteams, discord, telegram, alertmanager.
 pub(crate) fn channels(judge: &mut Judge<'_>, raw: &Raw, receiver: &raw::Receiver) -> Vec<(Knobs, bool)> {
+    let ours = &raw.interactions;
+    let clicks = ours.slack_signing_secret.is_some() || ours.slack_signing_secret_file.is_some();
     let mut made = Vec::new();
     for email in &receiver.email_configs {
         let knobs = self::email(judge, raw, email).map(Knobs::from);
         made.push((works(judge, knobs, email.place), email.send_resolved));
     }
     for slack in &receiver.slack_configs {
-        let knobs = self::slack(judge, raw, slack).map(Knobs::from);
+        let knobs = self::slack(judge, raw, slack).map(|knobs| knobs.with_buttons(clicks)).map(Knobs::from);
         made.push((works(judge, knobs, slack.place), slack.send_resolved));
     }
     for pager in &receiver.pagerduty_configs {

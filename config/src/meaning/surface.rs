@@ -11,7 +11,7 @@ use crate::complain::Complaint;
 use crate::config::{Limits, Pipeline};
 use crate::de::At;
 use crate::judge::Judge;
-use crate::raw::{self, Raw};
+use crate::raw::{self, Raw, Sealed};
 
 /// Times of incidents.
 pub(crate) fn incidents(judge: &mut Judge<'_>, raw: &Raw) -> Knobs {
@@ -87,6 +87,21 @@ pub(crate) fn http(judge: &mut Judge<'_>, raw: &Raw) -> HttpKnobs {
         }
     };
     let tokens = http.tokens.iter().filter_map(|token| self::token(judge, token)).collect();
+    let ours = &raw.interactions;
+    let mut secret = |name: &str, text: &Option<At<Sealed>>, file: &Option<At<String>>| {
+        let secret = judge.secret(name, text.as_ref(), file.as_ref())?;
+        if secret.value.expose().trim().is_empty() {
+            judge.error(secret.place, format!("`{name}` is blank"), "");
+        }
+        Some(secret.value)
+    };
+    let slack_signing_secret =
+        secret("slack_signing_secret", &ours.slack_signing_secret, &ours.slack_signing_secret_file);
+    let pagerduty_webhook_secret = secret(
+        "pagerduty_webhook_secret",
+        &ours.pagerduty_webhook_secret,
+        &ours.pagerduty_webhook_secret_file,
+    );
     let users = http.basic_auth_users.iter().map(|(name, hash)| (name.clone(), hash.value.0.clone()));
     let knobs = HttpKnobs {
         listen: http.listen.value.clone(),
@@ -95,6 +110,8 @@ pub(crate) fn http(judge: &mut Judge<'_>, raw: &Raw) -> HttpKnobs {
         tokens,
         basic_auth_users: users.collect(),
         tls,
+        slack_signing_secret,
+        pagerduty_webhook_secret,
     };
     // A token whose file could not be read must not make the console look open.
     if judge.complaints.len() == before

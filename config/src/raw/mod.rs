@@ -10,6 +10,7 @@ mod global;
 mod heartbeats;
 mod http;
 mod incidents;
+mod interactions;
 mod kafka;
 mod limits;
 mod mining;
@@ -34,6 +35,7 @@ pub(crate) use global::Global;
 pub(crate) use heartbeats::Heartbeat;
 pub(crate) use http::{Http, Token};
 pub(crate) use incidents::Incidents;
+pub(crate) use interactions::Interactions;
 pub(crate) use kafka::{Kafka, Topic};
 pub(crate) use limits::Limits;
 pub(crate) use mining::Mining;
@@ -77,6 +79,7 @@ pub(crate) struct Raw {
     pub(crate) mute_time_intervals: Option<Vec<At<TimeInterval>>>,
     pub(crate) escalations: Vec<At<Escalation>>,
     pub(crate) heartbeats: Vec<At<Heartbeat>>,
+    pub(crate) interactions: Interactions,
     pub(crate) throttle: Throttle,
     pub(crate) store: Store,
     pub(crate) privacy: Privacy,
@@ -86,7 +89,7 @@ pub(crate) struct Raw {
 }
 
 /// The sections, in the order in which they are documented.
-const SECTIONS: [&str; 23] = [
+const SECTIONS: [&str; 24] = [
     "kafka",
     "clients",
     "services",
@@ -104,6 +107,7 @@ const SECTIONS: [&str; 23] = [
     "mute_time_intervals",
     "escalations",
     "heartbeats",
+    "interactions",
     "throttle",
     "store",
     "privacy",
@@ -143,6 +147,7 @@ pub(crate) fn read(mut tree: Node, origins: &Origins, out: &mut Vec<Complaint>) 
     let mute_time_intervals = reader.section("mute_time_intervals");
     let escalations = reader.section("escalations");
     let heartbeats = reader.section("heartbeats");
+    let interactions = reader.section("interactions");
     let throttle = reader.section("throttle");
     let store = reader.section("store");
     let privacy = reader.section("privacy");
@@ -167,6 +172,7 @@ pub(crate) fn read(mut tree: Node, origins: &Origins, out: &mut Vec<Complaint>) 
         mute_time_intervals: mute_time_intervals?,
         escalations: escalations?,
         heartbeats: heartbeats?,
+        interactions: interactions?,
         throttle: throttle?,
         store: store?,
         privacy: privacy?,

@@ -519,3 +519,34 @@ fn mail_is_encrypted_unless_the_relay_is_this_machine() {
         assert_eq!(email.require_tls, require_tls, "{keys}");
     }
 }
+
+#[test]
+fn clicks_are_believed_by_their_secrets() {
+    let http = load(MINIMAL).config().http;
+    assert!(http.slack_signing_secret.is_none() && http.pagerduty_webhook_secret.is_none());
+    let yaml = "interactions: {slack_signing_secret: click, pagerduty_webhook_secret_file: pd}\n";
+    let chat = "slack_configs: [{app_token: t, channel: c}]";
+    let buttons = |yaml: &str| {
+        let mail = "email_configs: [{to: oncall@example.com}]";
+        let desk = load(&format!("{}{yaml}", MINIMAL.replace(mail, chat))).with("pd", "x");
+        let config = desk.config();
+        let beaconfire_notify::Knobs::Slack(beaconfire_notify::SlackKnobs::App { buttons, .. }) =
+            config.channels["mail"][0]
+        else {
+            panic!("no app")
+        };
+        buttons
+    };
+    assert!(buttons(yaml) && !buttons(""));
+    let http = minimal_and(yaml).with("pd", "old\nnew\n").config().http;
+    assert_eq!(http.slack_signing_secret.unwrap().expose(), "click");
+    assert_eq!(http.pagerduty_webhook_secret.unwrap().expose(), "old\nnew");
+    for (keys, said) in [
+        ("slack_signing_secret: ''", "`slack_signing_secret` is empty"),
+        ("pagerduty_webhook_secret: ' '", "`pagerduty_webhook_secret` is blank"),
+        ("slack_signing_secret: a, slack_signing_secret_file: b", "are both set"),
+        ("slack_signing_secret_file: nowhere", "nowhere"),
+    ] {
+        refused(&minimal_and(&format!("interactions: {{{keys}}}\n")), said);
+    }
+}

@@ -17,7 +17,6 @@ fn check(yaml: &str, name: &str) {
 #[test]
 fn sections() {
     for (name, value) in [
-        ("interactions", "{slack_signing_secret_file: x}"),
         ("templates", "{}"),
         ("findings", "{overrides: [], suppressions: []}"),
         ("images", "{registries: [\"registry.example.com/curated/\"], require_digest: false}"),
@@ -149,5 +148,5 @@ fn nothing_that_the_documentation_names_is_called_unknown() {
     for complaint in &complaints {
         assert!(complaint.what.contains("not in this version"), "{complaint}");
     }
-    assert_eq!(complaints.len(), 12, "what is refused is still refused: {}", desk.show(&complaints));
+    assert_eq!(complaints.len(), 11, "what is refused is still refused: {}", desk.show(&complaints));
 }

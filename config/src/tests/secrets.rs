@@ -21,6 +21,7 @@ receivers:
     slack_configs: [{{channel: c}}, {{channel: c, app_token: {CANARY}}}, {{api_url: 'https://hooks.slack.com/{CANARY}'}}]
     pagerduty_configs: [{{routing_key: {CANARY}}}]
     webhook_configs: [{{url: 'https://x.example.com/{CANARY}', signing_secret: whsec_UzNDUkVULXh5eiBTM0NSRVQteHl6IFMzQ1JFVC14eXo=}}]
+interactions: {{slack_signing_secret: {CANARY}, pagerduty_webhook_secret: {CANARY}}}
 http:
   tokens: [{{name: t, role: viewer, token: {CANARY}-0123456789}}]
   basic_auth_users: {{admin: '{hash}'}}
@@ -62,6 +63,7 @@ fn complaints_about_their_lines_do_not_show_them() {
         ("sasl.password: S3CRET-xyz", "group.id: S3CRET-xyz"),
         ("$2b$10$FVMeqXkP6fPlu0VkueW36uED5CpYkwFf1FCw.XfKI0LsDm/SnDv6e", "S3CRET-xyz"),
         ("token: S3CRET-xyz-0123456789", "token: S3CRET-xyz"),
+        ("slack_signing_secret: S3CRET-xyz", "slack_sining_secret: S3CRET-xyz"),
         ("slack_app_token: S3CRET-xyz", "slack_apptoken: S3CRET-xyz"),
         ("whsec_UzNDUkVULXh5eiBTM0NSRVQteHl6IFMzQ1JFVC14eXo=", "whsec_S3CRET-xyz"),
     ] {

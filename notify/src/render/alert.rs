@@ -114,7 +114,7 @@ pub(crate) fn webhook(message: &Message<'_>, receiver: &str) -> String {
             "startsAt": alert.starts_at.to_string(),
             "endsAt": alert.ended_at.map_or_else(|| NEVER.to_owned(), |at| at.to_string()),
             "generatorURL": alert.generator,
-            "fingerprint": format!("{:016x}", fingerprint(&alert.labels)),
+            "fingerprint": format!("{:016x}", alert.labels.fingerprint()),
         }],
     })
     .to_string()
@@ -137,44 +137,9 @@ fn label_name(name: &str) -> String {
     if name.is_empty() { "_".to_owned() } else { name }
 }
 
-/// Alertmanager's fingerprint: FNV-64a over names and values in order, a byte 255 after each.
-fn fingerprint(labels: &Labels) -> u64 {
-    let mut hash = 0xcbf2_9ce4_8422_2325_u64;
-    let mut add = |bytes: &[u8]| {
-        for byte in bytes {
-            hash = (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
-        }
-    };
-    for (name, value) in labels.iter() {
-        for text in [name, value] {
-            add(text.as_bytes());
-            add(&[255]);
-        }
-    }
-    hash
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn fingerprints_are_alertmanagers() {
-        // From Prometheus's own tests, and as Alertmanager 0.25 answered.
-        let labels: Labels =
-            [("name", "garland, briggs"), ("fear", "love is not enough")].into_iter().collect();
-        assert_eq!(fingerprint(&labels), 5_799_056_148_416_392_346);
-        let labels: Labels = [
-            ("alertname", "requests-per-client"),
-            ("kind", "flood"),
-            ("severity", "critical"),
-            ("service", "shop"),
-            ("incident", "0123456789abcdef0123456789abcdef"),
-        ]
-        .into_iter()
-        .collect();
-        assert_eq!(format!("{:016x}", fingerprint(&labels)), "6909852ccca4fa33");
-    }
 
     #[test]
     fn names_of_labels_fit_every_alertmanager() {

@@ -33,19 +33,22 @@ pub(crate) struct Rendered {
     pub(crate) reply: String,
 }
 
-/// A message for Slack.
-pub(crate) fn message(facts: &Facts) -> Rendered {
+/// A message for Slack; with buttons where it is about an incident that clicks may change.
+pub(crate) fn message(facts: &Facts, incident: Option<&str>) -> Rendered {
     let text = words_of(&facts.line(), TEXT_MAX);
-    let mut blocks = blocks(facts, facts.samples.len());
+    let buttons = incident.and_then(|id| buttons(facts, id));
+    let mut blocks = blocks(facts, facts.samples.len(), buttons.as_ref());
     if blocks.to_string().len() > BLOCKS_MAX {
         // Samples are the longest and the least needed: they are one click away.
         blocks = self::blocks(
             &Facts { samples: Vec::new(), incidents: Vec::new(), decisions: Vec::new(), ..facts.clone() },
             0,
+            buttons.as_ref(),
         );
     }
     if blocks.to_string().len() > BLOCKS_MAX {
-        blocks = json!([section(&words_of(&facts.line(), SECTION_MAX))]);
+        let line = section(&words_of(&facts.line(), SECTION_MAX));
+        blocks = Some(line).into_iter().chain(buttons).collect();
     }
     let reply = match &facts.news {
         Some(news) => format!("{} *{}* {}", emoji(facts), escape(&facts.standing), escape(news)),
@@ -54,7 +57,18 @@ pub(crate) fn message(facts: &Facts) -> Rendered {
     Rendered { text, blocks, reply: whole(&reply, TEXT_MAX) }
 }
 
-fn blocks(facts: &Facts, samples: usize) -> Value {
+/// What may be done about an incident, `/hooks/slack` knows each by its `action_id`; nothing once it is over.
+fn buttons(facts: &Facts, incident: &str) -> Option<Value> {
+    let button = |action: &str, text: &str| {
+        json!({"type": "button", "action_id": action, "value": incident,
+            "text": {"type": "plain_text", "text": text}})
+    };
+    let acknowledge = (!facts.taken).then(|| button("acknowledge", "Acknowledge"));
+    let elements: Vec<Value> = acknowledge.into_iter().chain([button("resolve", "Resolve")]).collect();
+    (!facts.over).then(|| json!({"type": "actions", "elements": elements}))
+}
+
+fn blocks(facts: &Facts, samples: usize, buttons: Option<&Value>) -> Value {
     let headline = plain(&format!("{} {}", emoji(facts), facts.stem));
     let mut blocks = vec![
         json!({"type": "header", "text": {"type": "plain_text", "text": words::cut(&headline, HEADER_MAX),
@@ -93,6 +107,7 @@ fn blocks(facts: &Facts, samples: usize) -> Value {
         let lines: Vec<String> = facts.samples.iter().take(samples).map(|line| escape(line)).collect();
         blocks.push(section(&format!("*Samples*\n```{}```", whole(&lines.join("\n"), SECTION_MAX - 20))));
     }
+    blocks.extend(buttons.cloned());
     let mut foot: Vec<String> = [(&facts.console, "Open in Beaconfire"), (&facts.runbook, "Runbook")]
         .into_iter()
         .filter_map(|(href, text)| {

@@ -57,11 +57,14 @@ async fn sent(build: fn(&str) -> Channel, script: Vec<Act>, message: &Message<'_
     (exchange.outcome, server.got())
 }
 
+/// A channel, and what to make of each answer.
+type Table = (fn(&str) -> Channel, Vec<(Act, &'static str)>);
+
 #[tokio::test]
 async fn answers() {
     let case = Case::open();
     let message = case.message(Action::Open);
-    let tables: [(fn(&str) -> Channel, Vec<(Act, &str)>); 3] = [
+    let tables: [Table; 3] = [
         (
             discord,
             vec![

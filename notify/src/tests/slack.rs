@@ -174,3 +174,19 @@ async fn neither_token_nor_address_is_shown() {
         assert!(exchange.steps[0].answered.contains("invalid_token"));
     }
 }
+
+#[tokio::test]
+async fn buttons_are_an_apps_and_only_where_clicks_reach_us() {
+    for (with, wanted) in [(true, true), (false, false)] {
+        let server = Server::start(vec![ok()]).await;
+        let app = SlackKnobs::app(format!("{}api/", server.url), Secret::new(TOKEN), "#oncall".into());
+        let channel = Channel::build_within(&Knobs::Slack(app.with_buttons(with)), WITHIN).unwrap();
+        channel.send(&Case::open().message(Action::Open)).await;
+        assert_eq!(server.got()[0].json().to_string().contains(r#""action_id":"acknowledge""#), wanted);
+    }
+    let server = Server::start(vec![answer(200, "", "ok")]).await;
+    let hook = SlackKnobs::webhook(Secret::new(format!("{}services/T/B/x", server.url))).with_buttons(true);
+    let channel = Channel::build_within(&Knobs::Slack(hook), WITHIN).unwrap();
+    channel.send(&Case::open().message(Action::Open)).await;
+    assert!(!server.got()[0].json().to_string().contains("action_id"));
+}
