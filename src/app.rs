@@ -115,6 +115,15 @@ impl App {
         let (facts, brought) = mpsc::channel(keep::FACTS);
         let (accepts, accepted) = Accepts::channel();
         let census = Arc::<Mutex<BTreeMap<usize, Census>>>::default();
+        let policy = Arc::new(Policy {
+            context: config.context.clone(),
+            knobs: config.knobs.clone(),
+            route: config.route.clone(),
+            receivers: config.receivers.clone(),
+            quiet: config.quiet.clone(),
+            escalations: config.escalations.clone(),
+            plan: Some(plan.clone()),
+        });
         let desk: Arc<dyn Desk> = Arc::new(Office {
             store: store.clone(),
             orders,
@@ -139,21 +148,13 @@ impl App {
             rules: config.plan.rules.iter().map(Counts::of).collect(),
             touches: Touches::default(),
             census: census.clone(),
+            policy: policy.clone(),
             plan: plan.clone(),
             accepts,
         });
         let server = Server::bind(config.http.clone(), desk)?;
         let address = server.local_addr().context("asking for the address that was taken")?;
 
-        let policy = Arc::new(Policy {
-            context: config.context.clone(),
-            knobs: config.knobs.clone(),
-            route: config.route.clone(),
-            receivers: config.receivers.clone(),
-            quiet: config.quiet.clone(),
-            escalations: config.escalations.clone(),
-            plan: Some(plan.clone()),
-        });
         let (watched, watched_names, watched_ingest) = (seen.clone(), names.clone(), ingest.clone());
         let (report, reports) = mpsc::channel(keep::REPORTS);
         let (failed, fault) = watch::channel(None);

@@ -1,6 +1,7 @@
 //! The desk behind the HTTP surface: reads go to the store, commands to the keeper, decisions to store and board.
 
 mod orders;
+mod quiet;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
@@ -8,14 +9,15 @@ use std::time::Duration;
 
 use beaconfire_api::{
     Answer, BouncerKey, Case, DecisionQuery, DeliveryFacts, Desk, DeskError, IncidentQuery, Lift,
-    NewDecision, Page, PostedAlert, Pull, ReceiverFacts, RejectedFacts, SourceFacts, StatusFacts,
+    NewDecision, NewSilence, Page, PostedAlert, Pull, ReceiverFacts, RejectedFacts, SilenceFacts,
+    SourceFacts, StatusFacts,
 };
 use beaconfire_detect::{Census, Field, Plan, RuleSpec};
 use beaconfire_incident::{Actor, Command, Context, Incident, IncidentId};
 use beaconfire_ingest::{DeadLetters, Sample};
 use beaconfire_model::{Names, Source, Untrusted, Wall};
-use beaconfire_outbox::LedgerLine;
-use beaconfire_pipeline::{Counted, Tally, Tides};
+use beaconfire_outbox::{LedgerLine, Silence};
+use beaconfire_pipeline::{Counted, Policy, Tally, Tides};
 use beaconfire_store::{Pick, Query, Store, StoreError};
 use beaconfire_throttle::{Board, Decision, DecisionKey, Guard, Mode, Origin};
 use beaconfire_view::Privacy;
@@ -127,6 +129,8 @@ pub struct Office {
     pub touches: Touches,
     /// What the shards' tables hold, by thread.
     pub census: Arc<Mutex<BTreeMap<usize, Census>>>,
+    /// What the configuration says of whom to tell.
+    pub policy: Arc<Policy>,
     /// Which services' requests explain which workloads.
     pub plan: Arc<Plan>,
     /// Where what was accepted as usual is learned.
@@ -213,8 +217,9 @@ impl Office {
         let runbook = service.map(|service| service.annotations.get("runbook_url").to_owned());
         let runbook = runbook.filter(|url| !url.is_empty());
         let links = self.links(&dossier.incident).await?;
+        let quiet = self.quiet(&dossier.incident).await?;
         self.privacy.apply_to_dossier(&mut dossier);
-        Ok(Case { dossier, rows, deliveries, decisions, runbook, links })
+        Ok(Case { dossier, rows, quiet, deliveries, decisions, runbook, links })
     }
 
     /// Has alerts from elsewhere written down. Whoever sends them sends them again where it is told to.
@@ -444,6 +449,18 @@ impl Desk for Office {
 
     fn command(&self, id: IncidentId, actor: Actor, command: Command) -> Answer<'_, Incident> {
         Box::pin(self.order(id, actor, command))
+    }
+
+    fn silences(&self) -> Answer<'_, Vec<SilenceFacts>> {
+        Box::pin(self.all_silences())
+    }
+
+    fn silence(&self, actor: Actor, wanted: NewSilence, dry_run: bool) -> Answer<'_, SilenceFacts> {
+        Box::pin(self.hush(actor, wanted, dry_run))
+    }
+
+    fn expire_silence(&self, actor: Actor, id: String) -> Answer<'_, Silence> {
+        Box::pin(async move { self.unhush(actor, &id).await })
     }
 
     fn ledger(&self) -> Answer<'_, Vec<LedgerLine>> {

@@ -4,6 +4,7 @@
 mod fake;
 mod instance;
 mod score;
+mod silences;
 mod surface;
 mod tell;
 
@@ -190,11 +191,9 @@ fn what_is_promised_for_later_is_refused_by_name() {
     let dir = tempfile::tempdir().unwrap();
     for line in [
         "render mail --example flood",
-        "silences",
         "outbox list",
         "dead-letters show 1",
         "schema config",
-        "incidents assign 1 mira",
         "decisions allow 203.0.113.7",
         "replay --kafka --from 2026-01-02T03:04:05Z",
         "explain --incident 1",

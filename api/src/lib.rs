@@ -22,12 +22,14 @@ mod problem;
 mod routes;
 mod server;
 mod shapes;
+mod silences;
 mod status;
 
 pub use auth::sha256;
 pub use desk::{
     Answer, BouncerKey, Case, DecisionQuery, DeliveryFacts, Desk, DeskError, IncidentQuery, Lift,
-    NewDecision, Page, PostedAlert, Pull, ReceiverFacts, RejectedFacts, SourceFacts, StatusFacts,
+    NewDecision, NewSilence, Page, PostedAlert, Pull, ReceiverFacts, RejectedFacts, SILENCED_SHOWN,
+    SilenceFacts, SourceFacts, StatusFacts,
 };
 pub use exposure::check_exposure;
 pub use knobs::{HttpKnobs, Role, TlsKnobs, Token};

@@ -10,7 +10,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::edge::{App, OnLoopback, edge};
 use crate::problem::Problem;
-use crate::{Role, alerts, bouncer, console, decisions, hooks, incidents, status};
+use crate::{Role, alerts, bouncer, console, decisions, hooks, incidents, silences, status};
 
 /// The largest body that is read.
 const BODY_BYTES_MAX: usize = 1 << 20;
@@ -73,6 +73,10 @@ pub const ROUTES: &[Route] = &[
     route(Method::POST, "/api/v1/incidents/{id}/reopen", RESPONDER, || post(incidents::reopen)),
     route(Method::POST, "/api/v1/incidents/{id}/accept", RESPONDER, || post(incidents::accept)),
     route(Method::POST, "/api/v1/incidents/{id}/notes", RESPONDER, || post(incidents::note)),
+    route(Method::POST, "/api/v1/incidents/{id}/assign", RESPONDER, || post(incidents::assign)),
+    route(Method::GET, "/api/v1/silences", VIEWER, || get(silences::list)),
+    route(Method::POST, "/api/v1/silences", RESPONDER, || post(silences::add)),
+    route(Method::DELETE, "/api/v1/silences/{id}", RESPONDER, || delete(silences::expire)),
     route(Method::GET, "/api/v1/decisions", VIEWER, || get(decisions::list)),
     route(Method::POST, "/api/v1/decisions", ADMIN, || post(decisions::add)),
     route(Method::DELETE, "/api/v1/decisions", ADMIN, || delete(decisions::lift)),

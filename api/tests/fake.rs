@@ -8,7 +8,8 @@ use std::time::{Duration, SystemTime};
 
 use beaconfire_api::{
     Answer, BouncerKey, Case, DecisionQuery, DeliveryFacts, Desk, DeskError, IncidentQuery, Lift,
-    NewDecision, Page, PostedAlert, Pull, ReceiverFacts, RejectedFacts, SourceFacts, StatusFacts, sha256,
+    NewDecision, NewSilence, Page, PostedAlert, Pull, ReceiverFacts, RejectedFacts, SilenceFacts,
+    SourceFacts, StatusFacts, sha256,
 };
 use beaconfire_incident::{
     Acknowledgement, Actor, Command, Dossier, Fingerprint, Incident, IncidentId, RatePoint, RulePeak,
@@ -18,7 +19,9 @@ use beaconfire_model::{
     Client, Earliest, EventTime, Kind, Labels, Latest, Participant, Peak, Severity, Specimen, Subject,
     SubjectKind, Untrusted, Wall,
 };
-use beaconfire_outbox::{Fate, Lane, LedgerLine, Row, RowKey, Told};
+use beaconfire_outbox::{
+    Fate, Hush, Inhibitors, Lane, LedgerLine, Quiet, QuietRules, Route, Row, RowKey, Silence, Told,
+};
 use beaconfire_throttle::{Action, Board, Decision, DecisionKey, Mode, Origin};
 use ipnet::IpNet;
 use prometheus::Registry;
@@ -37,6 +40,9 @@ pub(crate) struct Fake {
     pub(crate) commands: Mutex<Vec<(IncidentId, Actor, Command)>>,
     pub(crate) lifted: Mutex<Vec<(Lift, bool)>>,
     pub(crate) wanted: Mutex<Vec<(Actor, NewDecision)>>,
+    pub(crate) silences: Mutex<Vec<SilenceFacts>>,
+    pub(crate) silenced: Mutex<Vec<(Actor, NewSilence, bool)>>,
+    pub(crate) expired: Mutex<Vec<(Actor, String)>>,
     pub(crate) next_cursor: Mutex<Option<String>>,
     pub(crate) last_record: Mutex<Option<Wall>>,
     pub(crate) store_down: AtomicBool,
@@ -125,6 +131,46 @@ impl Desk for Fake {
         });
         self.commands.lock().unwrap().push((id, actor, command));
         self.answer(found)
+    }
+
+    fn silences(&self) -> Answer<'_, Vec<SilenceFacts>> {
+        self.answer(Ok(self.silences.lock().unwrap().clone()))
+    }
+
+    fn silence(&self, actor: Actor, wanted: NewSilence, dry_run: bool) -> Answer<'_, SilenceFacts> {
+        let id = if dry_run { "" } else { SILENCE };
+        let silence = Silence {
+            id: id.into(),
+            matchers: wanted.matchers.clone(),
+            author: wanted.author.clone(),
+            comment: wanted.comment.clone(),
+            starts_at: wanted.starts_at,
+            ends_at: wanted.ends_at,
+            updated_at: now(),
+        };
+        let cases = self.cases.lock().unwrap();
+        let incidents: Vec<Incident> = cases
+            .iter()
+            .map(|case| case.dossier.incident.clone())
+            .filter(|incident| incident.status != Status::Resolved && silence.matches(&incident.labels))
+            .collect();
+        let facts = SilenceFacts { incidents_total: incidents.len() as u64, silence, incidents };
+        if !dry_run {
+            self.silences.lock().unwrap().push(facts.clone());
+        }
+        self.silenced.lock().unwrap().push((actor, wanted, dry_run));
+        self.answer(Ok(facts))
+    }
+
+    fn expire_silence(&self, actor: Actor, id: String) -> Answer<'_, Silence> {
+        let mut silences = self.silences.lock().unwrap();
+        let found = silences.iter_mut().find(|facts| *facts.silence.id == *id).ok_or(DeskError::NotFound);
+        let ended = found.map(|facts| {
+            facts.silence.ends_at = now();
+            facts.silence.clone()
+        });
+        self.expired.lock().unwrap().push((actor, id));
+        self.answer(ended)
     }
 
     fn ledger(&self) -> Answer<'_, Vec<LedgerLine>> {
@@ -249,6 +295,29 @@ impl Desk for Fake {
     }
 }
 
+/// The id of every silence that is made here.
+pub(crate) const SILENCE: &str = "5e1fa0ce5e1fa0ce5e1fa0ce5e1fa0ce";
+
+/// Has the last receiver's row kept back by a silence.
+pub(crate) fn silenced(case: &mut Case) {
+    let incident = &case.dossier.incident;
+    let silence = Silence {
+        id: SILENCE.into(),
+        matchers: beaconfire_outbox::alike(incident),
+        author: "mira <b>".into(),
+        comment: "the scraper again".into(),
+        starts_at: now(),
+        ends_at: now().plus(Duration::from_secs(3_600)),
+        updated_at: now(),
+    };
+    let (route, rules, silences) = (Route::default(), QuietRules::default(), [silence]);
+    let ties = |_: &str, _: &str| false;
+    let hush = Hush::new(&route, &rules, &silences, Inhibitors::new(&[], &[], &ties), now());
+    case.quiet = hush.of(incident);
+    let why = case.quiet.toward("mail").unwrap().why;
+    case.rows.last_mut().unwrap().fate = Fate::Suppressed(why);
+}
+
 /// A decision that was made a minute ago and has `left` to run.
 pub(crate) fn decision(id: i64, network: &str, action: Action, mode: Mode, left: Duration) -> Decision {
     let address = network.parse::<std::net::IpAddr>().map(IpNet::from);
@@ -343,6 +412,7 @@ pub(crate) fn small(kind: Kind, severity: Severity, target: Subject, minutes_ago
     Case {
         dossier,
         rows: Vec::new(),
+        quiet: Quiet::default(),
         deliveries: Vec::new(),
         decisions: Vec::new(),
         runbook: None,

@@ -9,4 +9,5 @@ mod hooks;
 mod json;
 mod logins;
 mod pagerduty;
+mod silences;
 mod sockets;

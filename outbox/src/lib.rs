@@ -28,4 +28,4 @@ pub use quiet::{Hush, Hushed, Quiet, QuietRules, review};
 pub use route::{Integration, IntegrationKind, Route, Routed, Verdict, Visit};
 pub use row::{Action, Fate, Lane, Row, RowKey, Suppressed, Told};
 pub use settle::{RetryKnobs, settle};
-pub use silence::{Silence, SilenceState, asks_for_something};
+pub use silence::{Silence, SilenceState, alike, asks_for_something};

@@ -27,7 +27,7 @@ pub struct QuietRules {
 pub struct Hushed {
     /// The reason that its row is kept under.
     pub why: Suppressed,
-    /// The silence's id, the time intervals' names, or the other incident's id.
+    /// Who silenced it and the silence's id, the time intervals' names, or the other incident's id.
     pub by: Arc<str>,
     /// Until when, where that is known.
     pub until: Option<Wall>,
@@ -107,7 +107,7 @@ impl<'a> Hush<'a> {
         });
         let silenced = silence.map(|silence| Hushed {
             why: Suppressed::Silenced,
-            by: silence.id.clone(),
+            by: silence.signed(),
             until: Some(silence.ends_at),
         });
         Quiet { inhibited, muted: self.muted(incident), silenced }

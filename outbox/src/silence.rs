@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use beaconfire_model::{Labels, Matchers, Wall};
+use beaconfire_incident::Incident;
+use beaconfire_model::{Kind, Labels, Matcher, Matchers, Op, Wall};
 
 /// A silence. It changes no incident: only what is told of those that it matches.
 #[derive(Debug, Clone, PartialEq)]
@@ -57,10 +58,28 @@ impl Silence {
         }
     }
 
+    /// Who made it, with its id: what people are told of it.
+    pub fn signed(&self) -> Arc<str> {
+        let Self { id, author, .. } = self;
+        if author.is_empty() { id.clone() } else { format!("{author} ({id})").into() }
+    }
+
     /// Whether it concerns what has these labels, at any time.
     pub fn matches(&self, labels: &Labels) -> bool {
         self.matchers.matches(|name| labels.get(name))
     }
+}
+
+/// The matchers that find this incident and later ones of the same kind and target, by its labels.
+pub fn alike(incident: &Incident) -> Matchers {
+    let target = incident.target.kind.name();
+    // What an alert from elsewhere is known by are all its labels; how bad it is may change.
+    let tells = |name: &str| match incident.kind {
+        Kind::External => name != "severity",
+        _ => name == "kind" || name == target,
+    };
+    let matcher = |(name, value): (&str, &str)| Matcher::new(name, Op::Equal, value).ok();
+    Matchers(incident.labels.iter().filter(|(name, _)| tells(name)).filter_map(matcher).collect())
 }
 
 /// Whether matchers ask for anything: those that an incident without labels would match silence everything, which

@@ -13,11 +13,6 @@ const LATER: &[(&str, &str, &str)] = &[
     ("beaconfire", "render", "`beaconfire test-notify RECEIVER` shows a marked test as it is sent"),
     (
         "beaconfire",
-        "silences",
-        "acknowledge the incident (`beaconfire incidents ack ID`), or switch its rule off with `enabled: false`",
-    ),
-    (
-        "beaconfire",
         "outbox",
         "`beaconfire incidents show ID` lists what was told, `/api/v1/ledger` adds up what became of it",
     ),
@@ -27,7 +22,6 @@ const LATER: &[(&str, &str, &str)] = &[
         "schema",
         "`beaconfire config default` shows every key, `beaconfire formats` what is read",
     ),
-    ("incidents", "assign", "`beaconfire incidents ack ID` takes it for whose token is used"),
     ("decisions", "allow", "name the address in `throttle.never` and restart"),
     ("decisions", "approve", "nothing waits for approval; `throttle.mode: dry_run` looks first"),
     ("replay", "--kafka", "write the topic to a file with any consumer of Kafka, and replay that"),

@@ -20,6 +20,7 @@ mod report;
 mod routes;
 mod run;
 mod score;
+mod silences;
 mod test_notify;
 mod version;
 
@@ -70,6 +71,8 @@ enum Command {
     Incidents(incidents::Arguments),
     /// Throttle decisions of a running instance: list, add, delete, flush.
     Decisions(decisions::Arguments),
+    /// Silences of a running instance: list, add, expire.
+    Silences(silences::Arguments),
     /// Keys that bouncers show to read decisions.
     Keys {
         #[command(subcommand)]
@@ -179,6 +182,7 @@ fn run(arguments: Arguments) -> Result<(), Fault> {
         Command::Routes { what } => routes::run(what, &load(&sources(config))?, &mut out),
         Command::TestNotify(which) => test_notify::run(&which, &load(&sources(config))?, &mut out),
         Command::Incidents(incidents) => incidents::run(incidents, config, &mut out),
+        Command::Silences(silences) => silences::run(silences, config, &mut out),
         Command::Decisions(decisions) => decisions::run(decisions, config, &mut out),
         Command::Keys { what } => keys::run(&what, &load(&sources(config))?, &mut out),
         Command::Health(health) => health::run(&health, config, &mut out),

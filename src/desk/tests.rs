@@ -41,6 +41,15 @@ async fn office(directory: &std::path::Path) -> Office {
         rules: vec![counts("requests-per-client", true), counts("server-errors", false)],
         touches: Touches::default(),
         census: Arc::default(),
+        policy: Arc::new(Policy {
+            context: Context::default(),
+            knobs: Knobs::default(),
+            route: beaconfire_outbox::Route::default(),
+            receivers: BTreeMap::new(),
+            quiet: beaconfire_outbox::QuietRules::default(),
+            escalations: Vec::new(),
+            plan: None,
+        }),
         plan: Arc::new(Plan::compile(PlanSpec::default()).unwrap()),
         accepts: Accepts::channel().0,
     }

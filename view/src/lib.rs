@@ -12,6 +12,7 @@ mod number;
 mod privacy;
 mod report;
 mod signal;
+mod silence;
 mod state;
 mod summary;
 #[cfg(test)]
@@ -27,6 +28,7 @@ pub use line::{Line, ListJson};
 pub use privacy::{Privacy, Queries, Shown, redact_query};
 pub use report::{HighestJson, RuleReportJson};
 pub use signal::{IncidentSignalJson, SignalJson};
+pub use silence::{SilenceJson, SilencedJson};
 pub use state::{
     FormatCountJson, InexactRuleJson, LearningJson, ReceiverStateJson, RejectCountJson, RejectSampleJson,
     SourceJson, StatusJson,

@@ -58,7 +58,9 @@ pub(crate) fn intervals(judge: &mut Judge<'_>, raw: &Raw) -> BTreeMap<Arc<str>, 
 
 fn read(judge: &mut Judge<'_>, written: &At<raw::Stretch>) -> Stretch {
     let zone = |judge: &mut Judge<'_>, name: &At<String>| {
-        TimeZone::get(name).unwrap_or_else(|_| {
+        // Alertmanager's word for the clock of the machine.
+        let found = if name.value == "Local" { TimeZone::try_system() } else { TimeZone::get(name) };
+        found.unwrap_or_else(|_| {
             let said = format!("there is no time zone `{}`", name.escape_debug());
             judge.error(name.place, said, "write a name such as Europe/Berlin, America/New_York or UTC");
             TimeZone::UTC

@@ -112,7 +112,7 @@ pub(crate) fn escalations(judge: &mut Judge<'_>, raw: &Raw) -> Vec<Escalation> {
                     raw.receivers.iter().map(|held| held.name.as_str()),
                 );
             }
-            let after = judge.span("after", &step.after, "10s"..="7d");
+            let after = judge.span("after", &step.after, "1s"..="7d");
             if steps.last().is_some_and(|(before, _)| after <= *before) {
                 judge.error(
                     step.after.place,

@@ -6,6 +6,7 @@ mod layers;
 mod lists;
 mod meaning;
 mod pasted;
+mod quiet;
 mod refusals;
 mod rules;
 mod secrets;

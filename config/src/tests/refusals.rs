@@ -44,13 +44,6 @@ fn keys_of_sections() {
     check("services: {shop: {rules: {requests-per-client: {window: 5m}}}}\n", "window");
 }
 
-#[test]
-fn keys_of_routes() {
-    for key in ["mute_time_intervals", "active_time_intervals"] {
-        check(&format!("route: {{receiver: mail, routes: [{{matchers: [a=b], {key}: [x]}}]}}\n"), key);
-    }
-}
-
 /// A configuration whose one receiver has this.
 #[track_caller]
 fn receiver(keys: &str, name: &str) {
@@ -148,5 +141,5 @@ fn nothing_that_the_documentation_names_is_called_unknown() {
     for complaint in &complaints {
         assert!(complaint.what.contains("not in this version"), "{complaint}");
     }
-    assert_eq!(complaints.len(), 11, "what is refused is still refused: {}", desk.show(&complaints));
+    assert_eq!(complaints.len(), 10, "what is refused is still refused: {}", desk.show(&complaints));
 }
