@@ -66,7 +66,13 @@ impl Refresher {
             let service = self.house.context.services.get(&*dossier.incident.target.value);
             let annotations = service.map_or(&nothing, |service| &service.annotations);
             let id = row.notification_id(told);
-            let about = About { dossier: &dossier, revision: told.revision, decisions: &[], annotations };
+            let about = About {
+                dossier: &dossier,
+                revision: told.revision,
+                decisions: &[],
+                silenced: None,
+                annotations,
+            };
             let message = Message {
                 matter: Matter::Incident(about),
                 action: Action::Update,
@@ -110,7 +116,12 @@ mod tests {
         folded[1].incident.status = Status::Resolved;
         let mut rows = folded.each_ref().map(|folded| row(&folded.incident, at));
         for row in &mut rows[..2] {
-            row.told = Some(Told { revision: 1, status: Status::Open, severity: Severity::Critical });
+            row.told = Some(Told {
+                revision: 1,
+                status: Status::Open,
+                severity: Severity::Critical,
+                silenced: false,
+            });
             row.fate = Fate::Delivered;
         }
         store.save(Write { folded: &folded, rows: &rows, ..Write::default() }).await.unwrap();

@@ -270,11 +270,17 @@ impl Sender {
         let service = self.house.context.services.get(&*dossier.incident.target.value);
         let annotations = service.map_or(&nothing, |service| &service.annotations);
         let id = row.notification_id(sent);
+        let silence = match sent.silenced {
+            true => self.store.silence_of(&dossier.incident.labels, now()).await?,
+            false => None,
+        };
+        let silenced = silence.map(|silence| format!("by {} until {}", silence.signed(), silence.ends_at));
         let message = Message {
             matter: Matter::Incident(About {
                 dossier: &dossier,
                 revision: sent.revision,
                 decisions: &decisions,
+                silenced: silenced.as_deref(),
                 annotations,
             }),
             action,

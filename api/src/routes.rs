@@ -64,6 +64,10 @@ pub const ROUTES: &[Route] = &[
     route(Method::POST, "/incidents/{id}/reopen", RESPONDER, || post(console::reopen)),
     route(Method::POST, "/incidents/{id}/accept", RESPONDER, || post(console::accept)),
     route(Method::POST, "/incidents/{id}/notes", RESPONDER, || post(console::note)),
+    route(Method::POST, "/incidents/{id}/silence", RESPONDER, || post(console::silence)),
+    route(Method::POST, "/incidents/{id}/assign", RESPONDER, || post(console::assign)),
+    route(Method::GET, "/silences", VIEWER, || get(console::silences)),
+    route(Method::POST, "/silences/{id}/expire", RESPONDER, || post(console::expire)),
     route(Method::GET, "/assets/{name}", OPEN, || get(console::asset)),
     // The API.
     route(Method::GET, "/api/v1/incidents", VIEWER, || get(incidents::list)),

@@ -7,8 +7,9 @@ use axum::Extension;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
+use beaconfire_incident::{Actor, IncidentId, Status};
 use beaconfire_model::{Matcher, Matchers, Op, Untrusted, Wall};
-use beaconfire_outbox::{SilenceState, asks_for_something};
+use beaconfire_outbox::{Silence, SilenceState, alike, asks_for_something};
 use beaconfire_view::SilenceJson;
 use serde::Deserialize;
 
@@ -17,7 +18,7 @@ use crate::body::{Json, Parameters, Segment};
 use crate::edge::{App, now};
 use crate::problem::Problem;
 use crate::shapes::{self, Shape};
-use crate::{NewSilence, SilenceFacts};
+use crate::{DeskError, NewSilence, SilenceFacts};
 
 /// The longest that a silence may last: nothing is for ever.
 const LASTS_MAX: Duration = Duration::from_secs(366 * 86_400);
@@ -210,6 +211,28 @@ fn author(given: &str, caller: &Caller, proven: bool) -> String {
     } else {
         given
     }
+}
+
+/// Silences an incident that is known, and later ones of its kind and target, for a while.
+pub(crate) async fn silence_incident(
+    app: &App,
+    id: &IncidentId,
+    actor: Actor,
+    comment: String,
+    lasts: Duration,
+) -> Result<Silence, DeskError> {
+    let case = app.desk.case(id.clone()).await?;
+    let incident = &case.dossier.incident;
+    if incident.status == Status::Resolved {
+        return Err(DeskError::Refused("it is over already".to_owned()));
+    }
+    let (matchers, starts_at) = (alike(incident), now());
+    if !asks_for_something(&matchers) {
+        return Err(DeskError::Refused("it has no label to silence it by".to_owned()));
+    }
+    let author = actor.0.clone();
+    let wanted = NewSilence { matchers, author, comment, starts_at, ends_at: starts_at.plus(lasts) };
+    Ok(app.desk.silence(actor, wanted, false).await?.silence)
 }
 
 /// A comment as it is kept: one line, cleaned.

@@ -517,7 +517,7 @@ pub(crate) fn flood() -> Case {
         entry(100, "mira", "noted", "looks like the scraper from last week / asked the CDN to look"),
     ]);
     let id = dossier.incident.id.clone();
-    let told = Told { revision: 1, status: Status::Open, severity: Severity::Critical };
+    let told = Told { revision: 1, status: Status::Open, severity: Severity::Critical, silenced: false };
     let row = |receiver: &str, integration: &str, fate: Fate| Row {
         key: RowKey { incident: id.clone(), receiver: receiver.into(), integration: integration.into() },
         version: 1,

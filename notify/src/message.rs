@@ -76,6 +76,8 @@ pub struct About<'a> {
     pub revision: u32,
     /// Throttle decisions that answer it ([`DecisionJson::stored`]).
     pub decisions: &'a [DecisionJson],
+    /// The silence that keeps its news back, in words: by whom, until when.
+    pub silenced: Option<&'a str>,
     /// The service's annotations (`runbook_url`, `summary`, `description`).
     pub annotations: &'a Labels,
 }

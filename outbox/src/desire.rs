@@ -38,12 +38,19 @@ pub fn desire(
     let disturbs = transitions.iter().any(Transition::disturbs);
     let desired = now_of(incident);
     let mut wanted = orphaned(rows.iter().cloned(), receivers);
-    for row in rows.iter().filter(|row| integration(receivers, &row.key).is_some()) {
+    for row in rows {
+        let Some(integration) = integration(receivers, &row.key) else { continue };
         let hushed = quiet.toward(&row.key.receiver);
-        if hushed.is_some() && row.fate == Fate::Delivered && incident.status == Status::Open {
-            continue;
-        }
-        let moved = moved(row.clone(), desired, incident.stale, hushed, disturbs, now);
+        let silenced = shows_silence(integration, hushed) && incident.status != Status::Resolved;
+        let desired = Told { silenced, ..desired };
+        let knows = matches!(row.fate, Fate::Delivered | Fate::InDigest(_));
+        let moved = match row.told {
+            // Its news is kept back, and what it was to hear before that is news no more.
+            Some(told) if hushed.is_some() && knows && incident.status == Status::Open => {
+                set(row.clone(), row.fate.clone(), Told { silenced, ..told }, now)
+            }
+            _ => moved(row.clone(), desired, incident.stale, hushed, disturbs, now),
+        };
         if moved != *row {
             wanted.push(moved);
         }
@@ -90,11 +97,17 @@ pub fn orphaned(rows: impl IntoIterator<Item = Row>, receivers: &Receivers) -> V
 
 /// The state of an incident that receivers hear of.
 pub(crate) fn now_of(incident: &Incident) -> Told {
-    Told { revision: incident.revision, status: incident.status, severity: incident.severity }
+    let Incident { revision, status, severity, .. } = *incident;
+    Told { revision, status, severity, silenced: false }
 }
 
 pub(crate) fn integration<'a>(receivers: &'a Receivers, key: &RowKey) -> Option<&'a Integration> {
     receivers.get(&key.receiver)?.iter().find(|integration| integration.name == key.integration)
+}
+
+/// Whether what was told there is to say that it is silenced.
+pub(crate) fn shows_silence(integration: &Integration, hushed: Option<&Hushed>) -> bool {
+    integration.kind.edits() && hushed.is_some_and(|hushed| hushed.why == Suppressed::Silenced)
 }
 
 /// A new row.
@@ -170,6 +183,7 @@ impl Row {
         let paged = self.told.is_some_and(|told| told.severity == Severity::Critical);
         let tells_anew = self.told.is_none() || self.desired.status == Status::Open;
         match self.desired.severity {
+            _ if self.told.is_some_and(|told| told.revision >= self.desired.revision) => Lane::Update,
             Severity::Critical => Lane::Page,
             _ if paged => Lane::Page,
             Severity::Info => Lane::Info,

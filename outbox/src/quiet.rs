@@ -7,7 +7,7 @@ use std::sync::Arc;
 use beaconfire_incident::{Incident, Status};
 use beaconfire_model::Wall;
 
-use crate::desire::{integration, now_of, set};
+use crate::desire::{integration, now_of, set, shows_silence};
 use crate::{
     Fate, InhibitRule, Inhibitors, Receivers, Route, Row, Silence, SilenceState, Suppressed, TimeInterval,
     Told,
@@ -140,8 +140,9 @@ impl<'a> Hush<'a> {
     }
 }
 
-/// The rows of an open incident that change because what keeps quiet has changed: what was kept back is told, what has
-/// not been told is kept back. What is under way at this moment arrives all the same, and counts.
+/// The rows of an incident that change because what keeps quiet has changed: what was kept back is told, what has
+/// not been told is kept back. What is under way at this moment arrives all the same, and counts. While somebody is on
+/// it, nothing is told that was kept back: they hear of it when that runs out.
 pub fn review(
     receivers: &Receivers,
     incident: &Incident,
@@ -149,23 +150,40 @@ pub fn review(
     rows: &[Row],
     now: Wall,
 ) -> Vec<Row> {
-    if incident.status != Status::Open || incident.stale {
+    if incident.status == Status::Resolved || incident.stale {
         return Vec::new();
     }
     let desired = now_of(incident);
-    let configured = rows.iter().filter(|row| integration(receivers, &row.key).is_some());
-    configured.filter_map(|row| reviewed(row, quiet.toward(&row.key.receiver), desired, now)).collect()
+    let each = |row: &Row| {
+        let hushed = quiet.toward(&row.key.receiver);
+        let silenced = shows_silence(integration(receivers, &row.key)?, hushed);
+        reviewed(row, hushed, silenced, desired, now)
+    };
+    rows.iter().filter_map(each).collect()
 }
 
-fn reviewed(row: &Row, hushed: Option<&Hushed>, desired: Told, now: Wall) -> Option<Row> {
-    let fate = match (&row.fate, hushed) {
+fn reviewed(row: &Row, hushed: Option<&Hushed>, silenced: bool, desired: Told, now: Wall) -> Option<Row> {
+    let is_open = desired.status == Status::Open;
+    let (fate, desired) = match (&row.fate, hushed) {
         (Fate::Suppressed(held), Some(hushed)) if held.is_quiet() && *held != hushed.why => {
-            Fate::Suppressed(hushed.why)
+            (Fate::Suppressed(hushed.why), desired)
         }
-        (Fate::Suppressed(held), None) if held.is_quiet() => Fate::Pending,
-        (Fate::Pending, Some(hushed)) => Fate::Suppressed(hushed.why),
-        // What it should have heard meanwhile was kept back.
-        (Fate::Delivered, None) if row.desired.revision < desired.revision => Fate::Delivered,
+        (Fate::Suppressed(held), None) if held.is_quiet() && is_open => (Fate::Pending, desired),
+        (Fate::Pending, Some(hushed)) => (Fate::Suppressed(hushed.why), desired),
+        (fate @ (Fate::Delivered | Fate::InDigest(_)), _) => {
+            let wanted = match (row.told, hushed) {
+                // What it should hear of besides is kept back.
+                (Some(told), Some(_)) if is_open || row.desired.status == Status::Open => told,
+                // What it should have heard meanwhile was kept back.
+                (_, None) if is_open && row.desired.revision < desired.revision => desired,
+                _ => row.desired,
+            };
+            let wanted = Told { silenced, ..wanted };
+            if wanted == row.desired {
+                return None;
+            }
+            (fate.clone(), wanted)
+        }
         _ => return None,
     };
     Some(set(row.clone(), fate, desired, now))

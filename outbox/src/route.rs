@@ -40,6 +40,11 @@ impl IntegrationKind {
             Self::Alertmanager => "alertmanager",
         }
     }
+
+    /// Whether it can change a message where it stands, which disturbs nobody.
+    pub const fn edits(self) -> bool {
+        matches!(self, Self::Slack | Self::Discord | Self::Telegram)
+    }
 }
 
 /// One integration of a receiver, as far as the outbox needs to know it.

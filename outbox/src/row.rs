@@ -27,6 +27,8 @@ pub struct Told {
     pub status: Status,
     /// The severity.
     pub severity: Severity,
+    /// Whether a silence keeps its news back: messages that can be changed say so.
+    pub silenced: bool,
 }
 
 /// Which rows go first. Smaller is sooner.
@@ -183,7 +185,7 @@ impl Row {
     /// Who has not heard of the opening hears of it first, also where somebody is on it or it is over by then:
     /// outside of storms there is no digest to say so later, and a resolve of what was never opened means nothing to a
     /// receiver. What a digest has told of is acknowledged and resolved there too, until it disturbs anew: then it has
-    /// messages of its own.
+    /// messages of its own. Where only a silence has come or gone, messages that can be changed are.
     pub fn sending(&self) -> Option<(Action, Told)> {
         if matches!(self.fate, Fate::Dead | Fate::Suppressed(_) | Fate::Held(_)) {
             return None;
@@ -195,7 +197,8 @@ impl Row {
             return Some((Action::Open, Told { revision, status: Status::Open, ..desired }));
         };
         if told.revision >= desired.revision {
-            return None;
+            let differs = self.handle.is_some() && told.silenced != desired.silenced;
+            return differs.then_some((Action::Update, Told { silenced: desired.silenced, ..told }));
         }
         let has_own = self.messages > 0 || !matches!(self.fate, Fate::InDigest(_));
         let action = match desired.status {

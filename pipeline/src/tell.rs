@@ -97,7 +97,7 @@ impl Keeper {
                 let (rows, quiet) = (rows_of(shelf, &incident.id), hush.of(incident));
                 let receiver = &incident.steps[place].receiver;
                 let wanted = reach(&policy.receivers, incident, receiver, &rows, &quiet, now);
-                let known = if wanted.is_empty() { ", who has heard of it already" } else { "" };
+                let known = if wanted.is_empty() { ", for whom there is a message already" } else { "" };
                 let said = format!(
                     "step {} of {}: nobody has taken it, next is {receiver}{known}",
                     place + 1,

@@ -63,7 +63,7 @@ pub(crate) fn row(incident: &Incident, at: Wall) -> Row {
             integration: "pagerduty-0".into(),
         },
         version: 0,
-        desired: Told { revision: 1, status: Status::Open, severity: Severity::Critical },
+        desired: Told { revision: 1, status: Status::Open, severity: Severity::Critical, silenced: false },
         told: None,
         handle: None,
         fate: Fate::Pending,

@@ -9,3 +9,7 @@ CREATE TABLE silence (
     updated_at BIGINT NOT NULL
 );
 CREATE INDEX silence_by_end ON silence (ends_at);
+
+-- Whether a silence is told of with a state, in messages that can be changed.
+ALTER TABLE outbox ADD COLUMN desired_silenced BIGINT NOT NULL DEFAULT 0;
+ALTER TABLE outbox ADD COLUMN told_silenced BIGINT NOT NULL DEFAULT 0;

@@ -1,7 +1,7 @@
 //! Silences: a bounded number that are not over, and for as long as the retention those that were.
 
-use beaconfire_model::{Matchers, Wall, parse_matchers};
-use beaconfire_outbox::Silence;
+use beaconfire_model::{Labels, Matchers, Wall, parse_matchers};
+use beaconfire_outbox::{Silence, SilenceState};
 use rand::Rng;
 use sqlx::any::AnyRow;
 
@@ -19,6 +19,13 @@ impl Store {
     pub async fn silences(&self, now: Wall) -> Result<Vec<Silence>, StoreError> {
         let select = sqlx::query("SELECT * FROM silence WHERE ends_at > $1 ORDER BY ends_at, id");
         select.bind(now.millis()).fetch_all(&self.readers).await?.iter().map(read).collect()
+    }
+
+    /// The silence that keeps quiet what has these labels at `now`, of several the one that lasts longest.
+    pub async fn silence_of(&self, labels: &Labels, now: Wall) -> Result<Option<Silence>, StoreError> {
+        let silences = self.silences(now).await?;
+        let holds = |silence: &Silence| silence.state(now) == SilenceState::Active && silence.matches(labels);
+        Ok(silences.into_iter().rev().find(holds))
     }
 
     /// The latest silences that were over at `now`, the last to end first.

@@ -64,7 +64,9 @@ fn buttons(facts: &Facts, incident: &str) -> Option<Value> {
             "text": {"type": "plain_text", "text": text}})
     };
     let acknowledge = (!facts.taken).then(|| button("acknowledge", "Acknowledge"));
-    let elements: Vec<Value> = acknowledge.into_iter().chain([button("resolve", "Resolve")]).collect();
+    let silence = (!facts.silenced).then(|| button("silence", "Silence 1h"));
+    let elements: Vec<Value> =
+        acknowledge.into_iter().chain([button("resolve", "Resolve")]).chain(silence).collect();
     (!facts.over).then(|| json!({"type": "actions", "elements": elements}))
 }
 

@@ -32,6 +32,7 @@ pub(crate) fn wall(seconds: i64) -> Wall {
 pub(crate) struct Case {
     pub(crate) dossier: Dossier,
     pub(crate) decisions: Vec<DecisionJson>,
+    pub(crate) silenced: Option<String>,
     pub(crate) annotations: Labels,
     pub(crate) handle: Option<Handle>,
 }
@@ -137,6 +138,7 @@ impl Case {
                 }],
                 points: Vec::new(),
             },
+            silenced: None,
             decisions: vec![DecisionJson {
                 scope: "ip".into(),
                 value: "203.0.113.7".into(),
@@ -190,6 +192,7 @@ impl Case {
                 dossier: &self.dossier,
                 revision: self.dossier.incident.revision,
                 decisions: &self.decisions,
+                silenced: self.silenced.as_deref(),
                 annotations: &self.annotations,
             }),
             action,

@@ -89,7 +89,12 @@ fn a_silence_that_comes_before_the_message_is_sent_keeps_it_back() {
     desk.is(SILENCED, None);
     // What was under way at that moment has arrived: it counts, and hears of the end.
     let under_way = desk.rows[0].clone();
-    let sent = beaconfire_outbox::Told { revision: 1, status: Status::Open, severity: Severity::Warning };
+    let sent = beaconfire_outbox::Told {
+        revision: 1,
+        status: Status::Open,
+        severity: Severity::Warning,
+        silenced: false,
+    };
     let accepted = Outcome::Accepted { remote: None, said: None };
     desk.rows = vec![settle(under_way, sent, &accepted, 0.5, &RetryKnobs::default(), wall(1_001))];
     desk.happens(Transition::Resolved { by: None }, wall(1_500));
@@ -135,6 +140,86 @@ fn whoever_is_on_it_is_not_disturbed_by_the_end_of_a_silence() {
     desk.second(&silences, &rules, &[], 10);
     desk.is(SILENCED, None);
     desk.happens(Transition::Unacknowledged, wall(20));
+    desk.is(Fate::Pending, Some(Action::Open));
+}
+
+/// A chat's message says that it is silenced, and no longer when that ends; nobody is disturbed by either.
+#[test]
+fn a_silence_that_comes_after_the_message_changes_it_where_that_can_be_done() {
+    let (mut desk, rules) = (Desk::new(), QuietRules::default());
+    desk.receivers =
+        receivers(&[("chat", IntegrationKind::Slack, true), ("chat", IntegrationKind::Email, true)]);
+    desk.happens(Transition::Opened, wall(0));
+    for at in [0, 1] {
+        let row = desk.rows.remove(0);
+        let (_, sent) = row.sending().unwrap();
+        let accepted = Outcome::accepted(Some(beaconfire_outbox::Handle("C1:17".into())));
+        desk.rows.push(settle(row, sent, &accepted, 0.5, &RetryKnobs::default(), wall(at)));
+    }
+    let silences = [silence("service=shop", 10, 99)];
+    desk.second(&silences, &rules, &[], 10);
+    desk.is(Fate::Delivered, Some(Action::Update));
+    assert_eq!(desk.rows[0].lane, beaconfire_outbox::Lane::Update);
+    assert_eq!(desk.rows[1].next_action(), None, "a mail cannot be changed");
+    let row = desk.rows[0].clone();
+    let (_, sent) = row.sending().unwrap();
+    assert!(sent.silenced && sent.status == Status::Open);
+    desk.rows[0] = settle(row, sent, &Outcome::accepted(None), 0.5, &RetryKnobs::default(), wall(11));
+    desk.is(Fate::Delivered, None);
+    desk.second(&silences, &rules, &[], 98);
+    desk.is(Fate::Delivered, None);
+    desk.second(&silences, &rules, &[], 99);
+    desk.is(Fate::Delivered, Some(Action::Update));
+    // The end of it takes the place of that.
+    desk.happens(Transition::Resolved { by: None }, wall(100));
+    desk.is(Fate::Delivered, Some(Action::Resolve));
+    assert!(!desk.rows[0].desired.silenced);
+}
+
+#[test]
+fn news_that_was_on_its_way_to_who_saw_the_open_is_kept_back_too() {
+    let (mut desk, rules) = (Desk::new(), QuietRules::default());
+    desk.happens(Transition::Opened, wall(0));
+    desk.accept(1);
+    desk.happens(Transition::Escalated { from: Severity::Warning }, wall(20));
+    desk.is(Fate::Delivered, Some(Action::Open));
+    let silences = [silence("service=shop", 30, 99)];
+    desk.second(&silences, &rules, &[], 30);
+    desk.is(Fate::Delivered, None);
+    desk.second(&silences, &rules, &[], 99);
+    desk.is(Fate::Delivered, Some(Action::Open));
+    assert_eq!(desk.rows[0].desired.severity, Severity::Critical);
+}
+
+/// What a digest has told of counts as told.
+#[test]
+fn what_a_digest_told_of_is_kept_quiet_like_what_was_told_by_itself() {
+    let (mut desk, rules) = (Desk::new(), QuietRules::default());
+    desk.happens(Transition::Opened, wall(0));
+    let told = desk.rows[0].desired;
+    let in_digest = Fate::InDigest(beaconfire_outbox::DigestId(1));
+    desk.rows[0].fate = in_digest.clone();
+    desk.rows[0].told = Some(told);
+    let silences = [silence("service=shop", 10, 99)];
+    desk.second(&silences, &rules, &[], 10);
+    desk.happens(Transition::Escalated { from: Severity::Warning }, wall(20));
+    desk.is(in_digest.clone(), None);
+    desk.second(&silences, &rules, &[], 99);
+    desk.is(in_digest, Some(Action::Open));
+}
+
+#[test]
+fn what_waits_to_be_told_is_kept_back_though_somebody_is_on_it() {
+    let (mut desk, rules) = (Desk::new(), QuietRules::default());
+    desk.happens(Transition::Opened, wall(0));
+    desk.happens(Transition::Acknowledged { by: "ann".into() }, wall(5));
+    desk.is(Fate::Pending, Some(Action::Open));
+    let silences = [silence("service=shop", 10, 99)];
+    desk.second(&silences, &rules, &[], 10);
+    desk.is(SILENCED, None);
+    desk.second(&silences, &rules, &[], 99);
+    desk.is(SILENCED, None);
+    desk.happens(Transition::Unacknowledged, wall(100));
     desk.is(Fate::Pending, Some(Action::Open));
 }
 

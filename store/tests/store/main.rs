@@ -3,6 +3,7 @@
 mod incidents;
 mod opening;
 mod sending;
+mod silences;
 mod storms;
 mod support;
 mod throttling;

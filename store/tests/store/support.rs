@@ -141,7 +141,7 @@ pub(crate) fn line(what: &str) -> TimelineEntry {
 }
 
 pub(crate) fn row(incident: &Incident, receiver: &str) -> Row {
-    let desired = Told { revision: 2, status: Status::Open, severity: Severity::Critical };
+    let desired = Told { revision: 2, status: Status::Open, severity: Severity::Critical, silenced: false };
     Row {
         key: RowKey {
             incident: incident.id.clone(),
