@@ -49,20 +49,21 @@ impl Keeper {
         }
         let policy = self.policy().clone();
         let standing = standing(shelf, &changes.folded);
+        let by_incident = by_incident(shelf);
         let wanted: Vec<_> = policy.hush(shelf, &standing, now, |hush| {
             let each = |folded: &Folded| {
                 let quiet = hush.of(&folded.incident);
-                let rows = rows_of(shelf, &folded.incident.id);
+                let rows = by_incident.get(&folded.incident.id).map(Vec::as_slice).unwrap_or_default();
                 let wanted = desire(
                     &policy.route,
                     &policy.receivers,
                     &folded.incident,
                     &folded.transitions,
-                    &rows,
+                    rows,
                     &quiet,
                     now,
                 );
-                let lines = lines(&rows, &wanted, &quiet, now);
+                let lines = lines(rows, &wanted, &quiet, now);
                 (wanted, lines, quiet)
             };
             changes.folded.iter().map(|folded| tells(folded).then(|| each(folded))).collect()
@@ -91,19 +92,21 @@ impl Keeper {
         }
         let policy = self.policy().clone();
         let standing = standing(shelf, &changes.folded);
+        let by_incident = by_incident(shelf);
         let taken: Vec<_> = policy.hush(shelf, &standing, now, |hush| {
             let take = |(mut folded, place): (Folded, usize)| {
                 let incident = &folded.incident;
-                let (rows, quiet) = (rows_of(shelf, &incident.id), hush.of(incident));
+                let rows = by_incident.get(&incident.id).map(Vec::as_slice).unwrap_or_default();
+                let quiet = hush.of(incident);
                 let receiver = &incident.steps[place].receiver;
-                let wanted = reach(&policy.receivers, incident, receiver, &rows, &quiet, now);
+                let wanted = reach(&policy.receivers, incident, receiver, rows, &quiet, now);
                 let known = if wanted.is_empty() { ", for whom there is a message already" } else { "" };
                 let said = format!(
                     "step {} of {}: nobody has taken it, next is {receiver}{known}",
                     place + 1,
                     incident.steps.len()
                 );
-                let told = lines(&rows, &wanted, &quiet, now);
+                let told = lines(rows, &wanted, &quiet, now);
                 folded.timeline.push(line("step", said, now));
                 folded.timeline.extend(told);
                 (folded, wanted, quiet)
@@ -137,6 +140,7 @@ impl Keeper {
             changes.folded.iter().map(|folded| folded.incident.id.clone()).collect();
         let mut quiet = self.quiet_of(shelf, now);
         let nothing = Quiet::default();
+        let by_incident = by_incident(shelf);
         for incident in shelf.unresolved.iter().filter(|incident| stirred.contains(&incident.id)) {
             if folded.contains(&incident.id) {
                 match self.quiet.as_ref().and_then(|held| held.get(&incident.id)) {
@@ -145,11 +149,11 @@ impl Keeper {
                 };
                 continue;
             }
-            let rows = rows_of(shelf, &incident.id);
+            let rows = by_incident.get(&incident.id).map(Vec::as_slice).unwrap_or_default();
             let of = quiet.get(&incident.id).unwrap_or(&nothing);
-            let changed = review(&self.policy().receivers, incident, of, &rows, now);
+            let changed = review(&self.policy().receivers, incident, of, rows, now);
             if !changed.is_empty() {
-                let timeline = lines(&rows, &changed, of, now);
+                let timeline = lines(rows, &changed, of, now);
                 changes.folded.push(Folded { timeline, ..untouched(incident) });
                 changes.rows.extend(changed);
             }
@@ -172,8 +176,12 @@ fn tells(folded: &Folded) -> bool {
     folded.transitions.iter().any(Transition::tells)
 }
 
-fn rows_of(shelf: &Shelf, id: &IncidentId) -> Vec<Row> {
-    shelf.rows.iter().filter(|row| row.key.incident == *id).cloned().collect()
+fn by_incident(shelf: &Shelf) -> BTreeMap<&IncidentId, Vec<Row>> {
+    let mut rows: BTreeMap<&IncidentId, Vec<Row>> = BTreeMap::new();
+    for row in &shelf.rows {
+        rows.entry(&row.key.incident).or_default().push(row.clone());
+    }
+    rows
 }
 
 /// What is unresolved when these folds are written.

@@ -14,5 +14,6 @@ mod members;
 mod old;
 mod parts;
 mod receivers;
+mod silences;
 mod store;
 mod world;

@@ -116,10 +116,23 @@ fn buttons_ask_for_what_may_still_be_done() {
         buttons.iter().map(|button| button["action_id"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
     };
     let open = Case::open();
-    assert_eq!(offered(&open, Action::Open, true), ["acknowledge", "resolve"]);
+    assert_eq!(offered(&open, Action::Open, true), ["acknowledge", "resolve", "silence"]);
     assert!(offered(&open, Action::Open, false).is_empty());
-    assert_eq!(offered(&Case::open().acknowledged("ana"), Action::Acknowledge, true), ["resolve"]);
+    assert_eq!(offered(&Case::open().acknowledged("ana"), Action::Acknowledge, true), ["resolve", "silence"]);
+    let silenced = Case { silenced: Some("by ann".into()), ..Case::open() };
+    assert_eq!(offered(&silenced, Action::Update, true), ["acknowledge", "resolve"]);
     assert!(offered(&Case::open().resolved(), Action::Resolve, true).is_empty());
+}
+
+#[test]
+fn a_message_says_who_silenced_it_until_when_and_whose_it_is() {
+    let mut case = Case { silenced: Some("by ann <x> until 2026-01-02T03:04:05Z".into()), ..Case::open() };
+    case.dossier.incident.assignee = Some("zoe & co".into());
+    let rendered = slack::message(&Facts::of(&case.message(Action::Update)), None).blocks.to_string();
+    assert!(rendered.contains("Silenced by ann &lt;x&gt; until 2026-01-02T03:04:05Z."), "{rendered}");
+    assert!(rendered.contains("Given to zoe &amp; co."), "{rendered}");
+    let plain = slack::message(&Facts::of(&Case::open().message(Action::Open)), None).blocks.to_string();
+    assert!(!plain.contains("Silenced") && !plain.contains("Given to"), "{plain}");
 }
 
 #[test]
