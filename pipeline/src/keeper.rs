@@ -296,6 +296,7 @@ impl Keeper {
                 self.consequences(folded, shelf, now, &mut changes);
             }
         }
+        self.tell(shelf, now, &mut changes);
         changes
     }
 

@@ -10,8 +10,8 @@ use beaconfire_model::{
     Wall, parse_matchers,
 };
 use beaconfire_outbox::{
-    Escalation, Fate, InhibitRule, Integration, IntegrationKind, LedgerLine, QuietRules, Route, Row, Silence,
-    Suppressed,
+    Action, Escalation, Fate, InhibitRule, Integration, IntegrationKind, LedgerLine, Outcome, QuietRules,
+    RetryKnobs, Route, Row, Silence, Suppressed, settle,
 };
 use beaconfire_pipeline::{Changes, Keeper, Policy, Shelf};
 use beaconfire_throttle::{Guard, Throttle};
@@ -136,6 +136,16 @@ impl Office {
         self.rows.iter().find(own).map(|row| row.fate.clone())
     }
 
+    /// A receiver has accepted what waited for it.
+    fn accept(&mut self, service: &str, receiver: &str, at: i64) {
+        let id = self.incident(service).id.clone();
+        let own = |row: &&mut Row| row.key.incident == id && &*row.key.receiver == receiver;
+        let row = self.rows.iter_mut().find(own).unwrap();
+        let (_, sent) = row.sending().unwrap();
+        let accepted = Outcome::accepted(None);
+        *row = settle(row.clone(), sent, &accepted, 0.5, &RetryKnobs::default(), wall(at));
+    }
+
     #[track_caller]
     fn is(&self, receiver: &str, fate: Option<Fate>) {
         assert_eq!(self.fate("shop", receiver), fate, "{receiver}: {:#?}", self.timeline);
@@ -225,6 +235,21 @@ fn a_silence_that_begins_and_ends_between_two_seconds_keeps_nothing_back_for_eve
     office.silences.clear();
     office.second(2);
     office.is("chat", Some(Fate::Pending));
+}
+
+/// Who says that it is over may have been told before it was silenced: they are told, silenced or not.
+#[test]
+fn what_its_sender_ends_is_told_to_who_saw_it() {
+    let mut office = Office::of(policy());
+    office.fires("shop", Severity::Warning, 1);
+    office.second(2);
+    office.accept("shop", "chat", 3);
+    office.silences = vec![silence(4, 60)];
+    office.second(4);
+    let over = office.incident("shop").clone();
+    let changes = office.keeper.fold_over(&[over], &office.shelf(5), wall(5));
+    office.write(changes);
+    assert_eq!(office.rows[0].next_action(), Some(Action::Resolve), "{:?}", office.rows[0]);
 }
 
 #[test]
