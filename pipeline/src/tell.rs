@@ -106,6 +106,9 @@ impl Keeper {
                     place + 1,
                     incident.steps.len()
                 );
+                // Its other rows too are brought in line with what keeps quiet: the second pass leaves it out.
+                let mut wanted = wanted;
+                wanted.extend(review(&policy.receivers, incident, &quiet, rows, now));
                 let told = lines(rows, &wanted, &quiet, now);
                 folded.timeline.push(line("step", said, now));
                 folded.timeline.extend(told);
@@ -114,8 +117,11 @@ impl Keeper {
             due.into_iter().map(take).collect()
         });
         for (folded, rows, quiet) in taken {
-            if let Some(held) = self.quiet.as_mut().filter(|_| !quiet.is_nothing()) {
-                held.insert(folded.incident.id.clone(), quiet);
+            if let Some(held) = &mut self.quiet {
+                held.remove(&folded.incident.id);
+                if !quiet.is_nothing() {
+                    held.insert(folded.incident.id.clone(), quiet);
+                }
             }
             changes.folded.push(folded);
             changes.rows.extend(rows);

@@ -342,6 +342,22 @@ fn a_step_under_a_silence_is_taken_and_told_when_the_silence_ends() {
 }
 
 #[test]
+fn a_silence_that_begins_or_ends_in_the_second_of_a_step_counts_for_all() {
+    let mut office = escalating();
+    office.silences = vec![silence(300, 900)];
+    office.second(300);
+    office.is("pager", Some(SILENCED));
+    office.is("chat", Some(SILENCED));
+    office.second(301);
+    office.second(900);
+    for receiver in ["chat", "pager", "boss"] {
+        office.is(receiver, Some(Fate::Pending));
+    }
+    office.second(901);
+    assert_eq!((office.said("silenced: "), office.said("released: ")), (1, 1), "{:#?}", office.timeline);
+}
+
+#[test]
 fn to_be_given_an_incident_is_no_acknowledgement() {
     let mut office = escalating();
     office.does("shop", Command::Assign("  zoe ".into()), 10);
