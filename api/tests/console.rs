@@ -230,7 +230,7 @@ async fn the_page_of_silences_shows_what_each_matches_and_ends_them() {
     let router = open(&desk);
     assert!(get(&router, "/silences", &[BROWSER]).await.body.contains("Nothing is silenced"));
     let body = serde_json::json!({
-        "matchers": [format!("service!=\"{}\"", EVIL.replace('"', "\\\""))], "comment": EVIL, "author": EVIL, "duration_seconds": 7_300,
+        "matchers": ["kind=~.+", format!("service!=\"{}\"", EVIL.replace('"', "\\\""))], "comment": EVIL, "author": EVIL, "duration_seconds": 7_300,
     });
     let json = "content-type: application/json";
     let made = ask(&router, Method::POST, "/api/v1/silences", &[json], &body.to_string()).await;
