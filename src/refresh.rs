@@ -72,6 +72,7 @@ impl Refresher {
                 decisions: &[],
                 silenced: None,
                 annotations,
+                via: row.via.as_deref(),
             };
             let message = Message {
                 matter: Matter::Incident(about),

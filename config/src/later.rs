@@ -32,10 +32,6 @@ const LATER: &[(&str, &str)] = &[
         "services.*.rules.*.except",
         "a service may change `enabled`, `threshold` and `critical_above` of a rule; `except` is not in this version",
     ),
-    (
-        "receivers.*.fallback",
-        "fallback receivers are not in this version: give the receiver a second integration, or use a route with `continue: true`",
-    ),
     ("throttle.approval", "approval of decisions is not in this version: use `mode: dry_run` to look first"),
     ("throttle.outputs", "outputs are not in this version: enforcers fetch decisions from `/v1/decisions`"),
     ("throttle.budget.client_share", SHARES),

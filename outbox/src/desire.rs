@@ -134,6 +134,7 @@ pub(crate) fn made(
         messages: 0,
         last_error: None,
         created_at: now,
+        via: None,
     };
     Row { lane: row.lane(), ..row }
 }

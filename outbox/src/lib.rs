@@ -2,9 +2,11 @@
 //! newest state to be told, what was told last, and the handle of the remote message. Coalescing, restart and
 //! idempotency follow from that row; a row has exactly one fate, so the ledger adds up by construction.
 
+mod breaker;
 mod desire;
 mod digest;
 mod escalate;
+mod fallback;
 mod hours;
 mod inhibit;
 mod ledger;
@@ -16,9 +18,11 @@ mod row;
 mod settle;
 mod silence;
 
+pub use breaker::{Breaker, Switch};
 pub use desire::{Receivers, desire, orphaned};
 pub use digest::{DIGEST_AFTER, Digest, DigestId, DigestKnobs, Phase, Sent, Summary, Tally, Waiting};
 pub use escalate::{Escalation, begin, due, reach};
+pub use fallback::{FALLS_BACK_AFTER, FALLS_BACK_FROM_DIGEST_AFTER, Fallback};
 pub use hours::{Stretch, TimeInterval};
 pub use inhibit::{InhibitRule, Inhibitors};
 pub use ledger::LedgerLine;
@@ -26,6 +30,6 @@ pub use outcome::{Handle, Outcome};
 pub use pace::{Pace, PaceState, Rate};
 pub use quiet::{Hush, Hushed, Quiet, QuietRules, review};
 pub use route::{Integration, IntegrationKind, Route, Routed, Verdict, Visit};
-pub use row::{Action, Fate, Lane, Row, RowKey, Suppressed, Told};
+pub use row::{AGES_AFTER, Action, Fate, Lane, Row, RowKey, Suppressed, Told};
 pub use settle::{RetryKnobs, settle};
 pub use silence::{Silence, SilenceState, alike, asks_for_something};

@@ -194,6 +194,7 @@ impl Case {
                 decisions: &self.decisions,
                 silenced: self.silenced.as_deref(),
                 annotations: &self.annotations,
+                via: None,
             }),
             action,
             notification_id: "n-1",
