@@ -169,7 +169,7 @@ fn reviewed(row: &Row, hushed: Option<&Hushed>, silenced: bool, desired: Told, n
             (Fate::Suppressed(hushed.why), desired)
         }
         (Fate::Suppressed(held), None) if held.is_quiet() && is_open => (Fate::Pending, desired),
-        (Fate::Pending, Some(hushed)) => (Fate::Suppressed(hushed.why), desired),
+        (Fate::Pending | Fate::Held(_), Some(hushed)) => (Fate::Suppressed(hushed.why), desired),
         (fate @ (Fate::Delivered | Fate::InDigest(_)), _) => {
             let wanted = match (row.told, hushed) {
                 // What it should hear of besides is kept back.

@@ -4,6 +4,7 @@ use beaconfire_ingest::DeadLetter;
 use beaconfire_model::{
     Earliest, EntryId, Evidence, Kind, Latest, Peak, Severity, Signal, Subject, SubjectKind,
 };
+use beaconfire_outbox::Quiet;
 use beaconfire_pipeline::Tide;
 use beaconfire_store::{Progress, StoreKnobs, Write};
 use beaconfire_throttle::Action;
@@ -71,6 +72,49 @@ fn holding(office: &Office, partitions: i32) {
         };
         office.tides.set(source, tide);
     }
+}
+
+/// A silence of `shop` for a minute from now.
+fn wanted() -> NewSilence {
+    NewSilence {
+        matchers: beaconfire_model::parse_matchers(["service=shop"]).unwrap(),
+        author: "ann".to_owned(),
+        comment: String::new(),
+        starts_at: now(),
+        ends_at: now().plus(MINUTE),
+    }
+}
+
+#[tokio::test]
+async fn silences_say_what_they_match_and_are_so_many_at_most() {
+    let directory = tempfile::tempdir().unwrap();
+    let office = office(directory.path()).await;
+    let actor = || Actor("ann".to_owned());
+    let mut opened = crate::sender::tests::flood("shop", now());
+    opened.incident.labels.set("service", "shop");
+    let write = Write { folded: std::slice::from_ref(&opened), ..Write::default() };
+    office.store.save(write).await.unwrap();
+    let tried = office.silence(actor(), wanted(), true).await.unwrap();
+    assert_eq!((&*tried.silence.id, tried.incidents_total, tried.incidents.len()), ("", 1, 1));
+    assert!(office.silences().await.unwrap().is_empty(), "a dry run keeps nothing");
+    assert_eq!(office.case(opened.incident.id.clone()).await.unwrap().quiet, Quiet::default());
+
+    let made = office.silence(actor(), wanted(), false).await.unwrap();
+    assert_eq!((made.silence.id.len(), made.incidents_total), (32, 1));
+    let quiet = office.case(opened.incident.id.clone()).await.unwrap().quiet;
+    assert_eq!(quiet.silenced().map(|hushed| hushed.until), Some(Some(made.silence.ends_at)));
+    let id = made.silence.id.to_string();
+    let ended = office.expire_silence(actor(), id).await.unwrap();
+    assert!(ended.ends_at <= now());
+    let over = office.silences().await.unwrap();
+    assert_eq!((over.len(), over[0].incidents_total), (1, 0), "one that is over matches nothing any more");
+    assert_eq!(office.expire_silence(actor(), "x".to_owned()).await, Err(DeskError::NotFound));
+
+    for _ in 0..beaconfire_store::SILENCES_MAX {
+        office.silence(actor(), wanted(), false).await.unwrap();
+    }
+    let refused = office.silence(actor(), wanted(), false).await.unwrap_err();
+    assert!(matches!(&refused, DeskError::Refused(said) if said.contains("expire one first")), "{refused}");
 }
 
 #[tokio::test]

@@ -11,9 +11,13 @@ use crate::harness::eventually;
 
 /// Posts an alert about `shop` that ends then.
 fn fires(service: &Beaconfire, ends: i64) {
+    fires_as(service, "TooSlow", "page", ends);
+}
+
+fn fires_as(service: &Beaconfire, name: &str, severity: &str, ends: i64) {
     let at = |millis| beaconfire_model::Wall::from_millis(millis).to_string();
     let alert = json!([{
-        "labels": {"alertname": "TooSlow", "service": "shop", "severity": "page"},
+        "labels": {"alertname": name, "service": "shop", "severity": severity},
         "startsAt": at(now() - 60_000), "endsAt": at(ends),
     }]);
     let url = format!("{}/api/v2/alerts", service.url);
@@ -114,5 +118,41 @@ fn the_next_is_called_while_nobody_takes_it_though_the_process_died_meanwhile() 
         .collect();
     assert_eq!(steps, ["step 1 of 2: nobody has taken it, next is pager"]);
     assert_eq!(world.hook.calls().len(), 1, "who was told is not told again");
+    assert!(world.faults().is_empty(), "{:?}", world.faults());
+}
+
+/// The hook is muted at all hours, and a warning of a service is explained by what is critical there.
+#[test]
+fn a_muted_route_and_an_inhibited_incident_are_told_when_nothing_keeps_them_back() {
+    let Some(world) = World::new("muted", 1) else { return };
+    let config = world.config(
+        "format: falco",
+        "time_intervals: [{name: always, time_intervals: [{}]}]\n\
+         inhibit_rules: [{source_matchers: ['severity=critical'], target_matchers: ['severity=warning'], equal: [service]}]",
+    );
+    let config = config.replace("- {receiver: hook}", "- {receiver: hook, mute_time_intervals: [always]}");
+    let service = Beaconfire::start(world.dir.path(), "muted", &config);
+    service.ready();
+    fires_as(&service, "TooSlow", "page", now() + 3_600_000);
+    eventually("all but the hook are told", PATIENCE, || {
+        ledger(&service, |line| match line["receiver"].as_str() {
+            Some("hook") => line["suppressed"]["muted"] == 1,
+            _ => line["delivered"] == 1,
+        })
+    });
+    fires_as(&service, "Errors", "warning", now() + 3_600_000);
+    eventually("what it explains is kept from everybody", PATIENCE, || {
+        ledger(&service, |line| line["suppressed"]["inhibited"] == 1 && line["created"] == 2)
+    });
+    let page = service.text("/");
+    assert!(page.contains("TooSlow") && page.contains("Errors"), "both are shown");
+    fires_as(&service, "TooSlow", "page", now() - 1);
+    eventually("it is told once that is over", PATIENCE, || {
+        ledger(&service, |line| match line["receiver"].as_str() {
+            Some("hook") => line["suppressed"]["muted"] == 2,
+            _ => line["delivered"] == 2 && line["pending"] == 0,
+        })
+    });
+    assert!(world.hook.calls().is_empty());
     assert!(world.faults().is_empty(), "{:?}", world.faults());
 }

@@ -208,6 +208,19 @@ fn what_a_digest_told_of_is_kept_quiet_like_what_was_told_by_itself() {
     desk.is(in_digest, Some(Action::Open));
 }
 
+/// A storm's digest does not tell of what was silenced before it went.
+#[test]
+fn what_is_held_for_a_digest_leaves_it_when_it_is_silenced() {
+    let (mut desk, rules) = (Desk::new(), QuietRules::default());
+    desk.happens(Transition::Opened, wall(0));
+    desk.rows[0].fate = Fate::Held(beaconfire_outbox::DigestId(1));
+    let silences = [silence("service=shop", 10, 99)];
+    desk.second(&silences, &rules, &[], 10);
+    desk.is(SILENCED, None);
+    desk.second(&silences, &rules, &[], 99);
+    desk.is(Fate::Pending, Some(Action::Open));
+}
+
 #[test]
 fn what_waits_to_be_told_is_kept_back_though_somebody_is_on_it() {
     let (mut desk, rules) = (Desk::new(), QuietRules::default());
