@@ -73,6 +73,7 @@ impl Refresher {
                 silenced: None,
                 annotations,
                 via: row.via.as_deref(),
+                again: false,
             };
             let message = Message {
                 matter: Matter::Incident(about),

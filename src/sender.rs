@@ -205,6 +205,8 @@ impl Sender {
 
     async fn turn(&self, pace: &Mutex<Pace>) -> Result<Turn, StoreError> {
         let at = now();
+        self.store.gather(&self.receiver, &self.integration, at).await?;
+        self.store.repeat(&self.receiver, &self.integration, at).await?;
         let held = self.store.fold(&self.receiver, &self.integration, &self.digest, at).await?;
         if held > 0 {
             tracing::info!(
@@ -333,6 +335,7 @@ impl Sender {
                 silenced: silenced.as_deref(),
                 annotations,
                 via: row.via.as_deref(),
+                again: row.again,
             }),
             action,
             notification_id: &id,

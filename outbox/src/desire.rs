@@ -6,7 +6,9 @@ use std::sync::Arc;
 use beaconfire_incident::{Incident, Status, Transition};
 use beaconfire_model::{Severity, Wall};
 
-use crate::{Fate, Hushed, Integration, Lane, Quiet, Route, Row, RowKey, Suppressed, Told};
+use crate::{
+    Fate, Grouping, Hushed, Integration, IntegrationKind, Lane, Quiet, Route, Row, RowKey, Suppressed, Told,
+};
 
 /// The integrations of each receiver, by its name.
 pub type Receivers = BTreeMap<Arc<str>, Vec<Integration>>;
@@ -47,7 +49,7 @@ pub fn desire(
         let moved = match row.told {
             // Its news is kept back, and what it was to hear before that is news no more.
             Some(told) if hushed.is_some() && knows && incident.status == Status::Open => {
-                set(row.clone(), row.fate.clone(), Told { silenced, ..told }, now)
+                set(row.clone(), row.fate.clone(), Told { silenced, ..told }, true, now)
             }
             _ => moved(row.clone(), desired, incident.stale, hushed, disturbs, now),
         };
@@ -69,7 +71,8 @@ pub fn desire(
                 };
                 if !rows.iter().any(|row| row.key == key) {
                     let hushed = quiet.toward(&routed.receiver);
-                    wanted.push(made(key, integration.send_resolved, desired, incident.stale, hushed, now));
+                    let row = made(key, integration.send_resolved, desired, incident.stale, hushed, now);
+                    wanted.push(grouped(row, integration.kind, &routed.grouping, incident));
                 }
             }
         }
@@ -135,8 +138,20 @@ pub(crate) fn made(
         last_error: None,
         created_at: now,
         via: None,
+        group: None,
+        repeat: None,
+        again: false,
+        hushed: hushed.is_some(),
     };
     Row { lane: row.lane(), ..row }
+}
+
+/// A new row with what its route says of groups and repeats.
+fn grouped(row: Row, kind: IntegrationKind, grouping: &Grouping, incident: &Incident) -> Row {
+    let group = if kind.is_read() { grouping.group(&incident.labels) } else { None };
+    // An Alertmanager is told again every minute anyway.
+    let repeat = (kind != IntegrationKind::Alertmanager).then_some(grouping.repeat);
+    Row { group, repeat, ..row }
 }
 
 /// A row whose desired state has moved.
@@ -153,14 +168,16 @@ fn moved(row: Row, desired: Told, stale: bool, hushed: Option<&Hushed>, disturbs
         Fate::Suppressed(_) | Fate::Dead if disturbs => untold(stale, hushed),
         stays => stays.clone(),
     };
-    set(row, fate, desired, now)
+    set(row, fate, desired, hushed.is_some(), now)
 }
 
 /// A row with another fate and state to tell.
-pub(crate) fn set(mut row: Row, fate: Fate, desired: Told, now: Wall) -> Row {
+pub(crate) fn set(mut row: Row, fate: Fate, desired: Told, hushed: bool, now: Wall) -> Row {
     let waited = row.next_action().is_some();
     row.desired = desired;
     row.fate = fate;
+    row.hushed = hushed;
+    row.again &= !hushed;
     if row.next_action().is_some() {
         row.due = now;
         row.waiting_since = if waited { row.waiting_since } else { now };
@@ -179,12 +196,18 @@ fn untold(stale: bool, hushed: Option<&Hushed>) -> Fate {
 }
 
 impl Row {
+    fn only_silence_differs(&self) -> bool {
+        let differs =
+            |told: Told| told.revision >= self.desired.revision && told.silenced != self.desired.silenced;
+        !self.again && self.told.is_some_and(differs)
+    }
+
     /// The lane that its next delivery belongs in. Whoever was paged hears of the end as fast as of the beginning.
     pub(crate) fn lane(&self) -> Lane {
         let paged = self.told.is_some_and(|told| told.severity == Severity::Critical);
         let tells_anew = self.told.is_none() || self.desired.status == Status::Open;
         match self.desired.severity {
-            _ if self.told.is_some_and(|told| told.revision >= self.desired.revision) => Lane::Update,
+            _ if self.only_silence_differs() => Lane::Update,
             Severity::Critical => Lane::Page,
             _ if paged => Lane::Page,
             Severity::Info => Lane::Info,

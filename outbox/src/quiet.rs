@@ -179,12 +179,12 @@ fn reviewed(row: &Row, hushed: Option<&Hushed>, silenced: bool, desired: Told, n
                 _ => row.desired,
             };
             let wanted = Told { silenced, ..wanted };
-            if wanted == row.desired {
+            if wanted == row.desired && row.hushed == hushed.is_some() {
                 return None;
             }
             (fate.clone(), wanted)
         }
         _ => return None,
     };
-    Some(set(row.clone(), fate, desired, now))
+    Some(set(row.clone(), fate, desired, hushed.is_some(), now))
 }

@@ -13,3 +13,5 @@ CREATE INDEX silence_by_end ON silence (ends_at);
 -- Whether a silence is told of with a state, in messages that can be changed.
 ALTER TABLE outbox ADD COLUMN desired_silenced BIGINT NOT NULL DEFAULT 0;
 ALTER TABLE outbox ADD COLUMN told_silenced BIGINT NOT NULL DEFAULT 0;
+-- Whether anything keeps its receiver from hearing of it now.
+ALTER TABLE outbox ADD COLUMN hushed BIGINT NOT NULL DEFAULT 0;

@@ -16,4 +16,5 @@ mod parts;
 mod receivers;
 mod silences;
 mod store;
+mod storms;
 mod world;

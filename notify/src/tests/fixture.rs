@@ -195,6 +195,7 @@ impl Case {
                 silenced: self.silenced.as_deref(),
                 annotations: &self.annotations,
                 via: None,
+                again: false,
             }),
             action,
             notification_id: "n-1",
