@@ -208,6 +208,28 @@ fn what_a_digest_told_of_is_kept_quiet_like_what_was_told_by_itself() {
     desk.is(in_digest, Some(Action::Open));
 }
 
+#[test]
+fn what_is_kept_quiet_is_not_told_again() {
+    let (mut desk, rules) = (Desk::new(), QuietRules::default());
+    desk.happens(Transition::Opened, wall(0));
+    desk.accept(1);
+    let due = desk.rows[0].repeat_at();
+    assert!(due.is_some());
+    let mut nights = nights();
+    desk.route.routes = vec![at_times("chat", &["nights"], &[], false)];
+    desk.second(&[], &nights, &[], 10);
+    assert_eq!(desk.rows[0].repeat_at(), None);
+    nights.intervals.clear();
+    desk.second(&[], &nights, &[], 20);
+    assert_eq!(desk.rows[0].repeat_at(), due, "as if nothing had been");
+    // It was put up to be told again when the silence came.
+    desk.rows[0].again = true;
+    desk.is(Fate::Delivered, Some(Action::Open));
+    desk.second(&[silence("service=shop", 30, 99)], &rules, &[], 30);
+    desk.is(Fate::Delivered, None);
+    assert_eq!(desk.rows[0].repeat_at(), None);
+}
+
 /// A storm's digest does not tell of what was silenced before it went.
 #[test]
 fn what_is_held_for_a_digest_leaves_it_when_it_is_silenced() {
