@@ -171,6 +171,10 @@ impl Endpoint {
         body: String,
         trace: &mut Trace<'_>,
     ) -> Answer {
+        if trace.is_dry() {
+            trace.show(|| shown_request(self, &method, headers, &indented(&body)));
+            return Answer::None { said: "nothing was sent".into(), certificate: false };
+        }
         let mut request = self.client.request(method.clone(), self.url.clone()).body(body.clone());
         if headers.iter().all(|(name, _)| *name != "content-type") {
             request = request.header("content-type", "application/json; charset=utf-8");
@@ -238,6 +242,12 @@ fn shown_request(
     }
     let _ = write!(sent, "\n{body}");
     sent
+}
+
+/// JSON as people read it.
+fn indented(body: &str) -> String {
+    let value = serde_json::from_str::<serde_json::Value>(body);
+    value.ok().and_then(|value| serde_json::to_string_pretty(&value).ok()).unwrap_or_else(|| body.to_owned())
 }
 
 fn shown_answer(answer: &Answer) -> String {

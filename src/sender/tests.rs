@@ -125,6 +125,7 @@ fn sender(store: &Store, knobs: &Knobs, receiver: &str, integration: &str, rate:
             installation: "eu-1".into(),
             external_url: "http://127.0.0.1:8480".into(),
             privacy: Privacy::Redact,
+            templates: Arc::default(),
             context: Context::default(),
         }),
         metrics: Metrics::register(&prometheus::Registry::new()).unwrap(),

@@ -79,7 +79,12 @@ fn mail(smtp: &Smtp, ca: PathBuf, password: &str) -> Outcome {
         server_name: None,
     };
     let channel = Channel::build(&Knobs::Email(knobs)).expect("the knobs are good");
-    let site = Site { installation: "test", external_url: "http://127.0.0.1:8480", privacy: Privacy::Redact };
+    let site = Site {
+        installation: "test",
+        external_url: "http://127.0.0.1:8480",
+        privacy: Privacy::Redact,
+        templates: None,
+    };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     runtime.block_on(channel.send(&Message::test(site, "test-1", Wall::from_millis(now()))))
 }

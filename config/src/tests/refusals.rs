@@ -21,7 +21,6 @@ fn sections() {
         ("time_intervals", "[]"),
         ("mute_time_intervals", "[]"),
         ("escalations", "[{matchers: ['severity=\"critical\"'], steps: [{after: 5m, receiver: mail}]}]"),
-        ("templates", "{}"),
         ("findings", "{overrides: [], suppressions: []}"),
         ("images", "{registries: [\"registry.example.com/curated/\"], require_digest: false}"),
     ] {
@@ -152,5 +151,5 @@ fn nothing_that_the_documentation_names_is_called_unknown() {
     for complaint in &complaints {
         assert!(complaint.what.contains("not in this version"), "{complaint}");
     }
-    assert_eq!(complaints.len(), 11, "what is refused is still refused: {}", desk.show(&complaints));
+    assert_eq!(complaints.len(), 10, "what is refused is still refused: {}", desk.show(&complaints));
 }
