@@ -168,16 +168,6 @@ mod tests {
     }
 
     #[test]
-    fn of_several_about_one_alert_the_last_says_how_it_is() {
-        let now = Wall::from_millis(1_000_000);
-        let one = |ends| alert(&[("alertname", "Slow")], Some(1), Some(ends));
-        let fires = read(vec![one(999_999), one(2_000_000)], now);
-        assert_eq!((fires.firing.len(), fires.over.len()), (1, 0));
-        let is_over = read(vec![one(2_000_000), one(999_999)], now);
-        assert_eq!((is_over.firing.len(), is_over.over.len()), (0, 1));
-    }
-
-    #[test]
     fn severities_are_read_as_people_write_them() {
         for (word, meant) in [
             ("critical", Severity::Critical),

@@ -16,7 +16,7 @@ use beaconfire_detect::{Census, Learned, Plan, PlanSpec, Shard, ShardKnobs, Watc
 use beaconfire_ingest::{DeadLetters, KafkaKnobs, KafkaLog};
 use beaconfire_model::{Names, Wall};
 use beaconfire_notify::{Channel, Heartbeat};
-use beaconfire_outbox::orphaned;
+use beaconfire_outbox::{DigestKnobs, Fallback, orphaned};
 use beaconfire_pipeline::{
     Keeper, Policy, Registry as Spans, Tides, Worker, WorkerFault, WorkerId, WorkerKnobs,
 };
@@ -40,7 +40,7 @@ use crate::reached::{Past, Reached};
 use crate::refresh::Refresher;
 use crate::round::Round;
 use crate::rounds::{self, Rounds};
-use crate::sender::{Condition, House, Paces, Sender};
+use crate::sender::{Condition, House, Paces, Sender, StandIn};
 use crate::senses::Sentry;
 use crate::threads::{self, Accepted, Accepts, Crew, News, STOP_WITHIN, Threads, now};
 
@@ -221,9 +221,19 @@ impl App {
             }
             let knobs = config.paces.get(&receiver).copied().unwrap_or_default();
             let (rate, digest) = knobs.of(channel.kind());
+            let fallback = config.fallbacks.get(&receiver).map(|name| {
+                let integrations = config.receivers.get(name).cloned().unwrap_or_default();
+                let bells = integrations.iter().map(|held| bells.bell(name, &held.name)).collect();
+                StandIn { fallback: Fallback { receiver: name.clone(), integrations }, bells }
+            });
+            let sends_resolved = config.receivers.get(&receiver).into_iter().flatten();
+            let sends_resolved =
+                sends_resolved.filter(|held| held.name == integration).all(|held| held.send_resolved);
+            let digest = DigestKnobs { resolves: sends_resolved, ..digest };
             let sender = Sender {
                 rate,
                 digest,
+                fallback,
                 owner: owner(started, &receiver, &integration),
                 bell: bells.bell(&receiver, &integration),
                 condition: conditions.get(&place).cloned().unwrap_or_default(),

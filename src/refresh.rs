@@ -66,7 +66,13 @@ impl Refresher {
             let service = self.house.context.services.get(&*dossier.incident.target.value);
             let annotations = service.map_or(&nothing, |service| &service.annotations);
             let id = row.notification_id(told);
-            let about = About { dossier: &dossier, revision: told.revision, decisions: &[], annotations };
+            let about = About {
+                dossier: &dossier,
+                revision: told.revision,
+                decisions: &[],
+                annotations,
+                via: row.via.as_deref(),
+            };
             let message = Message {
                 matter: Matter::Incident(about),
                 action: Action::Update,

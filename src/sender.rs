@@ -6,14 +6,16 @@
 
 mod storm;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
-use beaconfire_incident::{Context, IncidentId};
+use beaconfire_incident::Context;
 use beaconfire_model::{Labels, Wall};
 use beaconfire_notify::{About, Channel, Matter, Message, Site, Templates};
-use beaconfire_outbox::{DigestKnobs, Lane, Outcome, Pace, Rate, RetryKnobs, Row, Told, settle};
+use beaconfire_outbox::{
+    Breaker, DigestKnobs, Fallback, Lane, Outcome, Pace, Rate, RetryKnobs, Row, Switch, Told, settle,
+};
 use beaconfire_store::{DeliveryLog, Store, StoreError};
 use beaconfire_view::{DecisionJson, Privacy};
 use tokio::sync::{Notify, watch};
@@ -33,11 +35,6 @@ const STORE_RETRY: Duration = Duration::from_millis(500);
 
 /// How often the outcome of an attempt is written before it is given up; the row's lease is over by then.
 const SETTLE_TRIES: u32 = 240;
-
-/// So many incidents that could not be told in a row speak against the endpoint, not against the messages: when it
-/// takes one again, the others need not wait out what their failures have earned them. Fewer may be messages that it
-/// chokes on, which must not be tried again with every one that it takes.
-const OUTAGE: usize = 3;
 
 /// Paces by endpoint: kept for the process's life, shared by the integrations that speak to the same endpoint.
 #[derive(Debug, Clone, Default)]
@@ -109,8 +106,15 @@ struct State {
     last_error: Option<String>,
     /// The last attempt met an endpoint that takes nothing at the moment, which is not so of one message it refused.
     fails: bool,
-    /// Incidents that could not be told since one was, at most [`OUTAGE`].
-    failed: BTreeSet<IncidentId>,
+    /// Whether the endpoint is worth asking.
+    breaker: Breaker,
+}
+
+impl State {
+    /// Until when nothing is sent: misconfigured, or the breaker is open.
+    fn not_before(&self, now: Wall) -> Option<Wall> {
+        self.probe_at.filter(|probe_at| *probe_at > now).max(self.breaker.allows(now).err())
+    }
 }
 
 impl Condition {
@@ -158,6 +162,17 @@ pub struct Sender {
     pub condition: Condition,
     /// Rings when a row of ours changed.
     pub bell: Arc<Notify>,
+    /// Who is told of pages that ours does not take.
+    pub fallback: Option<StandIn>,
+}
+
+/// The receiver that is told in another's place.
+#[derive(Debug, Clone)]
+pub struct StandIn {
+    /// Which.
+    pub fallback: Fallback,
+    /// What wakes its senders.
+    pub bells: Vec<Arc<Notify>>,
 }
 
 /// What a turn ended with.
@@ -206,6 +221,7 @@ impl Sender {
                 "more incidents than can be told one by one: the rest are told in a digest"
             );
         }
+        self.fall_back(at).await?;
         let digest = self.next_digest(at).await?;
         let row = self.store.next_due(&self.receiver, &self.integration).await?;
         let Some(due) = row.into_iter().chain(digest.iter().map(|(due, _)| *due)).min() else {
@@ -223,10 +239,10 @@ impl Sender {
             // Another process has leased what was due.
             return Ok(Turn::Wait(Duration::from_millis(200)));
         }
-        let probe_at = locked(&self.condition.0).probe_at.filter(|probe_at| *probe_at > at);
-        if let Some(probe_at) = probe_at {
+        let wait_for = locked(&self.condition.0).not_before(at);
+        if let Some(until) = wait_for {
             self.show_pause(pace);
-            return Ok(Turn::Wait(probe_at.since(at)));
+            return Ok(Turn::Wait(until.since(at)));
         }
         let taken = locked(pace).take(lane.unwrap_or(Lane::Info), at);
         self.show_pause(pace);
@@ -244,8 +260,27 @@ impl Sender {
         Ok(Turn::Sent)
     }
 
-    /// What an outcome says of the endpoint.
-    async fn heed(&self, outcome: &Outcome, pace: &Mutex<Pace>, at: Wall) {
+    /// Has somebody else told of pages that this integration does not take.
+    async fn fall_back(&self, at: Wall) -> Result<(), StoreError> {
+        let Some(StandIn { fallback, bells }) = &self.fallback else { return Ok(()) };
+        let broken = locked(&self.condition.0).probe_at.is_some();
+        let fallen = self.store.fall_back(&self.receiver, &self.integration, fallback, broken, at).await?;
+        if !fallen.is_empty() {
+            bells.iter().for_each(|bell| bell.notify_one());
+            tracing::warn!(
+                receiver = %self.receiver,
+                integration = %self.integration,
+                fallback = %fallback.receiver,
+                incidents = fallen.len(),
+                "pages were not taken in time: the fallback is told too"
+            );
+        }
+        Ok(())
+    }
+
+    /// What an outcome says of the endpoint. What waits is due when the breaker opens, since from then on that holds
+    /// it back, and when it closes: nobody need wait out what an outage has earned.
+    async fn heed(&self, matter: &str, outcome: &Outcome, pace: &Mutex<Pace>, at: Wall) {
         if let Outcome::Limited { after } = outcome {
             locked(pace).limited(*after, at);
             self.show_pause(pace);
@@ -253,7 +288,22 @@ impl Sender {
         }
         // One row probes for all of them; which one, the lanes decide.
         let is_broken = matches!(outcome, Outcome::Misconfigured { .. });
-        locked(&self.condition.0).probe_at = is_broken.then(|| at.plus(RetryKnobs::default().probe));
+        let switch = {
+            let mut told = locked(&self.condition.0);
+            told.probe_at = is_broken.then(|| at.plus(RetryKnobs::default().probe));
+            told.breaker.heed(matter, outcome, at)
+        };
+        let now_what = match switch {
+            Switch::Stays => return,
+            Switch::Opened => "a receiver takes nothing: it is asked with one message now and then",
+            Switch::Closed => "a receiver accepts messages again",
+        };
+        let waiting = self.store.hasten(&self.receiver, &self.integration, at).await;
+        let waiting = waiting.unwrap_or_else(|error| {
+            tracing::debug!(receiver = %self.receiver, %error, "what waits goes when its own wait is over");
+            0
+        });
+        tracing::info!(receiver = %self.receiver, integration = %self.integration, waiting, "{now_what}");
     }
 
     /// Writes the pace down for the next process. Where the store is away, that one begins slowly instead.
@@ -283,6 +333,7 @@ impl Sender {
                 revision: sent.revision,
                 decisions: &decisions,
                 annotations,
+                via: row.via.as_deref(),
             }),
             action,
             notification_id: &id,
@@ -293,7 +344,7 @@ impl Sender {
         let started = Instant::now();
         let outcome = self.channel.send(&message).await;
         let (millis, at) = (u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX), now());
-        self.heed(&outcome, pace, at).await;
+        self.heed(row.key.incident.as_str(), &outcome, pace, at).await;
         if matches!(outcome, Outcome::Accepted { .. }) {
             let waited = at.since(row.waiting_since).as_secs_f64();
             self.metrics.notification_delay.with_label_values(&[row.lane.name()]).observe(waited);
@@ -311,34 +362,7 @@ impl Sender {
             notification_id: id,
             millis,
         };
-        self.write_down(&row, sent, &outcome, &log).await?;
-        self.recover(&row, &outcome).await
-    }
-
-    /// Once an endpoint that was away takes a message, everything that waited for it is due.
-    async fn recover(&self, row: &Row, outcome: &Outcome) -> Result<(), StoreError> {
-        let was_away = {
-            let mut told = locked(&self.condition.0);
-            let was_away = told.failed.len() >= OUTAGE;
-            match outcome {
-                Outcome::Accepted { .. } => told.failed.clear(),
-                Outcome::Deferred { .. } if !was_away => {
-                    told.failed.insert(row.key.incident.clone());
-                }
-                _ => {}
-            }
-            was_away && matches!(outcome, Outcome::Accepted { .. })
-        };
-        if was_away {
-            let waiting = self.store.hasten(&self.receiver, &self.integration, now()).await?;
-            tracing::info!(
-                receiver = %self.receiver,
-                integration = %self.integration,
-                waiting,
-                "a receiver accepts messages again"
-            );
-        }
-        Ok(())
+        self.write_down(&row, sent, &outcome, &log).await
     }
 
     /// What came of an attempt must be written, or it would be made again: while the store is away, nothing else is
@@ -414,7 +438,7 @@ impl Sender {
         let at = now();
         let asked = locked(pace).paused_until(at);
         let mut told = locked(&self.condition.0);
-        let until = asked.max(told.probe_at.filter(|probe_at| *probe_at > at));
+        let until = asked.max(told.not_before(at));
         told.paused_until = until;
         let labels = [&*self.receiver, &*self.integration];
         self.metrics.paused.with_label_values(&labels).set(i64::from(until.is_some()));

@@ -460,6 +460,7 @@ pub(crate) fn flood() -> Case {
         messages: 2,
         last_error: (fate != Fate::Delivered).then(|| "450 mailbox busy".to_owned()),
         created_at: now().minus(Duration::from_secs(360)),
+        via: None,
         fate,
     };
     case.rows = vec![

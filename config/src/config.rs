@@ -47,6 +47,8 @@ pub struct Config {
     pub heartbeats: Vec<Heartbeat>,
     /// How fast each receiver is told, and when its incidents fold into digests.
     pub paces: BTreeMap<Arc<str>, PaceKnobs>,
+    /// Who is told of what is critical in a receiver's place.
+    pub fallbacks: BTreeMap<Arc<str>, Arc<str>>,
     /// What rules ask to be throttled, by the rule's name.
     pub throttle_rules: BTreeMap<Arc<str>, RuleThrottle>,
     /// `throttle.mode`: of decisions that people make.
@@ -135,7 +137,7 @@ impl Config {
         let names = entries.iter().map(|entry| entry.name.clone()).collect();
         let decode_elsewhere = DecodeKnobs { trusted_proxies: proxies.clone(), ..DecodeKnobs::default() };
         let plan = meaning::plan(judge, raw, entries);
-        let Tell { route, receivers, channels, paces } = meaning::tell(judge, raw);
+        let Tell { route, receivers, channels, paces, fallbacks } = meaning::tell(judge, raw);
         let (templates, templates_broken) = meaning::templates(judge, raw);
         let config = Self {
             kafka,
@@ -149,6 +151,7 @@ impl Config {
             channels,
             heartbeats: meaning::heartbeats(judge, raw),
             paces,
+            fallbacks,
             throttle_rules: meaning::throttle_rules(judge, raw),
             throttle_mode: meaning::mode_of(raw.throttle.mode.value),
             guard: meaning::guard(judge, raw, &proxies),

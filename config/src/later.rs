@@ -40,10 +40,6 @@ const LATER: &[(&str, &str)] = &[
     ),
     ("route.**.mute_time_intervals", "time intervals are not in this version: routes hold at all hours"),
     ("route.**.active_time_intervals", "time intervals are not in this version: routes hold at all hours"),
-    (
-        "receivers.*.fallback",
-        "fallback receivers are not in this version: give the receiver a second integration, or use a route with `continue: true`",
-    ),
     ("throttle.approval", "approval of decisions is not in this version: use `mode: dry_run` to look first"),
     ("throttle.outputs", "outputs are not in this version: enforcers fetch decisions from `/v1/decisions`"),
     ("throttle.budget.client_share", SHARES),

@@ -188,6 +188,7 @@ impl Example {
                 revision: incident.revision,
                 decisions: &self.decisions,
                 annotations: &self.annotations,
+                via: None,
             }),
             action: telling(incident.status),
             notification_id: "example",

@@ -82,6 +82,8 @@ pub struct About<'a> {
     pub decisions: &'a [DecisionJson],
     /// The service's annotations (`runbook_url`, `summary`, `description`).
     pub annotations: &'a Labels,
+    /// The receiver that has not taken it, where this one is told in its place.
+    pub via: Option<&'a str>,
 }
 
 impl<'a> Message<'a> {

@@ -85,7 +85,7 @@ fn integration<'a>(receivers: &'a Receivers, key: &RowKey) -> Option<&'a Integra
 }
 
 /// A new row.
-fn made(key: RowKey, send_resolved: bool, desired: Told, stale: bool, now: Wall) -> Row {
+pub(crate) fn made(key: RowKey, send_resolved: bool, desired: Told, stale: bool, now: Wall) -> Row {
     let row = Row {
         key,
         version: 0,
@@ -101,6 +101,7 @@ fn made(key: RowKey, send_resolved: bool, desired: Told, stale: bool, now: Wall)
         messages: 0,
         last_error: None,
         created_at: now,
+        via: None,
     };
     Row { lane: row.lane(), ..row }
 }

@@ -25,6 +25,9 @@ const EVERY: Duration = Duration::from_secs(30);
 /// Where a message cannot be changed once it was sent, new ones follow at these minutes of the storm, then hourly.
 const MINUTES: [u64; 4] = [1, 5, 15, 60];
 
+/// A message that was refused so often as it stands is not tried again.
+const REFUSALS: u32 = 3;
+
 /// Which digest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct DigestId(pub i64);
@@ -36,12 +39,19 @@ pub struct DigestKnobs {
     pub after: u32,
     /// More than so many in that lane.
     pub pages: u32,
+    /// Whether this integration hears that things are over.
+    pub resolves: bool,
 }
 
 impl DigestKnobs {
     /// As configured, for an endpoint with this ceiling.
     pub const fn new(after: u32, rate: Rate) -> Self {
-        Self { after, pages: rate.burst.saturating_mul(2) }
+        Self { after, pages: rate.burst.saturating_mul(2), resolves: true }
+    }
+
+    /// For whom no message is one too many: an Alertmanager folds and limits by itself, and has to know each alert.
+    pub const fn never() -> Self {
+        Self { after: u32::MAX, pages: u32::MAX, resolves: true }
     }
 
     /// Whether a storm breaks out.
@@ -162,15 +172,21 @@ impl Digest {
     /// has come in for a minute: then the last one of the storm goes.
     ///
     /// PagerDuty wakes people, so there is one alert a storm, told again only when it gets worse or ten times as
-    /// large, and resolved when all in it are over.
-    pub fn next(&self, kind: IntegrationKind, tally: &Tally, calm: bool) -> Option<(Wall, Action)> {
-        if tally.members == 0 {
+    /// large, and resolved when all in it are over. `resolves` says whether this integration hears of the end.
+    pub fn next(
+        &self,
+        kind: IntegrationKind,
+        resolves: bool,
+        tally: &Tally,
+        calm: bool,
+    ) -> Option<(Wall, Action)> {
+        if tally.members == 0 || self.is_silently_over(resolves, tally, calm) {
             return None;
         }
         let is_over = tally.open == 0;
         let action = match self.messages {
             0 => Action::Open,
-            _ if is_over && (calm || self.phase == Phase::Over) => Action::Resolve,
+            _ if resolves && is_over && self.is_last(calm) => Action::Resolve,
             _ => Action::Update,
         };
         let at = match self.phase {
@@ -191,6 +207,17 @@ impl Digest {
             },
         };
         Some((at.max(self.due), action))
+    }
+
+    /// Whether all has been told and is over, and this integration does not want to hear of that.
+    pub fn is_silently_over(&self, resolves: bool, tally: &Tally, calm: bool) -> bool {
+        !resolves && self.messages > 0 && tally.open == 0 && tally.held == 0 && self.is_last(calm)
+    }
+
+    /// Whether this message can be told in no way: it was refused as it stands, and so were those before it. What it
+    /// would have accounted for are dead letters then, as a message about one incident is.
+    pub fn gives_up(&self, outcome: &Outcome) -> bool {
+        matches!(outcome, Outcome::Rejected { .. }) && self.attempts + 1 >= REFUSALS
     }
 
     /// When something new may be said, after what was said at `at`.
@@ -233,7 +260,6 @@ impl Digest {
                 self.last_error = Some(clean(said));
             }
             Outcome::Gone if self.handle.is_some() => (self.handle, self.due) = (None, now),
-            // A digest is never a dead letter: what it holds has no other way out.
             Outcome::Deferred { .. } | Outcome::Rejected { .. } | Outcome::Gone => {
                 let (after, said) = match outcome {
                     Outcome::Deferred { after, said } => (*after, Some(said)),

@@ -1,6 +1,7 @@
 //! The outbox row: what one receiver integration should know of one episode, and what it has been told.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use beaconfire_incident::{IncidentId, Status};
 use beaconfire_model::{Severity, Wall};
@@ -28,6 +29,9 @@ pub struct Told {
     /// The severity.
     pub severity: Severity,
 }
+
+/// A row that has waited so long is taken for one of the lane above; never for a page.
+pub const AGES_AFTER: Duration = Duration::from_secs(60);
 
 /// Which rows go first. Smaller is sooner.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -130,6 +134,8 @@ pub struct Row {
     pub last_error: Option<String>,
     /// When the row was made.
     pub created_at: Wall,
+    /// The receiver that did not take it in time, where this one is told in its place.
+    pub via: Option<Arc<str>>,
 }
 
 /// What a delivery tells.

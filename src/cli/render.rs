@@ -73,7 +73,8 @@ fn channels(name: &str, config: &Config) -> Result<Vec<(String, Channel)>, Fault
 fn kind(name: &str) -> Result<Kind, Fault> {
     Kind::parse(name).ok_or_else(|| {
         let known = Kind::ALL.map(Kind::name);
-        let meant = nearest(name, known).map(|meant| format!("; did you mean `{meant}`?")).unwrap_or_default();
+        let meant =
+            nearest(name, known).map(|meant| format!("; did you mean `{meant}`?")).unwrap_or_default();
         usage(format!("`{}` is no kind of incident{meant}\n  = there are {}", cell(name), known.join(", ")))
     })
 }
@@ -107,6 +108,7 @@ async fn of_store(
             dossier: &dossier,
             decisions: &decisions,
             annotations: service.map_or(&nothing, |service| &service.annotations),
+            via: None,
         }),
         action: telling(dossier.incident.status),
         notification_id: "preview",

@@ -13,21 +13,29 @@ use super::{LEASE, SETTLE_TRIES, STORE_RETRY, Sender, now};
 impl Sender {
     /// The digest that goes next, and when.
     pub(super) async fn next_digest(&self, at: Wall) -> Result<Option<(Wall, Standing)>, StoreError> {
-        let standing = self.store.digests(&self.receiver, &self.integration, at).await?;
-        let next = standing.into_iter().filter_map(|standing| {
+        let mut next: Option<(Wall, Standing)> = None;
+        for standing in self.store.digests(&self.receiver, &self.integration, at).await? {
             let Standing { digest, tally, calm } = &standing;
-            let (due, _) = digest.next(self.channel.kind(), tally, *calm)?;
-            Some((due, standing))
-        });
-        Ok(next.min_by_key(|(due, _)| *due))
+            if digest.is_silently_over(self.digest.resolves, tally, *calm) {
+                self.store.close_digest(digest.id).await?;
+                continue;
+            }
+            let Some((due, _)) = digest.next(self.channel.kind(), self.digest.resolves, tally, *calm) else {
+                continue;
+            };
+            if next.as_ref().is_none_or(|(earliest, _)| due < *earliest) {
+                next = Some((due, standing));
+            }
+        }
+        Ok(next)
     }
 
     /// Sends a digest's next message and writes down what came of it.
     pub(super) async fn deliver_digest(&self, digest: &Digest, pace: &Mutex<Pace>) -> Result<(), StoreError> {
         let claimed = self.store.claim_digest(digest.id, &self.owner, now(), LEASE).await?;
         let Some((Standing { digest, tally, calm }, summary)) = claimed else { return Ok(()) };
-        let action =
-            digest.next(self.channel.kind(), &tally, calm).map_or(Action::Update, |(_, action)| action);
+        let next = digest.next(self.channel.kind(), self.digest.resolves, &tally, calm);
+        let action = next.map_or(Action::Update, |(_, action)| action);
         let id = digest.notification_id();
         let message = Message {
             matter: Matter::Storm(Storm { digest: &digest, tally, summary: &summary }),
@@ -39,8 +47,9 @@ impl Sender {
         };
         let outcome = self.channel.send(&message).await;
         let at = now();
-        self.heed(&outcome, pace, at).await;
-        self.note(&format!("storm {}", digest.id.0), &outcome);
+        let matter = format!("storm {}", digest.id.0);
+        self.heed(&matter, &outcome, pace, at).await;
+        self.note(&matter, &outcome);
         let sent = Sent { tally, last: digest.is_last(calm) };
         let mut tries = 0;
         loop {

@@ -73,6 +73,7 @@ pub(crate) fn row(incident: &Incident, at: Wall) -> Row {
         messages: 0,
         last_error: None,
         created_at: at,
+        via: None,
     }
 }
 
@@ -112,6 +113,101 @@ async fn one_row_probes_what_is_misconfigured_for_all() {
     store.close().await;
 }
 
+async fn with_pages(directory: &tempfile::TempDir, services: &[&str]) -> Store {
+    let url = format!("sqlite:{}/beaconfire.db", directory.path().display());
+    let store = Store::open(&StoreKnobs { url, retention: Duration::from_secs(86_400) }).await.unwrap();
+    let folded: Vec<Folded> = services.iter().map(|service| flood(service, now())).collect();
+    let rows: Vec<Row> = folded.iter().map(|folded| row(&folded.incident, now())).collect();
+    store.save(Write { folded: &folded, rows: &rows, ..Write::default() }).await.unwrap();
+    store
+}
+
+#[tokio::test]
+async fn an_endpoint_that_takes_nothing_is_asked_five_times_and_then_now_and_then() {
+    let directory = tempfile::tempdir().unwrap();
+    let services = ["a", "b", "c", "d", "e", "f", "g", "h"];
+    let store = with_pages(&directory, &services).await;
+    let standin = PagerDuty::start().await.unwrap();
+    standin.set(Mode::Broken(500));
+    let knobs =
+        Knobs::PagerDuty(PagerDutyKnobs { url: standin.url(), routing_key: Secret::new(ROUTING_KEY) });
+    let sender = sender(&store, &knobs, "pager", "pagerduty-0", RATE);
+    let pace = Mutex::new(Pace::new(RATE, now().minus(Duration::from_secs(60))));
+    let mut sent = 0;
+    for _ in 0..40 {
+        match sender.turn(&pace).await.unwrap() {
+            Turn::Sent => sent += 1,
+            Turn::Wait(wait) if wait > Duration::from_secs(3) => break,
+            Turn::Wait(wait) => sleep(wait).await,
+        }
+    }
+    assert_eq!((sent, standin.turned_away().len()), (5, 5));
+    let Turn::Wait(wait) = sender.turn(&pace).await.unwrap() else { panic!("it is open") };
+    assert!(wait > Duration::from_secs(3) && wait <= Duration::from_secs(5), "{wait:?}");
+    assert!(sender.condition.read(now()).0.is_some(), "the pause is shown");
+
+    // Well again: the probe gets through, and nobody waits out what the failures have earned.
+    standin.set(Mode::Well);
+    sleep(wait).await;
+    for _ in 0..200 {
+        match sender.turn(&pace).await.unwrap() {
+            Turn::Sent => {}
+            Turn::Wait(_) if standin.accepted() == services.len() as u64 => break,
+            Turn::Wait(wait) => sleep(wait.min(Duration::from_millis(200))).await,
+        }
+    }
+    assert_eq!(standin.accepted(), services.len() as u64);
+    store.close().await;
+}
+
+#[tokio::test]
+async fn pages_that_a_broken_receiver_does_not_take_go_to_its_fallback_and_it_is_told_later() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = with_pages(&directory, &["shop", "mail"]).await;
+    let (standin, hook) =
+        (PagerDuty::start().await.unwrap(), crate::standins::Webhook::start().await.unwrap());
+    standin.set(Mode::Broken(403));
+    let knobs =
+        Knobs::PagerDuty(PagerDutyKnobs { url: standin.url(), routing_key: Secret::new(ROUTING_KEY) });
+    let bell = Arc::new(Notify::new());
+    let integrations = vec![beaconfire_outbox::Integration {
+        name: "webhook-0".into(),
+        kind: beaconfire_outbox::IntegrationKind::Webhook,
+        send_resolved: true,
+    }];
+    let fallback = Fallback { receiver: "spare".into(), integrations };
+    let sender = Sender {
+        fallback: Some(StandIn { fallback, bells: vec![bell.clone()] }),
+        ..self::sender(&store, &knobs, "pager", "pagerduty-0", RATE)
+    };
+    let pace = Mutex::new(Pace::new(RATE, now()));
+    assert!(matches!(sender.turn(&pace).await.unwrap(), Turn::Sent), "it says 403");
+    assert!(matches!(sender.turn(&pace).await.unwrap(), Turn::Wait(_)));
+    tokio::time::timeout(Duration::from_secs(1), bell.notified()).await.expect("the fallback is woken");
+
+    let knobs = Knobs::Webhook(beaconfire_notify::WebhookKnobs {
+        url: Secret::new(hook.url()),
+        signing_secret: Some(Secret::new(crate::standins::WEBHOOK_SECRET)),
+        payload: beaconfire_notify::Payload::Beaconfire,
+        login: None,
+    });
+    let spare = self::sender(&store, &knobs, "spare", "webhook-0", RATE);
+    for _ in 0..2 {
+        sleep(Duration::from_millis(20)).await;
+        assert!(matches!(spare.turn(&Mutex::new(Pace::new(RATE, now()))).await.unwrap(), Turn::Sent));
+    }
+    assert_eq!(hook.calls().len(), 2);
+
+    standin.set(Mode::Well);
+    locked(&sender.condition.0).probe_at = None;
+    sleep(Duration::from_millis(20)).await;
+    assert!(matches!(sender.turn(&pace).await.unwrap(), Turn::Sent));
+    assert_eq!(standin.accepted(), 1, "the first is reconciled");
+    let lines = store.ledger().await.unwrap();
+    assert!(lines.iter().all(|line| line.adds_up() && line.created == 2), "{lines:?}");
+    store.close().await;
+}
+
 fn sender(store: &Store, knobs: &Knobs, receiver: &str, integration: &str, rate: Rate) -> Sender {
     Sender {
         receiver: receiver.into(),
@@ -131,6 +227,7 @@ fn sender(store: &Store, knobs: &Knobs, receiver: &str, integration: &str, rate:
         metrics: Metrics::register(&prometheus::Registry::new()).unwrap(),
         condition: Condition::default(),
         bell: Arc::default(),
+        fallback: None,
     }
 }
 

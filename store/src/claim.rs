@@ -4,16 +4,51 @@
 use std::time::Duration;
 
 use beaconfire_model::Wall;
-use beaconfire_outbox::{Lane, Row, RowKey};
+use beaconfire_outbox::{AGES_AFTER, Lane, Row, RowKey};
+use sqlx::any::AnyArguments;
+use sqlx::query::Query;
 use sqlx::{Any, Transaction};
 
 use crate::deliveries::{self, DeliveryLog};
 use crate::sql::Fields;
 use crate::{SaveError, Store, StoreError, outbox};
 
-/// Due, something to tell, and leased to nobody. `$1` receiver, `$2` integration, `$3` now, `$4` at most so many.
-const CLAIMABLE: &str = "SELECT * FROM outbox WHERE waits = 1 AND receiver = $1 AND integration = $2 AND due <= $3 \
-     AND (lease_until IS NULL OR lease_until <= $3) ORDER BY lane, waiting_since, incident LIMIT $4";
+/// The first of one lane that are due, have something to tell and are leased to nobody.
+macro_rules! of_lane {
+    ($lane:literal) => {
+        concat!(
+            "SELECT * FROM (SELECT * FROM outbox WHERE waits = 1 AND receiver = $1 AND integration = $2 AND lane = ",
+            $lane,
+            " AND due <= $3 AND (lease_until IS NULL OR lease_until <= $3) ",
+            "ORDER BY waiting_since, incident LIMIT $4) lane_",
+            $lane
+        )
+    };
+}
+
+/// `$1` receiver, `$2` integration, `$3` now, `$4` at most so many, `$5` who waits since then counts for the lane above.
+/// By lane, so that an index has the first of each and nothing is sorted.
+const CLAIMABLE: &str = concat!(
+    "SELECT * FROM (",
+    of_lane!("0"),
+    " UNION ALL ",
+    of_lane!("1"),
+    " UNION ALL ",
+    of_lane!("2"),
+    " UNION ALL ",
+    of_lane!("3"),
+    ") lanes ORDER BY CASE WHEN lane > 1 AND waiting_since <= $5 THEN lane - 1 ELSE lane END, waiting_since, incident \
+     LIMIT $4"
+);
+
+fn claimable(receiver: &str, integration: &str, now: Wall, limit: i64) -> Query<'static, Any, AnyArguments> {
+    sqlx::query(CLAIMABLE)
+        .bind(receiver.to_owned())
+        .bind(integration.to_owned())
+        .bind(now.millis())
+        .bind(limit)
+        .bind(now.minus(AGES_AFTER).millis())
+}
 
 impl Store {
     /// The most urgent lane of this integration that has a row to be claimed.
@@ -23,8 +58,7 @@ impl Store {
         integration: &str,
         now: Wall,
     ) -> Result<Option<Lane>, StoreError> {
-        let first = sqlx::query(CLAIMABLE).bind(receiver.to_owned()).bind(integration.to_owned());
-        let first = first.bind(now.millis()).bind(1_i64).fetch_optional(&self.readers).await?;
+        let first = claimable(receiver, integration, now, 1).fetch_optional(&self.readers).await?;
         let Some(row) = first else { return Ok(None) };
         outbox::lane(row.number("lane")?).map(Some).ok_or_else(|| StoreError::Corrupt("lane".into()))
     }
@@ -42,10 +76,7 @@ impl Store {
         limit: usize,
     ) -> Result<Vec<Row>, StoreError> {
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-        let select = || {
-            let query = sqlx::query(CLAIMABLE).bind(receiver.to_owned()).bind(integration.to_owned());
-            query.bind(now.millis()).bind(limit)
-        };
+        let select = || claimable(receiver, integration, now, limit);
         // Most looks find nothing: they need not wait for the write lock.
         if select().fetch_optional(&self.readers).await?.is_none() {
             return Ok(Vec::new());
@@ -139,12 +170,17 @@ impl Store {
     /// waits.
     pub async fn next_due(&self, receiver: &str, integration: &str) -> Result<Option<Wall>, StoreError> {
         let select = sqlx::query(
-            "SELECT MIN(CASE WHEN lease_until IS NOT NULL AND lease_until > due THEN lease_until ELSE due END) \
-             AS next FROM outbox WHERE waits = 1 AND receiver = $1 AND integration = $2",
+            "SELECT MIN(due) AS next FROM outbox WHERE waits = 1 AND receiver = $1 AND integration = $2 \
+             AND lease_until IS NULL \
+             UNION ALL SELECT MIN(CASE WHEN lease_until > due THEN lease_until ELSE due END) FROM outbox \
+             WHERE waits = 1 AND receiver = $1 AND integration = $2 AND lease_until IS NOT NULL",
         );
-        let row =
-            select.bind(receiver.to_owned()).bind(integration.to_owned()).fetch_one(&self.readers).await?;
-        row.maybe_wall("next")
+        let select = select.bind(receiver.to_owned()).bind(integration.to_owned());
+        let mut next = None;
+        for row in &select.fetch_all(&self.readers).await? {
+            next = next.into_iter().chain(row.maybe_wall("next")?).min();
+        }
+        Ok(next)
     }
 }
 

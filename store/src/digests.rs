@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use beaconfire_incident::{IncidentId, Status};
-use beaconfire_model::Wall;
+use beaconfire_model::{Untrusted, Wall};
 use beaconfire_outbox::{
     Digest, DigestId, DigestKnobs, Handle, Outcome, Phase, Sent, Summary, Tally, Waiting,
 };
@@ -176,14 +176,32 @@ impl Store {
             .fetch_optional(&mut *tx)
             .await?;
         let Some(row) = row else { return Err(StoreError::LeaseLost) };
+        let digest = read(&row)?;
         if matches!(outcome, Outcome::Accepted { .. }) {
             account(&mut tx, id).await?;
         }
+        if let Outcome::Rejected { said } = outcome
+            && digest.gives_up(outcome)
+        {
+            bury(&mut tx, id, said).await?;
+        }
         let held = tally(&mut tx, id).await?.held;
-        let digest = read(&row)?.settle(sent, outcome, held, jitter, now);
+        let digest = digest.settle(sent, outcome, held, jitter, now);
         write(&mut tx, &digest).await?;
         tx.commit().await?;
         Ok(digest)
+    }
+
+    /// Ends a digest without a word.
+    pub async fn close_digest(&self, id: DigestId) -> Result<(), StoreError> {
+        sqlx::query(
+            "UPDATE digest SET phase = 'closed' WHERE id = $1 AND phase <> 'closed' \
+             AND NOT EXISTS (SELECT 1 FROM outbox WHERE digest = $1 AND (fate = 'held' OR desired_status <> 'resolved'))",
+        )
+        .bind(id.0)
+        .execute(&self.writer)
+        .await?;
+        Ok(())
     }
 
     /// Forgets digests whose incidents are all gone; the ledger keeps the count of their messages.
@@ -315,7 +333,7 @@ async fn stand(tx: &mut Transaction<'_, Any>, digest: Digest, now: Wall) -> Resu
     let row = sqlx::query(
         "SELECT (SELECT COUNT(*) FROM (SELECT incident FROM outbox WHERE digest = $1 AND created_at > $2 LIMIT $3) a) \
          + (SELECT COUNT(*) FROM (SELECT incident FROM outbox WHERE receiver = $4 AND integration = $5 \
-         AND fate = 'pending' LIMIT $3) b) AS found",
+         AND fate = 'pending' AND attempts = 0 LIMIT $3) b) AS found",
     )
     .bind(digest.id.0)
     .bind(since)
@@ -412,6 +430,20 @@ async fn account(tx: &mut Transaction<'_, Any>, id: DigestId) -> Result<(), Stor
             .execute(&mut **tx)
             .await?;
     }
+    Ok(())
+}
+
+/// The rows that a message would have counted which is refused again and again are dead letters.
+async fn bury(tx: &mut Transaction<'_, Any>, id: DigestId, said: &str) -> Result<(), StoreError> {
+    let said = Untrusted::new(said, 500);
+    sqlx::query(
+        "UPDATE outbox SET fate = 'dead', digest = NULL, last_error = $2, waits = 0, version = version + 1 \
+         WHERE digest = $1 AND fate = 'held' AND digest_revision = desired_revision",
+    )
+    .bind(id.0)
+    .bind(said.clean().to_owned())
+    .execute(&mut **tx)
+    .await?;
     Ok(())
 }
 

@@ -17,6 +17,7 @@ mod digests;
 mod doc;
 mod dossier;
 mod error;
+mod fallbacks;
 mod file;
 mod incidents;
 mod keys;

@@ -81,6 +81,7 @@ pub(crate) fn read(row: &AnyRow) -> Result<Row, StoreError> {
         messages: row.count("messages")?,
         last_error: row.maybe_text("last_error")?,
         created_at: row.wall("created_at")?,
+        via: row.maybe_text("via")?.map(Into::into),
     })
 }
 
@@ -121,6 +122,7 @@ pub(crate) async fn save(tx: &mut Transaction<'_, Any>, row: &Row) -> Result<(),
             Fate::Held(digest) | Fate::InDigest(digest) => Some(digest.0),
             _ => None,
         })
+        .bind(row.via.as_ref().map(ToString::to_string))
         .execute(&mut **tx)
         .await
         .map_err(SaveError::of_insert)?;
@@ -129,14 +131,14 @@ pub(crate) async fn save(tx: &mut Transaction<'_, Any>, row: &Row) -> Result<(),
 
 const INSERT: &str = "INSERT INTO outbox (incident, receiver, integration, version, desired_revision, desired_status, \
      desired_severity, told_revision, told_status, told_severity, handle, fate, lane, send_resolved, attempts, due, \
-     waiting_since, messages, last_error, created_at, waits, digest) VALUES ($1, $2, $3, $4 + 1, $5, $6, $7, $8, $9, $10, \
-     $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22)";
+     waiting_since, messages, last_error, created_at, waits, digest, via) VALUES ($1, $2, $3, $4 + 1, $5, $6, $7, $8, $9, $10, \
+     $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23)";
 
 const UPDATE: &str = "UPDATE outbox SET version = version + 1, desired_revision = $5, desired_status = $6, \
      desired_severity = $7, told_revision = $8, told_status = $9, told_severity = $10, handle = $11, fate = $12, \
      lane = $13, send_resolved = $14, attempts = $15, due = $16, waiting_since = $17, messages = $18, \
      last_error = $19, created_at = $20, waits = $21, \
-     digest = CASE WHEN $12 = 'suppressed:cleared_before_send' THEN digest ELSE $22 END \
+     digest = CASE WHEN $12 = 'suppressed:cleared_before_send' THEN digest ELSE $22 END, via = $23 \
      WHERE incident = $1 AND receiver = $2 AND integration = $3 AND version = $4";
 
 /// The name of a fate in SQL: `suppressed` with its reason.

@@ -15,6 +15,10 @@ use crate::harness::{eventually, kafka::Producer};
 /// How long anything that must happen may take on a busy machine.
 pub const PATIENCE: Duration = Duration::from_secs(120);
 
+/// So many incidents wait before a storm is declared: more than any scenario has that follows each message to whom it
+/// reaches. Storms have scenarios of their own.
+pub const ONE_BY_ONE: u32 = 10_000;
+
 /// Everything outside the binary.
 pub struct World {
     pub name: String,
@@ -98,13 +102,17 @@ route:
     - {{receiver: hook}}
 receivers:
   - name: mail
+    digest_after: {ONE_BY_ONE}
     email_configs:
       - {{to: oncall@example.com, auth_username: {user}, auth_password: "{password}", tls_config: {{ca_file: "{ca}"}}}}
   - name: chat
+    digest_after: {ONE_BY_ONE}
     slack_configs: [{{app_token: "{SLACK_TOKEN}", app_url: "{slack}", channel: "#oncall"}}]
   - name: pager
+    digest_after: {ONE_BY_ONE}
     pagerduty_configs: [{{routing_key: "{ROUTING_KEY}"}}]
   - name: hook
+    digest_after: {ONE_BY_ONE}
     webhook_configs: [{{url: "{hook}", signing_secret: "{WEBHOOK_SECRET}"}}]
 store: {{url: "sqlite:{store}"}}
 {sections}

@@ -67,6 +67,9 @@ pub struct OutboxRowJson {
     pub messages: u32,
     /// What went wrong last.
     pub last_error: Option<String>,
+    /// The receiver that did not take it in time, where this one is told in its place.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub via: Option<String>,
 }
 
 impl OutboxRowJson {
@@ -91,6 +94,7 @@ impl OutboxRowJson {
             attempts: row.attempts,
             messages: row.messages,
             last_error: row.last_error.as_deref().map(clean),
+            via: row.via.as_ref().map(ToString::to_string),
         }
     }
 }

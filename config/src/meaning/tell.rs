@@ -20,6 +20,7 @@ pub(crate) struct Tell {
     pub(crate) receivers: Receivers,
     pub(crate) channels: BTreeMap<Arc<str>, Vec<Knobs>>,
     pub(crate) paces: BTreeMap<Arc<str>, PaceKnobs>,
+    pub(crate) fallbacks: BTreeMap<Arc<str>, Arc<str>>,
 }
 
 /// How fast a receiver is told, and when one message stands for many.
@@ -41,7 +42,11 @@ impl PaceKnobs {
             per_minute: self.rate.unwrap_or(usual.per_minute),
             burst: self.burst.unwrap_or(usual.burst),
         };
-        (rate, DigestKnobs::new(self.digest_after, rate))
+        let digest = match kind {
+            IntegrationKind::Alertmanager => DigestKnobs::never(),
+            _ => DigestKnobs::new(self.digest_after, rate),
+        };
+        (rate, digest)
     }
 }
 
@@ -68,18 +73,43 @@ fn pace(judge: &mut Judge<'_>, receiver: &raw::Receiver) -> PaceKnobs {
     }
 }
 
+/// The receiver that is told in this one's place.
+fn fallback(judge: &mut Judge<'_>, raw: &Raw, receiver: &raw::Receiver) -> Option<Arc<str>> {
+    let named = receiver.fallback.as_ref()?;
+    if named.value == receiver.name.value {
+        judge.error(named.place, "a receiver cannot stand in for itself", "name another receiver");
+        return None;
+    }
+    let Some(held) = raw.receivers.iter().find(|held| held.name.value == named.value) else {
+        judge.unknown("receiver", named, raw.receivers.iter().map(|held| held.name.as_str()));
+        return None;
+    };
+    if held.is_empty() {
+        judge.warn(
+            named.place,
+            format!("the receiver `{}` has no integration: it can stand in for nobody", named.value),
+            "",
+        );
+    }
+    Some(Arc::from(named.as_str()))
+}
+
 /// Routes may be nested so deep.
 const DEPTH_MAX: usize = 32;
 
 /// Reads `route` and `receivers`.
 pub(crate) fn tell(judge: &mut Judge<'_>, raw: &Raw) -> Tell {
     let (mut receivers, mut all, mut paces) = (Receivers::new(), BTreeMap::new(), BTreeMap::new());
+    let mut fallbacks = BTreeMap::new();
     for receiver in &raw.receivers {
         let name: Arc<str> = Arc::from(receiver.name.as_str());
         if name.is_empty() || name.len() > 128 {
             judge.error(receiver.name.place, "a receiver's name has 1 to 128 characters", "");
         }
         paces.insert(name.clone(), pace(judge, receiver));
+        if let Some(fallback) = fallback(judge, raw, receiver) {
+            fallbacks.insert(name.clone(), fallback);
+        }
         let made = channels(judge, raw, receiver);
         if receiver.is_empty() {
             // As in Alertmanager, where people route to such a receiver what nobody should hear of.
@@ -112,9 +142,9 @@ pub(crate) fn tell(judge: &mut Judge<'_>, raw: &Raw) -> Tell {
     let route = root(judge, raw);
     unused(judge, raw);
     if let Some(route) = &route {
-        alone(judge, raw, route, &receivers);
+        alone(judge, raw, route, &receivers, &fallbacks);
     }
-    Tell { route: route.unwrap_or_default(), receivers, channels: all, paces }
+    Tell { route: route.unwrap_or_default(), receivers, channels: all, paces, fallbacks }
 }
 
 /// The root: it has a receiver, or there is only one. `None` where there are no receivers at all.
@@ -240,6 +270,9 @@ fn unused(judge: &mut Judge<'_>, raw: &Raw) {
     if used.is_empty() {
         return;
     }
+    used.extend(
+        raw.receivers.iter().filter_map(|receiver| receiver.fallback.as_ref()).map(|named| named.as_str()),
+    );
     for receiver in raw.receivers.iter().filter(|receiver| !used.contains(receiver.name.as_str())) {
         judge.warn(
             receiver.name.place,
@@ -251,7 +284,13 @@ fn unused(judge: &mut Judge<'_>, raw: &Raw) {
 
 /// Warns where a page has only one way to reach anybody. A receiver pages where it has a PagerDuty integration, or
 /// where a route of its own sends it what is critical.
-fn alone(judge: &mut Judge<'_>, raw: &Raw, route: &Route, receivers: &Receivers) {
+fn alone(
+    judge: &mut Judge<'_>,
+    raw: &Raw,
+    route: &Route,
+    receivers: &Receivers,
+    fallbacks: &BTreeMap<Arc<str>, Arc<str>>,
+) {
     let critical = |severity: &str| {
         let mut labels = beaconfire_model::Labels::default();
         labels.set("severity", severity);
@@ -264,7 +303,7 @@ fn alone(judge: &mut Judge<'_>, raw: &Raw, route: &Route, receivers: &Receivers)
         .get(&only.receiver)
         .is_some_and(|held| held.iter().any(|integration| integration.kind == IntegrationKind::PagerDuty));
     let apart = critical(Severity::Warning.name()) != reached;
-    if ways != 1 || !(has_pager || apart) {
+    if ways != 1 || !(has_pager || apart) || fallbacks.contains_key(&only.receiver) {
         return;
     }
     let place =
@@ -275,6 +314,6 @@ fn alone(judge: &mut Judge<'_>, raw: &Raw, route: &Route, receivers: &Receivers)
             "critical incidents reach nobody but `{}`, by one integration: while it fails, nobody is paged",
             only.receiver
         ),
-        "give the receiver a second integration, or a second route with `continue: true`",
+        "give the receiver a `fallback`, a second integration, or a second route with `continue: true`",
     );
 }

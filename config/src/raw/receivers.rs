@@ -15,6 +15,9 @@ pub(crate) struct Receiver {
     pub(crate) burst: Option<At<u32>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) digest_after: Option<At<u32>>,
+    /// Ours: who is told of what is critical where this one does not take it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) fallback: Option<At<String>>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) email_configs: Vec<At<Email>>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

@@ -334,6 +334,43 @@ fn a_receiver_may_be_told_slower_and_digested_sooner() {
 }
 
 #[test]
+fn an_alertmanager_hears_of_each_incident_however_many_there_are() {
+    let desk = load(
+        "receivers: [{name: a, alertmanager_configs: [{url: 'http://127.0.0.1:9093'}], digest_after: 1}]\n",
+    );
+    let (_, digest) = desk.config().paces["a"].of(beaconfire_outbox::IntegrationKind::Alertmanager);
+    assert_eq!(digest, beaconfire_outbox::DigestKnobs::never());
+}
+
+#[test]
+fn a_fallback_is_another_receiver_and_makes_up_for_a_lonely_pager() {
+    let with = |fallback: &str| {
+        load(&format!(
+            "route: {{receiver: mail, routes: [{{matchers: ['severity=\"critical\"'], receiver: pager}}]}}\n\
+             receivers: [{{name: mail, email_configs: [{{to: a@b.c}}]}}, {{name: spare, email_configs: [{{to: d@b.c}}]}}, \
+             {{name: nobody}}, {{name: pager, pagerduty_configs: [{{routing_key: k}}]{fallback}}}]\n"
+        ))
+    };
+    let doubts = |fallback: &str| {
+        let desk = with(fallback);
+        let loaded = desk.load().expect(fallback);
+        desk.show(&loaded.warnings)
+    };
+    let alone = doubts("");
+    assert!(
+        alone.contains("reach nobody but `pager`")
+            && alone.contains("no route leads to the receiver `spare`"),
+        "{alone}"
+    );
+    let helped = doubts(", fallback: spare");
+    assert!(!helped.contains("reach nobody") && !helped.contains("`spare`"), "{helped}");
+    assert_eq!(&*with(", fallback: spare").config().fallbacks["pager"], "spare");
+    refused(&with(", fallback: pager"), "a receiver cannot stand in for itself");
+    refused(&with(", fallback: spar"), "`spar` is no receiver");
+    assert!(doubts(", fallback: nobody").contains("can stand in for nobody"));
+}
+
+#[test]
 fn routes_that_cannot_work_are_refused_or_doubted() {
     refused(&routes("{receiver: aa}"), "`aa` is no receiver");
     refused(&routes("{}"), "`route.receiver` does not say");

@@ -107,7 +107,10 @@ fn incident(message: &Message<'_>, about: &About<'_>) -> Facts {
         title: words::clean(&privacy.apply(&title(incident)), 400),
         course: course(message, incident),
         news: news(message, about),
-        remarks: ["summary", "description"].into_iter().filter_map(remark).collect(),
+        remarks: instead(about)
+            .into_iter()
+            .chain(["summary", "description"].into_iter().filter_map(remark))
+            .collect(),
         rules: rules(incident, shown),
         crowd: crowd(incident),
         participants: participants(about, shown),
@@ -122,6 +125,12 @@ fn incident(message: &Message<'_>, about: &About<'_>) -> Facts {
         runbook: words::link(about.annotations.get("runbook_url")),
         colophon: String::new(),
     }
+}
+
+/// Whom this was for.
+fn instead(about: &About<'_>) -> Option<String> {
+    let via = words::clean(about.via?, 128);
+    Some(format!("You are told as the fallback of {via}, which has not taken this message."))
 }
 
 fn test() -> Facts {

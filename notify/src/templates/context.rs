@@ -57,6 +57,7 @@ pub(crate) fn context(message: &Message<'_>, about: &About<'_>) -> Value {
     seen["title"] = json!(facts.title);
     seen["action"] = json!(message.action.name());
     seen["installation"] = json!(message.site.installation);
+    seen["via"] = json!(about.via);
     seen["standing"] = json!(facts.standing);
     seen["stem"] = json!(facts.stem);
     seen["course"] = json!(facts.course);

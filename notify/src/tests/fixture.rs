@@ -193,6 +193,7 @@ impl Case {
                 revision: self.dossier.incident.revision,
                 decisions: &self.decisions,
                 annotations: &self.annotations,
+                via: None,
             }),
             action,
             notification_id: "n-1",

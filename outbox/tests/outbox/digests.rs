@@ -24,7 +24,7 @@ fn accepted(digest: Digest, tally: Tally, last: bool, now: i64) -> Digest {
 
 /// When the next message goes, in seconds, and what it does.
 fn next(digest: &Digest, kind: IntegrationKind, tally: &Tally, calm: bool) -> Option<(i64, Action)> {
-    digest.next(kind, tally, calm).map(|(at, action)| (millis(at) / 1_000, action))
+    digest.next(kind, true, tally, calm).map(|(at, action)| (millis(at) / 1_000, action))
 }
 
 #[test]
@@ -72,7 +72,7 @@ fn what_cannot_be_changed_once_sent_follows_at_1_5_15_and_60_minutes() {
     let mut at = Vec::new();
     for members in 1..=6 {
         let tally = tally(members, members);
-        let Some((due, _)) = digest.next(mail, &tally, false) else { panic!("it has changed") };
+        let Some((due, _)) = digest.next(mail, true, &tally, false) else { panic!("it has changed") };
         at.push(millis(due) / 60_000);
         digest = accepted(digest, tally, false, millis(due));
     }
@@ -95,7 +95,7 @@ fn a_pager_is_woken_again_only_when_it_gets_worse_or_ten_times_as_large() {
 }
 
 #[test]
-fn a_digest_that_is_not_accepted_waits_and_is_never_given_up() {
+fn a_digest_that_is_not_accepted_waits() {
     let sent = Sent { tally: tally(5, 5), last: true };
     for (outcome, due) in [
         (Outcome::Limited { after: Some(secs(7)) }, 7_000),
@@ -114,6 +114,33 @@ fn a_digest_that_is_not_accepted_waits_and_is_never_given_up() {
     // What moved while it was under way keeps the storm open.
     let digest = storm().settle(&sent, &Outcome::accepted(None), 1, 0.5, wall(0));
     assert_eq!(digest.phase, Phase::Storm);
+}
+
+#[test]
+fn a_digest_that_is_refused_again_and_again_is_given_up_and_one_that_is_not_taken_is_not() {
+    let refused = Outcome::Rejected { said: "invalid_blocks".into() };
+    let failed = Outcome::Deferred { after: None, said: "500".into() };
+    let sent = Sent { tally: tally(5, 5), last: false };
+    let mut digest = storm();
+    for (attempt, given_up) in [(1, false), (2, false), (3, true)] {
+        assert_eq!(digest.gives_up(&refused), given_up, "{attempt}");
+        assert!(!digest.gives_up(&failed));
+        digest = digest.settle(&sent, &refused, 5, 0.5, wall(0));
+    }
+}
+
+#[test]
+fn who_does_not_want_to_hear_of_ends_is_not_told_of_that_of_a_storm() {
+    let told = Tally { held: 0, ..tally(5, 0) };
+    let digest = accepted(storm(), tally(5, 2), false, 10_000);
+    let next =
+        |tally, calm| digest.next(IntegrationKind::Slack, false, tally, calm).map(|(_, action)| action);
+    assert_eq!(next(&told, true), None);
+    assert!(digest.is_silently_over(false, &told, true) && !digest.is_silently_over(true, &told, true));
+    assert!(!digest.is_silently_over(false, &told, false), "more may come");
+    assert!(!storm().is_silently_over(false, &told, true), "nothing was told yet");
+    // What was over before it was told is told nevertheless.
+    assert_eq!(next(&Tally { held: 1, cleared: 1, ..told }, true), Some(Action::Update));
 }
 
 fn held() -> Desk {

@@ -1,6 +1,8 @@
 //! The outbox as its users see it: who is reached, what a row asks for, what outcomes do, how fast.
 
+mod breaker;
 mod digests;
+mod fallback;
 mod history;
 mod pace;
 mod routes;

@@ -1,5 +1,6 @@
 //! The store, on real files.
 
+mod fallbacks;
 mod incidents;
 mod opening;
 mod sending;

@@ -149,12 +149,68 @@ async fn a_storm_ends_after_a_calm_minute_and_says_when_all_are_over() {
     let [found] = &standing(&store, 63_000).await[..] else {
         panic!("it is looked after until all are over")
     };
-    let next = found.digest.next(IntegrationKind::Slack, &found.tally, found.calm);
+    let next = found.digest.next(IntegrationKind::Slack, true, &found.tally, found.calm);
     assert_eq!(next.map(|(_, action)| action), Some(Action::Resolve));
     assert_eq!(tell(&store, id, &outcome, 63_000).await, Phase::Closed);
     assert!(standing(&store, 64_000).await.is_empty());
     let swept = store.ledger().await.unwrap()[0].messages;
     assert_eq!(swept, 10 + 3);
+}
+
+#[tokio::test]
+async fn a_digest_that_is_refused_three_times_leaves_dead_letters_behind() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path()).await;
+    warn(&store, 0, 12, 0).await;
+    fold(&store, 0).await;
+    let id = standing(&store, 10_000).await[0].digest.id;
+    let refused = Outcome::Rejected { said: "invalid_blocks".into() };
+    for at in [10_000, 40_000] {
+        tell(&store, id, &refused, at).await;
+        assert_eq!(fates(&store, 12).await, counted(&[("pending", 10), ("held", 2)]));
+    }
+    tell(&store, id, &refused, 70_000).await;
+    assert_eq!(fates(&store, 12).await, counted(&[("pending", 10), ("dead", 2)]));
+    let line = store.ledger().await.unwrap().remove(0);
+    assert!(line.adds_up() && (line.dead, line.pending) == (2, 10), "{line:?}");
+}
+
+#[tokio::test]
+async fn rows_that_keep_failing_do_not_keep_a_storm_going() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path()).await;
+    warn(&store, 0, 14, 0).await;
+    assert_eq!(fold(&store, 0).await, 4);
+    let failed = Outcome::Deferred { after: None, said: "500".into() };
+    for row in store.claim("team", "slack-0", "me", wall(0), LEASE, 100).await.unwrap() {
+        let sent = row.desired;
+        let apply = |row| settle(row, sent, &failed, 0.5, &RetryKnobs::default(), wall(1));
+        store.settle(&row, "me", apply, &log(&row)).await.unwrap();
+    }
+    assert!(standing(&store, 61_000).await[0].calm);
+    warn(&store, 14, 1, 61_000).await;
+    assert_eq!(fold(&store, 61_001).await, 1);
+    assert!(standing(&store, 62_000).await[0].calm, "one is not many");
+    warn(&store, 15, 3, 62_000).await;
+    fold(&store, 62_001).await;
+    assert!(!standing(&store, 63_000).await[0].calm);
+}
+
+#[tokio::test]
+async fn a_storm_whose_end_nobody_wants_to_hear_of_is_closed_once_all_are_over() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path()).await;
+    warn(&store, 0, 12, 0).await;
+    fold(&store, 0).await;
+    let id = standing(&store, 10_000).await[0].digest.id;
+    tell(&store, id, &Outcome::accepted(None), 10_000).await;
+    store.close_digest(id).await.unwrap();
+    assert_eq!(standing(&store, 61_000).await.len(), 1, "two are open");
+    for n in 0..12 {
+        becomes(&store, n, resolved).await;
+    }
+    store.close_digest(id).await.unwrap();
+    assert!(standing(&store, 61_000).await.is_empty());
 }
 
 #[tokio::test]
@@ -230,7 +286,7 @@ async fn send(store: &Store, receiver: &mut Receiver, dice: &mut Dice, owner: &s
     let crash = faults && dice.roll(10) == 0;
     let standing = store.digests("team", "slack-0", at).await.unwrap();
     let due = standing.iter().find(|found| {
-        let next = found.digest.next(IntegrationKind::Slack, &found.tally, found.calm);
+        let next = found.digest.next(IntegrationKind::Slack, true, &found.tally, found.calm);
         next.is_some_and(|(due, _)| due <= at)
     });
     if let Some(found) = due {

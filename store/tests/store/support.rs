@@ -159,6 +159,7 @@ pub(crate) fn row(incident: &Incident, receiver: &str) -> Row {
         messages: 0,
         last_error: None,
         created_at: wall(0),
+        via: None,
     }
 }
 
