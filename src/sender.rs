@@ -462,3 +462,5 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 #[cfg(test)]
 pub(crate) mod tests;
+#[cfg(test)]
+mod words;

@@ -3,6 +3,7 @@
 #[path = "../api/tests/fake.rs"]
 mod fake;
 mod instance;
+mod render;
 mod score;
 mod surface;
 mod tell;

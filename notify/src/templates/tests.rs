@@ -132,6 +132,48 @@ fn the_slip_is_shown_where_it_stands() {
     assert!(fault.said.contains("64 KiB"), "{fault}");
 }
 
+/// The names that `deploy/beaconfire.example.yaml` promises, each in place and with a value of the kind that it says.
+#[test]
+fn what_is_documented_is_there() {
+    let example = include_str!("../../../deploy/beaconfire.example.yaml");
+    let (_, listed) = example.split_once("Templates see of the API's JSON:\n").unwrap();
+    let (listed, _) = listed.split_once("and as built-in messages say it").unwrap();
+    let listed = listed.replace("(50 at most)", "");
+    let (mut names, mut held) = (Vec::new(), String::new());
+    for word in listed.split_whitespace().filter(|word| *word != "#") {
+        // `.at` goes on where the name before it began.
+        match word.strip_prefix('.') {
+            Some(rest) => names.push(format!("{held}{rest}")),
+            None => {
+                held = word.rsplit_once('.').map(|(start, _)| format!("{start}.")).unwrap_or_default();
+                names.push(word.to_owned());
+            }
+        }
+    }
+    let more = [
+        "standing",
+        "stem",
+        "course",
+        "news",
+        "numbers[]",
+        "who",
+        "via",
+        "action",
+        "installation",
+        "picture",
+    ];
+    names.extend(more.map(str::to_owned));
+    assert!(names.len() > 50, "only {names:?}");
+    let case = Case::open().acknowledged("ana");
+    for name in names {
+        let name = name.replace("[]", "[0]");
+        let source = format!("({{{{ {name} }}}})");
+        let text = made(Slot::EmailText, &source, &case);
+        let empty = ["ended_at", "resolved_at", "resolved_by", "news", "via", "picture"];
+        assert_eq!(text == "()", empty.contains(&name.as_str()), "{name}: {text}");
+    }
+}
+
 /// Each in its way takes no end, or all there is.
 #[test]
 fn a_template_is_bounded() {
