@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use std::sync::Once;
 use std::time::{Duration, SystemTime};
 
-use beaconfire_model::Secret;
+use beaconfire_model::{Secret, is_harmful};
 use reqwest::header::{HeaderMap, RETRY_AFTER};
 use reqwest::redirect::Policy;
 use reqwest::{Method, Url};
@@ -244,10 +244,22 @@ fn shown_request(
     sent
 }
 
-/// JSON as people read it.
+/// JSON as people read it, and as programs do: what would be made visible in our own way is so in JSON's.
 fn indented(body: &str) -> String {
     let value = serde_json::from_str::<serde_json::Value>(body);
-    value.ok().and_then(|value| serde_json::to_string_pretty(&value).ok()).unwrap_or_else(|| body.to_owned())
+    let text = value.ok().and_then(|value| serde_json::to_string_pretty(&value).ok());
+    let text = text.unwrap_or_else(|| body.to_owned());
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        if is_harmful(c) && c != '\n' {
+            for unit in c.encode_utf16(&mut [0; 2]) {
+                let _ = write!(out, "\\u{unit:04x}");
+            }
+        } else {
+            out.push(c);
+        }
+    }
+    out
 }
 
 fn shown_answer(answer: &Answer) -> String {

@@ -1,6 +1,7 @@
 //! `render`: the messages that a receiver would get about an incident, as they would be sent. Nothing is sent.
 
 use std::io::Write;
+use std::path::Path;
 
 use anyhow::Context as _;
 use beaconfire_config::{Config, nearest};
@@ -87,16 +88,23 @@ async fn of_store(
     channels: &[(String, Channel)],
     out: &mut impl Write,
 ) -> Result<(), Fault> {
+    let missing = || {
+        let (id, store) = (cell(id), cell(&config.store.url));
+        let said = format!("there is no incident {id} in the store ({store})");
+        let mend = "`beaconfire incidents list` shows those of a running instance";
+        Fault::Failed(anyhow::anyhow!("{said}\n  = {mend}"))
+    };
+    // Opening makes a store where there is none, and whoever only looks shall leave nothing behind.
+    let file = config.store.url.strip_prefix("sqlite:").map(|file| file.strip_prefix("//").unwrap_or(file));
+    if !file.is_some_and(|file| Path::new(file).exists()) {
+        return Err(missing());
+    }
     let store = Store::open(&config.store).await.context("opening the store")?;
     let id = IncidentId::from_text(id);
     let dossier = store.dossier(&id).await.context("reading the incident")?;
     let Some(dossier) = dossier else {
         store.close().await;
-        return Err(Fault::Failed(anyhow::anyhow!(
-            "there is no incident {} in the store ({})\n  = `beaconfire incidents list` shows those of a running instance",
-            cell(id.as_str()),
-            cell(&config.store.url)
-        )));
+        return Err(missing());
     };
     let decisions = store.decisions_of(&id).await.context("reading the decisions")?;
     let decisions: Vec<DecisionJson> = decisions.iter().map(DecisionJson::stored).collect();

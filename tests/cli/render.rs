@@ -156,9 +156,13 @@ fn an_incident_is_shown_as_it_is_in_the_store() {
     let (hook, _) = message(&out, "all, webhook-0");
     assert!(hook.contains("\"type\": \"incident.opened\""), "{hook}");
 
-    let (code, _, err) = said(dir.path(), "", "render pager --incident 0123");
-    assert_eq!(code, 1);
-    assert!(err.contains("there is no incident 0123 in the store"), "{err}");
+    let empty = tempfile::tempdir().unwrap();
+    for dir in [dir.path(), empty.path()] {
+        let (code, _, err) = said(dir, "", "render pager --incident 0123");
+        assert_eq!(code, 1);
+        assert!(err.contains("there is no incident 0123 in the store"), "{err}");
+    }
+    assert!(!empty.path().join("beaconfire.db").exists(), "nothing was left behind");
 }
 
 #[test]

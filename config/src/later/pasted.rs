@@ -119,7 +119,7 @@ fn instead(path: &[&str], node: &Node) -> Option<&'static str> {
         ["receivers", _, integration, _, key] => LOOKS
             .iter()
             .find(|(name, keys)| name == integration && keys.contains(key))
-            .map(|_| "messages have their built-in form"),
+            .map(|_| "how messages look, `templates` say by channel"),
         _ => None,
     }
 }

@@ -135,7 +135,7 @@ fn it_reads_the_same_in_dark_and_in_light() {
 
 fn mailed(message: &Message<'_>, own: &Own) -> String {
     let from: Mailbox = "beaconfire@example.com".parse().unwrap();
-    String::from_utf8(super::email::mail(message, own, &from, &[from.clone()]).unwrap()).unwrap()
+    String::from_utf8(super::email::mail(message, own, &from, std::slice::from_ref(&from)).unwrap()).unwrap()
 }
 
 #[test]

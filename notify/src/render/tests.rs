@@ -203,6 +203,34 @@ fn nothing_is_too_large_for_where_it_goes() {
     assert!(mailed(&message).len() < 64 * 1024);
 }
 
+/// 200 of everything: what is left out is counted, and each channel's limit holds.
+#[test]
+fn oversize_group_is_truncated_with_count() {
+    let mut case = Case::open();
+    let peak = case.dossier.incident.rules.values().next().unwrap().clone();
+    case.dossier.incident.rules = (0..200).map(|n| (format!("rule-{n:03}").into(), peak.clone())).collect();
+    case.dossier.participants = (0..200).map(|_| case.dossier.participants[0].clone()).collect();
+    case.dossier.incident.participants_total = 200;
+    case.dossier.samples = vec![case.dossier.samples[0].clone(); 200];
+    case.decisions = vec![case.decisions[0].clone(); 200];
+    let message = case.message(Action::Open);
+    let facts = Facts::of(&message);
+    let rendered = slack::message(&facts, &Own::default(), Some(case.dossier.incident.id.as_str()));
+    check_slack(&rendered);
+    let event = pagerduty::event(&message, &Own::default());
+    assert!(event.to_string().len() < 16 * 1024, "of 512 KB");
+    for shown in [rendered.blocks.to_string(), event.to_string(), readable(&mailed(&message))] {
+        for counted in ["and 195 more rules", "200 clients", "and 195 more"] {
+            assert!(shown.contains(counted), "{counted} is not in {shown}");
+        }
+    }
+    // The details alone are left out where a label's text makes them too large, and that is said.
+    case.dossier.incident.labels.set("team", &"x".repeat(600 * 1024));
+    let event = pagerduty::event(&case.message(Action::Open), &Own::default());
+    assert!(event.to_string().len() < 512 * 1024);
+    assert!(event["payload"]["custom_details"]["note"].as_str().unwrap().contains("too large"), "said");
+}
+
 #[test]
 fn rules_and_participants_beyond_the_list_are_counted() {
     let mut case = Case::open();

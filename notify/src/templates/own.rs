@@ -1,6 +1,6 @@
 //! What the operator's templates make of one message for one channel.
 
-use beaconfire_outbox::{IntegrationKind, Outcome};
+use beaconfire_outbox::{Action, IntegrationKind, Outcome};
 
 use super::{Slot, context};
 use crate::message::{Matter, Message};
@@ -29,6 +29,11 @@ impl Own {
         let (Some(templates), Matter::Incident(about)) = (message.site.templates, message.matter) else {
             return Self::default();
         };
+        // PagerDuty reads of nothing else which alert is meant, and has its words already.
+        let is_mute = matches!(message.action, Action::Acknowledge | Action::Resolve);
+        if kind == IntegrationKind::PagerDuty && is_mute {
+            return Self::default();
+        }
         let slots: Vec<Slot> = templates.slots().filter(|slot| slot.kind() == kind).collect();
         if slots.is_empty() {
             return Self::default();

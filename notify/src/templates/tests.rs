@@ -48,7 +48,7 @@ fn everywhere(sources: &[(Slot, &str)], message: Message<'_>) -> [(&'static str,
     let from: Mailbox = "beaconfire@example.com".parse().unwrap();
     let rendered = slack::message(&facts, &own(IntegrationKind::Slack), None);
     [
-        ("email", email::shown(&message, &own(IntegrationKind::Email), &from, &[from.clone()])),
+        ("email", email::shown(&message, &own(IntegrationKind::Email), &from, std::slice::from_ref(&from))),
         ("slack", format!("{} {}", rendered.text, rendered.blocks)),
         ("pagerduty", pagerduty::event(&message, &own(IntegrationKind::PagerDuty)).to_string()),
         ("msteams", teams::message(&facts, &own(IntegrationKind::Teams)).to_string()),
@@ -229,11 +229,16 @@ fn label_injection_cannot_ping_channel() {
     case.dossier.incident.labels.set("team", "<!subteam^S1> @here");
     let ping = "{{ target.name }} {{ labels.team }} {{ participants[0].value }} {{ samples[0].text }} {{ samples[0].by }}";
     let all: Vec<(Slot, &str)> = Slot::ALL.iter().map(|slot| (*slot, ping)).collect();
-    for (channel, shown) in everywhere(&all, case.message(Action::Open)) {
+    // In words of one's own, and in the built-in form.
+    let own = everywhere(&all, case.message(Action::Open));
+    for (channel, shown) in own.into_iter().chain(everywhere(&[], case.message(Action::Open))) {
         let pings = match channel {
             "slack" => ["<!", "<@"].iter().any(|mark| shown.contains(mark)),
-            // Discord's own `allowed_mentions` is empty as well.
-            "discord" => shown.contains("@everyone") || shown.contains("@here"),
+            // Within a block of code nothing is read; and `allowed_mentions` is empty as well.
+            "discord" => {
+                let read: String = shown.split("```").step_by(2).collect();
+                read.contains("@everyone") || read.contains("@here") || !shown.contains(r#"{"parse":[]}"#)
+            }
             "telegram" => shown.contains("@here") || shown.contains("<!") || shown.contains("<@"),
             _ => false,
         };
@@ -252,10 +257,14 @@ fn no_header_injection_crlf() {
     let message = dressed(case.message(Action::Open), &held);
     let own = Own::of(&message, IntegrationKind::Email);
     let from: Mailbox = "beaconfire@example.com".parse().unwrap();
-    let mail = String::from_utf8(email::mail(&message, &own, &from, &[from.clone()]).unwrap()).unwrap();
+    let mail =
+        String::from_utf8(email::mail(&message, &own, &from, std::slice::from_ref(&from)).unwrap()).unwrap();
     let (head, _) = mail.split_once("\r\n\r\n").unwrap();
     let begins = |name: &str| head.split("\r\n").any(|line| line.starts_with(name));
     assert!(begins("Subject: shop") && !begins("Bcc:") && !begins("X-Own:"), "{head}");
+    let usual = email::mail(&message, &Own::default(), &from, std::slice::from_ref(&from)).unwrap();
+    let usual = String::from_utf8(usual).unwrap();
+    assert!(!usual.split("\r\n").any(|line| line.starts_with("Bcc:")), "{usual}");
     let title = own.title.unwrap();
     assert!(!title.contains(['\r', '\n']) && title.ends_with("X-Own: 1"), "{title:?}");
 }
@@ -268,6 +277,10 @@ fn html_escaped() {
         html,
         "<p title=\"&quot;&gt;&lt;script&gt;alert(1)&lt;/script&gt;\">GET /&#39;onload=&#39;x 200</p>"
     );
+    let (_, mail) = &everywhere(&[], case.message(Action::Open))[0];
+    assert!(mail.contains("&quot;&gt;&lt;script&gt;") && !mail.contains("<h1><script"), "{mail}");
+    let (_, page) = mail.split_once("--- text/html").unwrap();
+    assert!(!page.contains("<script"), "{page}");
     let text = made(Slot::TelegramText, "<b>{{ target.name }}</b>", &case);
     assert_eq!(text, "<b>&quot;&gt;&lt;script&gt;alert(1)&lt;/script&gt;</b>");
 }
@@ -339,6 +352,16 @@ fn what_is_too_long_is_cut_or_told_in_the_built_in_form() {
     assert!(size("msteams") < 24 * 1024 && size("discord") < 8_000 && size("pagerduty") < 8_000);
     let fault = tried(Slot::TelegramText, long, &case).unwrap_err();
     assert!(fault.said.contains("more than 3000 bytes"), "half an element would be left: {fault}");
+}
+
+#[test]
+fn an_acknowledgement_of_pagerduty_needs_no_words() {
+    let held = templates(&[(Slot::PagerDutySummary, "{{ nothing }}")]);
+    let case = Case::open().acknowledged("ana").told("key");
+    let message = dressed(case.message(Action::Acknowledge), &held);
+    assert_eq!(Own::of(&message, IntegrationKind::PagerDuty).fault, None);
+    let message = dressed(case.message(Action::Open), &held);
+    assert!(Own::of(&message, IntegrationKind::PagerDuty).fault.is_some());
 }
 
 #[test]
