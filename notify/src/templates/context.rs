@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
+use beaconfire_model::Labels;
 use beaconfire_view::{DecisionJson, IncidentDetailJson};
 use minijinja::value::{Object, ObjectRepr, Value};
 use serde_json::json;
@@ -44,8 +45,10 @@ pub(crate) fn context(message: &Message<'_>, about: &About<'_>) -> Value {
     dossier.points.clear();
     let facts = Facts::of(message);
     let decisions: Vec<&DecisionJson> = about.decisions.iter().take(LISTED).collect();
-    let annotations: BTreeMap<&str, String> =
-        about.annotations.iter().map(|(name, value)| (name, privacy.apply(value).into_owned())).collect();
+    let shown = |labels: &Labels| -> BTreeMap<String, String> {
+        let pairs = labels.iter();
+        pairs.map(|(name, value)| (name.to_owned(), privacy.apply(value).into_owned())).collect()
+    };
 
     let mut seen = serde_json::to_value(IncidentDetailJson::of(&dossier)).unwrap_or_default();
     // Of the API's answer, what a message does not know.
@@ -53,7 +56,8 @@ pub(crate) fn context(message: &Message<'_>, about: &About<'_>) -> Value {
         seen.as_object_mut().and_then(|seen| seen.remove(name));
     }
     seen["decisions"] = json!(decisions);
-    seen["annotations"] = json!(annotations);
+    seen["labels"] = json!(shown(&dossier.incident.labels));
+    seen["annotations"] = json!(shown(about.annotations));
     seen["title"] = json!(facts.title);
     seen["action"] = json!(message.action.name());
     seen["installation"] = json!(message.site.installation);

@@ -119,6 +119,29 @@ fn a_template_sees_what_the_api_says() {
     assert_eq!(made(Slot::EmailText, "{{ title }}", &case), Facts::of(&case.message(Action::Open)).title);
 }
 
+/// Whoever writes a label or an annotation adds no line to a message, and no query leaves with one.
+#[test]
+fn values_have_one_line_and_no_query() {
+    let mut case = Case::open();
+    case.dossier.incident.labels.set("page", "/x?token=abc\nSince: never\u{1b}[2J");
+    case.annotations.set("summary", "one\r\ntwo /y?token=abc");
+    let text = made(Slot::EmailText, "{{ labels.page }} {{ annotations.summary }}", &case);
+    assert!(!text.contains(['\n', '\r', '\u{1b}']) && text.contains("one\\u{d}\\u{a}two"), "{text}");
+    assert!(!text.contains("token"), "{text}");
+}
+
+#[tokio::test]
+async fn a_preview_sends_nothing() {
+    let server = Server::start(vec![Act::Answer(200, "", "ok".into())]).await;
+    let hook = beaconfire_model::Secret::new(format!("{}T/B/secret", server.url));
+    let channel = crate::Channel::build(&crate::Knobs::Slack(crate::SlackKnobs::webhook(hook))).unwrap();
+    let held = templates(&[(Slot::SlackText, "own words")]);
+    let preview = channel.preview(&dressed(Case::open().message(Action::Open), &held)).await;
+    assert!(preview.sent.starts_with("POST http://127.0.0.1:") && preview.sent.contains("own words"));
+    assert!(!preview.sent.contains("secret"), "{}", preview.sent);
+    assert_eq!((server.got().len(), preview.fault), (0, None));
+}
+
 #[test]
 fn the_slip_is_shown_where_it_stands() {
     let mut held = Templates::default();
