@@ -7,6 +7,8 @@
 //! written down, and counted.
 
 mod context;
+#[cfg(test)]
+mod hostile_tests;
 mod own;
 mod slot;
 #[cfg(test)]
