@@ -72,6 +72,7 @@ impl Refresher {
                 decisions: &[],
                 annotations,
                 via: row.via.as_deref(),
+                again: false,
             };
             let message = Message {
                 matter: Matter::Incident(about),

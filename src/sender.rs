@@ -212,6 +212,8 @@ impl Sender {
 
     async fn turn(&self, pace: &Mutex<Pace>) -> Result<Turn, StoreError> {
         let at = now();
+        self.store.gather(&self.receiver, &self.integration, at).await?;
+        self.store.repeat(&self.receiver, &self.integration, at).await?;
         let held = self.store.fold(&self.receiver, &self.integration, &self.digest, at).await?;
         if held > 0 {
             tracing::info!(
@@ -334,6 +336,7 @@ impl Sender {
                 decisions: &decisions,
                 annotations,
                 via: row.via.as_deref(),
+                again: row.again,
             }),
             action,
             notification_id: &id,

@@ -461,6 +461,9 @@ pub(crate) fn flood() -> Case {
         last_error: (fate != Fate::Delivered).then(|| "450 mailbox busy".to_owned()),
         created_at: now().minus(Duration::from_secs(360)),
         via: None,
+        group: None,
+        repeat: None,
+        again: false,
         fate,
     };
     case.rows = vec![

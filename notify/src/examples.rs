@@ -189,6 +189,7 @@ impl Example {
                 decisions: &self.decisions,
                 annotations: &self.annotations,
                 via: None,
+                again: false,
             }),
             action: telling(incident.status),
             notification_id: "example",

@@ -84,6 +84,8 @@ pub struct About<'a> {
     pub annotations: &'a Labels,
     /// The receiver that has not taken it, where this one is told in its place.
     pub via: Option<&'a str>,
+    /// Whether nothing has changed: it is told again because it is open and nobody has acknowledged it.
+    pub again: bool,
 }
 
 impl<'a> Message<'a> {

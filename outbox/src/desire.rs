@@ -6,7 +6,7 @@ use std::sync::Arc;
 use beaconfire_incident::{Incident, Status, Transition};
 use beaconfire_model::{Severity, Wall};
 
-use crate::{Fate, Integration, Lane, Route, Row, RowKey, Suppressed, Told};
+use crate::{Fate, Grouping, Integration, IntegrationKind, Lane, Route, Row, RowKey, Suppressed, Told};
 
 /// The integrations of each receiver, by its name.
 pub type Receivers = BTreeMap<Arc<str>, Vec<Integration>>;
@@ -54,7 +54,8 @@ pub fn desire(
                     integration: integration.name.clone(),
                 };
                 if !rows.iter().any(|row| row.key == key) {
-                    wanted.push(made(key, integration.send_resolved, desired, incident.stale, now));
+                    let row = made(key, integration.send_resolved, desired, incident.stale, now);
+                    wanted.push(grouped(row, integration.kind, &routed.grouping, incident));
                 }
             }
         }
@@ -102,8 +103,19 @@ pub(crate) fn made(key: RowKey, send_resolved: bool, desired: Told, stale: bool,
         last_error: None,
         created_at: now,
         via: None,
+        group: None,
+        repeat: None,
+        again: false,
     };
     Row { lane: row.lane(), ..row }
+}
+
+/// A new row with what its route says of groups and repeats.
+fn grouped(row: Row, kind: IntegrationKind, grouping: &Grouping, incident: &Incident) -> Row {
+    let group = if kind.is_read() { grouping.group(&incident.labels) } else { None };
+    // An Alertmanager is told again every minute anyway.
+    let repeat = (kind != IntegrationKind::Alertmanager).then_some(grouping.repeat);
+    Row { group, repeat, ..row }
 }
 
 /// A row whose desired state has moved.

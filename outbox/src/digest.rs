@@ -14,7 +14,7 @@ use beaconfire_incident::IncidentId;
 use beaconfire_model::{EventTime, Severity, Wall};
 
 use crate::settle::{ASKED_MAX, back_off, clean};
-use crate::{Action, Handle, IntegrationKind, Outcome, Rate, RetryKnobs};
+use crate::{Action, Group, Handle, IntegrationKind, Outcome, Rate, RetryKnobs};
 
 /// The first digest goes this long after the storm broke out: a burst has mostly arrived by then.
 const FIRST: Duration = Duration::from_secs(10);
@@ -128,6 +128,8 @@ pub struct Digest {
     pub integration: Arc<str>,
     /// How it goes on.
     pub phase: Phase,
+    /// The group that it tells of; `None` for a storm.
+    pub group: Option<Group>,
     /// Whether pages fold too: there were too many of them.
     pub pages: bool,
     /// When the storm broke out.
@@ -156,6 +158,7 @@ impl Digest {
             receiver,
             integration,
             phase: Phase::Storm,
+            group: None,
             pages,
             started_at: now,
             handle: None,
@@ -186,9 +189,19 @@ impl Digest {
         let is_over = tally.open == 0;
         let action = match self.messages {
             0 => Action::Open,
-            _ if resolves && is_over && self.is_last(calm) => Action::Resolve,
+            _ if resolves && is_over && self.is_last(tally, calm) => Action::Resolve,
             _ => Action::Update,
         };
+        if let Some(group) = &self.group {
+            let at = match (self.told, self.told_at) {
+                (Some(told), _) if (Tally { held: told.held, ..*tally }) == told && tally.held == 0 => {
+                    return None;
+                }
+                (Some(_), Some(at)) => at.plus(group.interval),
+                _ => self.started_at.plus(group.wait),
+            };
+            return (self.phase != Phase::Closed).then_some((at.max(self.due), action));
+        }
         let at = match self.phase {
             Phase::Closed => return None,
             Phase::Over => is_over.then_some(self.due)?,
@@ -211,7 +224,7 @@ impl Digest {
 
     /// Whether all has been told and is over, and this integration does not want to hear of that.
     pub fn is_silently_over(&self, resolves: bool, tally: &Tally, calm: bool) -> bool {
-        !resolves && self.messages > 0 && tally.open == 0 && tally.held == 0 && self.is_last(calm)
+        !resolves && self.messages > 0 && tally.open == 0 && tally.held == 0 && self.is_last(tally, calm)
     }
 
     /// Whether this message can be told in no way: it was refused as it stands, and so were those before it. What it
@@ -229,9 +242,12 @@ impl Digest {
         slots.into_iter().find(|slot| *slot > at).unwrap_or_else(|| at.plus(minutes(60)))
     }
 
-    /// Whether the next message is the storm's last one.
-    pub fn is_last(&self, calm: bool) -> bool {
-        self.phase == Phase::Over || calm
+    /// Whether the next message is the last one: of a storm when it has been calm, of a group when all are over.
+    pub fn is_last(&self, tally: &Tally, calm: bool) -> bool {
+        match self.group {
+            None => self.phase == Phase::Over || calm,
+            Some(_) => tally.open == 0,
+        }
     }
 
     /// The id under which the next message goes: the same on every try.

@@ -50,7 +50,7 @@ impl Fallback {
                 integration: integration.name.clone(),
             };
             let via = Some(row.key.receiver.clone());
-            Row { via, ..made(key, integration.send_resolved, row.desired, false, now) }
+            Row { via, repeat: row.repeat, ..made(key, integration.send_resolved, row.desired, false, now) }
         };
         self.integrations.iter().map(instead).collect()
     }

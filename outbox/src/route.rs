@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use beaconfire_model::{Labels, Matcher, Matchers};
 
+use crate::Grouping;
+
 /// What kind of integration it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum IntegrationKind {
@@ -26,6 +28,12 @@ pub enum IntegrationKind {
 }
 
 impl IntegrationKind {
+    /// Whether people read its messages, and are better told of a group in one. A pager has an alert an episode, and
+    /// programs count for themselves.
+    pub const fn is_read(self) -> bool {
+        matches!(self, Self::Email | Self::Slack | Self::Teams | Self::Discord | Self::Telegram)
+    }
+
     /// The name in metrics, JSON and row keys.
     pub const fn name(self) -> &'static str {
         match self {
@@ -61,6 +69,8 @@ pub struct Route {
     pub matchers: Matchers,
     /// Whether siblings after it are tried too when it matches.
     pub continues: bool,
+    /// How it groups and repeats: its own or its parent's.
+    pub grouping: Grouping,
     /// Children, tried in order.
     pub routes: Vec<Route>,
 }
@@ -74,6 +84,8 @@ pub struct Routed {
     pub why: Vec<String>,
     /// Whether a matcher on that way asks for the severity: only then is it told of what is for showing only.
     pub by_severity: bool,
+    /// How the route groups and repeats.
+    pub grouping: Grouping,
 }
 
 /// One route of the tree, and what became of labels there.
@@ -112,7 +124,9 @@ impl Route {
             let (Verdict::Told, Some(receiver)) = (visit.verdict, visit.receiver) else { continue };
             if reached.iter().all(|routed| routed.receiver != *receiver) {
                 let by_severity = asks_for_severity(&visits, at);
-                reached.push(Routed { receiver: receiver.clone(), why: way(&visits, at), by_severity });
+                let (receiver, why) = (receiver.clone(), way(&visits, at));
+                let grouping = visit.route.grouping.clone();
+                reached.push(Routed { receiver, why, by_severity, grouping });
             }
         }
         reached

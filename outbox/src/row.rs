@@ -6,7 +6,7 @@ use std::time::Duration;
 use beaconfire_incident::{IncidentId, Status};
 use beaconfire_model::{Severity, Wall};
 
-use crate::{DigestId, Handle};
+use crate::{DigestId, Group, Handle};
 
 /// Which row: one episode, one integration of one receiver.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -136,6 +136,12 @@ pub struct Row {
     pub created_at: Wall,
     /// The receiver that did not take it in time, where this one is told in its place.
     pub via: Option<Arc<str>>,
+    /// The group whose followers are told together; `None` where it is always told by itself.
+    pub group: Option<Group>,
+    /// After how long it is told again while it is open and nobody has acknowledged it.
+    pub repeat: Option<Duration>,
+    /// Whether it is to be told again though nothing has changed.
+    pub again: bool,
 }
 
 /// What a delivery tells.
@@ -186,7 +192,8 @@ impl Row {
             return Some((Action::Open, Told { revision, status: Status::Open, ..desired }));
         };
         if told.revision >= desired.revision {
-            return None;
+            let again = self.again && desired.status == Status::Open && self.fate == Fate::Delivered;
+            return again.then_some((Action::Open, desired));
         }
         let has_own = self.messages > 0 || !matches!(self.fate, Fate::InDigest(_));
         let action = match desired.status {
@@ -199,10 +206,22 @@ impl Row {
         Some((action, desired))
     }
 
+    /// When it is to be told again, if nothing happens until then.
+    pub fn repeat_at(&self) -> Option<Wall> {
+        let stands = self.told.is_some_and(|told| told.revision >= self.desired.revision);
+        let open = self.desired.status == Status::Open && self.fate == Fate::Delivered;
+        // Since the last message was accepted nothing waits.
+        (stands && open && !self.again).then(|| self.repeat.map(|repeat| self.waiting_since.plus(repeat)))?
+    }
+
     /// The id under which a state is sent: the same on every try, so that a receiver can recognise a repeat.
     pub fn notification_id(&self, sent: Told) -> String {
         let key = &self.key;
-        format!("{}.{}.{}.{}", key.incident, key.receiver, key.integration, sent.revision)
+        let again = match self.again {
+            true => format!(".again.{}", self.messages),
+            false => String::new(),
+        };
+        format!("{}.{}.{}.{}{again}", key.incident, key.receiver, key.integration, sent.revision)
             .replace(|c: char| !(c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.')), "_")
             .replace('.', "-")
     }

@@ -59,6 +59,7 @@ pub fn settle(
                 row.fate = Fate::Delivered;
             }
             row.messages = row.messages.saturating_add(1);
+            row.again = false;
             row.last_error = said.as_deref().map(clean);
             renew(&mut row, now);
         }
@@ -77,6 +78,7 @@ pub fn settle(
             match row.fate {
                 Fate::Pending | Fate::Held(_) => row.fate = Fate::Dead,
                 Fate::Delivered | Fate::InDigest(_) => {
+                    row.again = false;
                     row.told = Some(newer(row.told, sent));
                     renew(&mut row, now);
                 }

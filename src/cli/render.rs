@@ -117,6 +117,7 @@ async fn of_store(
             decisions: &decisions,
             annotations: service.map_or(&nothing, |service| &service.annotations),
             via: None,
+            again: false,
         }),
         action: telling(dossier.incident.status),
         notification_id: "preview",

@@ -16,7 +16,8 @@ impl Sender {
         let mut next: Option<(Wall, Standing)> = None;
         for standing in self.store.digests(&self.receiver, &self.integration, at).await? {
             let Standing { digest, tally, calm } = &standing;
-            if digest.is_silently_over(self.digest.resolves, tally, *calm) {
+            let hollow = digest.group.is_some() && tally.members == 0;
+            if hollow || digest.is_silently_over(self.digest.resolves, tally, *calm) {
                 self.store.close_digest(digest.id).await?;
                 continue;
             }
@@ -50,7 +51,7 @@ impl Sender {
         let matter = format!("storm {}", digest.id.0);
         self.heed(&matter, &outcome, pace, at).await;
         self.note(&matter, &outcome);
-        let sent = Sent { tally, last: digest.is_last(calm) };
+        let sent = Sent { tally, last: digest.is_last(&tally, calm) };
         let mut tries = 0;
         loop {
             let jitter: f64 = rand::random();

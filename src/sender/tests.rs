@@ -74,6 +74,9 @@ pub(crate) fn row(incident: &Incident, at: Wall) -> Row {
         last_error: None,
         created_at: at,
         via: None,
+        group: None,
+        repeat: None,
+        again: false,
     }
 }
 

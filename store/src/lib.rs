@@ -26,6 +26,7 @@ mod migrate;
 mod outbox;
 mod paces;
 mod progress;
+mod repeats;
 mod save;
 mod sql;
 mod sqlite;

@@ -1,7 +1,10 @@
 //! Outbox rows: reading them, and writing them under their version.
 
+use std::time::Duration;
+
 use beaconfire_incident::{IncidentId, Status};
-use beaconfire_outbox::{DigestId, Fate, Handle, Lane, Row, RowKey, Suppressed, Told};
+use beaconfire_model::Wall;
+use beaconfire_outbox::{DigestId, Fate, Group, Handle, Lane, Row, RowKey, Suppressed, Told};
 use sqlx::any::AnyRow;
 use sqlx::{Any, AssertSqlSafe, Transaction};
 
@@ -82,7 +85,25 @@ pub(crate) fn read(row: &AnyRow) -> Result<Row, StoreError> {
         last_error: row.maybe_text("last_error")?,
         created_at: row.wall("created_at")?,
         via: row.maybe_text("via")?.map(Into::into),
+        group: group(row)?,
+        repeat: row.maybe_number("repeat_ms")?.map(millis),
+        again: row.flag("again")?,
     })
+}
+
+/// The group that a row of either table names; an empty name is none.
+pub(crate) fn group(row: &AnyRow) -> Result<Option<Group>, StoreError> {
+    let Some(name) = row.maybe_text("grp")?.filter(|name| !name.is_empty()) else { return Ok(None) };
+    let span = |column: &str| Ok::<_, StoreError>(row.maybe_number(column)?.map(millis).unwrap_or_default());
+    Ok(Some(Group { name: name.into(), wait: span("grp_wait")?, interval: span("grp_interval")? }))
+}
+
+fn millis(millis: i64) -> Duration {
+    Duration::from_millis(u64::try_from(millis).unwrap_or_default())
+}
+
+pub(crate) fn in_millis(span: Duration) -> i64 {
+    i64::try_from(span.as_millis()).unwrap_or(i64::MAX)
 }
 
 fn told(row: &AnyRow, revision: &str, status: &str, severity: &str) -> Result<Told, StoreError> {
@@ -123,6 +144,12 @@ pub(crate) async fn save(tx: &mut Transaction<'_, Any>, row: &Row) -> Result<(),
             _ => None,
         })
         .bind(row.via.as_ref().map(ToString::to_string))
+        .bind(row.group.as_ref().map(|group| group.name.to_string()))
+        .bind(row.group.as_ref().map(|group| in_millis(group.wait)))
+        .bind(row.group.as_ref().map(|group| in_millis(group.interval)))
+        .bind(row.repeat.map(in_millis))
+        .bind(i64::from(row.again))
+        .bind(row.repeat_at().map(Wall::millis))
         .execute(&mut **tx)
         .await
         .map_err(SaveError::of_insert)?;
@@ -131,14 +158,17 @@ pub(crate) async fn save(tx: &mut Transaction<'_, Any>, row: &Row) -> Result<(),
 
 const INSERT: &str = "INSERT INTO outbox (incident, receiver, integration, version, desired_revision, desired_status, \
      desired_severity, told_revision, told_status, told_severity, handle, fate, lane, send_resolved, attempts, due, \
-     waiting_since, messages, last_error, created_at, waits, digest, via) VALUES ($1, $2, $3, $4 + 1, $5, $6, $7, $8, $9, $10, \
-     $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23)";
+     waiting_since, messages, last_error, created_at, waits, digest, via, grp, \
+     grp_wait, grp_interval, repeat_ms, again, repeat_at) VALUES ($1, $2, $3, $4 + 1, $5, $6, $7, $8, $9, $10, \
+     $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, \
+     $24, $25, $26, $27, $28, $29)";
 
 const UPDATE: &str = "UPDATE outbox SET version = version + 1, desired_revision = $5, desired_status = $6, \
      desired_severity = $7, told_revision = $8, told_status = $9, told_severity = $10, handle = $11, fate = $12, \
      lane = $13, send_resolved = $14, attempts = $15, due = $16, waiting_since = $17, messages = $18, \
      last_error = $19, created_at = $20, waits = $21, \
-     digest = CASE WHEN $12 = 'suppressed:cleared_before_send' THEN digest ELSE $22 END, via = $23 \
+     digest = CASE WHEN $12 = 'suppressed:cleared_before_send' THEN digest ELSE $22 END, via = $23, \
+     grp = $24, grp_wait = $25, grp_interval = $26, repeat_ms = $27, again = $28, repeat_at = $29 \
      WHERE incident = $1 AND receiver = $2 AND integration = $3 AND version = $4";
 
 /// The name of a fate in SQL: `suppressed` with its reason.

@@ -80,17 +80,9 @@ const OTHERS: &[(&str, &str)] = &[
     ("receivers.*.*.*.timeout", "a request may take 10 s"),
     ("**.http_config.follow_redirects", "redirects are never followed"),
     ("**.http_config.enable_http2", "HTTP/2 is spoken where the other side offers it"),
-    ("route.**.group_by", GROUPING),
-    ("route.**.group_wait", GROUPING),
-    ("route.**.group_interval", GROUPING),
-    (
-        "route.**.repeat_interval",
-        "nothing is repeated: an incident is told when it opens, changes and resolves",
-    ),
 ];
 
 const IDENTITY: &str = "the login has the user name's own identity";
-const GROUPING: &str = "an incident already gathers one attack on one service, and is told by itself at once; grouping is not in this version";
 
 /// What is to be warned of and cut: its place, and the line.
 pub(super) fn way_given(tree: &Node) -> Vec<(Place, String)> {

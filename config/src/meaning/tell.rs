@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use beaconfire_model::{Kind, Matcher, Matchers, Op, Severity};
 use beaconfire_notify::Knobs;
-use beaconfire_outbox::{DIGEST_AFTER, DigestKnobs, Integration, IntegrationKind, Rate, Receivers, Route};
+use beaconfire_outbox::{
+    DIGEST_AFTER, DigestKnobs, Grouping, Integration, IntegrationKind, Rate, Receivers, Route,
+};
 
 use crate::complain::Complaint;
 use crate::de::At;
@@ -158,7 +160,7 @@ fn root(judge: &mut Judge<'_>, raw: &Raw) -> Option<Route> {
             "put them into one of its `routes`",
         );
     }
-    let mut route = read(judge, raw, root, 0);
+    let mut route = read(judge, raw, root, &Grouping::default(), 0);
     route.matchers = Matchers::default();
     match (&route.receiver, raw.receivers.as_slice()) {
         (Some(_), _) => Some(route),
@@ -186,7 +188,7 @@ fn root(judge: &mut Judge<'_>, raw: &Raw) -> Option<Route> {
     }
 }
 
-fn read(judge: &mut Judge<'_>, raw: &Raw, route: &raw::Route, depth: usize) -> Route {
+fn read(judge: &mut Judge<'_>, raw: &Raw, route: &raw::Route, above: &Grouping, depth: usize) -> Route {
     if let Some(receiver) = &route.receiver
         && !raw.receivers.iter().any(|held| held.name.value == receiver.value)
     {
@@ -201,15 +203,16 @@ fn read(judge: &mut Judge<'_>, raw: &Raw, route: &raw::Route, depth: usize) -> R
             }
         }
     }
+    let grouping = grouping(judge, route, above);
     let mut children: Vec<Route> = Vec::new();
     if depth >= DEPTH_MAX {
         if let Some(child) = route.routes.first() {
             judge.error(child.place, format!("routes are nested more than {DEPTH_MAX} deep"), "");
         }
-        return Route { receiver: None, matchers, continues: route.continues, routes: children };
+        return Route { matchers, continues: route.continues, grouping, ..Route::default() };
     }
     for child in &route.routes {
-        let read = read(judge, raw, child, depth + 1);
+        let read = read(judge, raw, child, &grouping, depth + 1);
         unreachable(judge, child, &read, &children);
         children.push(read);
     }
@@ -217,8 +220,37 @@ fn read(judge: &mut Judge<'_>, raw: &Raw, route: &raw::Route, depth: usize) -> R
         receiver: route.receiver.as_ref().map(|receiver| Arc::from(receiver.as_str())),
         matchers,
         continues: route.continues,
+        grouping,
         routes: children,
     }
+}
+
+/// How a route groups and repeats: what it does not say it has from the route above.
+fn grouping(judge: &mut Judge<'_>, route: &raw::Route, above: &Grouping) -> Grouping {
+    let mut own = above.clone();
+    if let Some(by) = &route.group_by {
+        let all = by.iter().find(|name| name.as_str() == "...");
+        if let Some(all) = all
+            && by.len() > 1
+        {
+            judge.error(all.place, "`...` stands alone: it groups by all labels", "leave the others out");
+        }
+        for name in by.iter().filter(|name| name.is_empty()) {
+            judge.error(name.place, "a label to group by has a name", "");
+        }
+        let names: BTreeSet<Arc<str>> = by.iter().map(|name| Arc::from(name.as_str())).collect();
+        own.by = all.is_none().then(|| names.into_iter().collect());
+    }
+    if let Some(wait) = &route.group_wait {
+        own.wait = judge.span("group_wait", wait, "0s"..="1h");
+    }
+    if let Some(interval) = &route.group_interval {
+        own.interval = judge.span("group_interval", interval, "1s"..="30d");
+    }
+    if let Some(repeat) = &route.repeat_interval {
+        own.repeat = judge.span("repeat_interval", repeat, "1m"..="365d");
+    }
+    own
 }
 
 /// Warns of a route that nothing ever reaches: an earlier sibling takes everything it would match, or it asks for a

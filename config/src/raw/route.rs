@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::de::At;
+use crate::units::Span;
 
 #[derive(Debug, Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
@@ -21,6 +22,15 @@ pub(crate) struct Route {
     pub(crate) regex: BTreeMap<String, At<String>>,
     #[serde(default, rename = "continue", skip_serializing_if = "is_no")]
     pub(crate) continues: bool,
+    /// Labels, or `...` alone for each incident by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) group_by: Option<Vec<At<String>>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) group_wait: Option<At<Span>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) group_interval: Option<At<Span>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) repeat_interval: Option<At<Span>>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) routes: Vec<At<Route>>,
 }

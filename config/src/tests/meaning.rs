@@ -371,6 +371,33 @@ fn a_fallback_is_another_receiver_and_makes_up_for_a_lonely_pager() {
 }
 
 #[test]
+fn routes_group_and_repeat_as_they_say_or_as_the_route_above() {
+    let desk = routes(
+        "{receiver: a, group_by: [service, kind], group_wait: 30s, routes: [\
+         {matchers: [x=y], group_by: ['...'], repeat_interval: 1d}, {matchers: [x=z], group_interval: 1m}]}",
+    );
+    let route = desk.config().route;
+    let second = std::time::Duration::from_secs(1);
+    let spans = |route: &beaconfire_outbox::Route| {
+        let held = &route.grouping;
+        [held.wait, held.interval, held.repeat].map(|span| span.as_secs())
+    };
+    assert_eq!(spans(&route), [30, 300, 4 * 3_600]);
+    let by = |route: &beaconfire_outbox::Route| {
+        route.grouping.by.as_ref().map(|by| by.iter().map(ToString::to_string).collect::<Vec<_>>().join(" "))
+    };
+    assert_eq!(by(&route).as_deref(), Some("kind service"));
+    let [all, more] = &route.routes[..] else { panic!("two children") };
+    assert_eq!((by(all), spans(all)), (None, [30, 300, 86_400]));
+    assert_eq!((by(more).as_deref(), spans(more)), (Some("kind service"), [30, 60, 4 * 3_600]));
+    assert_eq!(beaconfire_outbox::Grouping::default().wait, 10 * second);
+    refused(&routes("{receiver: a, group_by: ['...', service]}"), "`...` stands alone");
+    refused(&routes("{receiver: a, group_by: ['']}"), "a label to group by has a name");
+    refused(&routes("{receiver: a, group_interval: 0s}"), "`group_interval` is out of range");
+    refused(&routes("{receiver: a, repeat_interval: 1s}"), "`repeat_interval` is out of range");
+}
+
+#[test]
 fn routes_that_cannot_work_are_refused_or_doubted() {
     refused(&routes("{receiver: aa}"), "`aa` is no receiver");
     refused(&routes("{}"), "`route.receiver` does not say");

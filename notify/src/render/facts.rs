@@ -194,6 +194,9 @@ fn course(message: &Message<'_>, incident: &Incident) -> String {
 
 /// The last thing that happened, where people knew of the incident before.
 fn news(message: &Message<'_>, about: &About<'_>) -> Option<String> {
+    if about.again {
+        return Some("Still open, and nobody has acknowledged it.".into());
+    }
     message.handle?;
     if message.action != Action::Open {
         // What stands is all there is to say.

@@ -25,17 +25,25 @@ pub(super) fn facts(message: &Message<'_>, storm: &Storm<'_>) -> Facts {
     if tally.members > listed {
         remarks.push(format!("{listed} of {} ids are listed here.", number(tally.members)));
     }
+    let group = digest.group.as_ref().map(|group| shown(&group.name));
+    let counts = format!("{} open, {} resolved", number(tally.open), number(resolved));
+    let worst = tally.worst.map_or("GROUP".to_owned(), |worst| worst.name().to_ascii_uppercase());
     Facts {
-        standing: if over { "RESOLVED".into() } else { "STORM".into() },
+        standing: match &group {
+            _ if over => "RESOLVED".into(),
+            None => "STORM".into(),
+            Some(_) => worst,
+        },
         severity: tally.worst,
         over,
-        stem: "Many incidents at once".into(),
-        title: format!(
-            "{} incidents in one message: {} open, {} resolved",
-            number(tally.members),
-            number(tally.open),
-            number(resolved)
-        ),
+        stem: match &group {
+            None => "Many incidents at once".into(),
+            Some(group) => words::cut(&format!("More incidents of {group}"), 200),
+        },
+        title: match &group {
+            None => format!("{} incidents in one message: {counts}", number(tally.members)),
+            Some(group) => format!("{} more incidents of {group}: {counts}", number(tally.members)),
+        },
         course: format!(
             "First seen {}, last seen {}; told together since {}.",
             words::moment(summary.first_seen.millis()),
@@ -83,6 +91,7 @@ pub(super) fn json(message: &Message<'_>, storm: &Storm<'_>) -> Value {
         "incidents_total": tally.members,
         "open": tally.open,
         "cleared_before_notification": tally.cleared,
+        "group": digest.group.as_ref().map(|group| shown(&group.name)),
         "severity": tally.worst.map(|worst| worst.name()),
         "started_at": digest.started_at.to_string(),
         "first_seen": summary.first_seen.to_string(),
@@ -97,9 +106,11 @@ pub(super) fn json(message: &Message<'_>, storm: &Storm<'_>) -> Value {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use beaconfire_incident::IncidentId;
     use beaconfire_model::Severity;
-    use beaconfire_outbox::{Digest, DigestId, Handle, Summary, Tally};
+    use beaconfire_outbox::{Digest, DigestId, Group, Handle, Summary, Tally};
 
     use super::*;
     use crate::message::Matter;
@@ -163,6 +174,25 @@ mod tests {
             assert_eq!(pagerduty::event(message, &Own::default())["event_action"], "resolve");
             assert!(webhook::body(message).contains("\"storm.over\""));
         });
+    }
+
+    #[test]
+    fn a_group_is_called_by_its_name() {
+        let (wait, interval) = (Duration::from_secs(10), Duration::from_secs(300));
+        let group = Group { name: r#"{service="shop"}"#.into(), wait, interval };
+        let storm = Digest::begin(DigestId(7), "chat".into(), "slack-0".into(), false, wall(60));
+        let digest = Digest { group: Some(group), ..storm };
+        let tally = Tally { members: 3, open: 2, cleared: 0, held: 1, worst: Some(Severity::Error) };
+        let summary = summary(3, "shop");
+        let facts = Facts::of(&Message {
+            matter: Matter::Storm(Storm { digest: &digest, tally, summary: &summary }),
+            action: Action::Open,
+            notification_id: "storm-7-1",
+            handle: None,
+            now: wall(130),
+            site: SITE,
+        });
+        assert_eq!(facts.line(), r#"[ERROR] 3 more incidents of {service="shop"}: 2 open, 1 resolved"#);
     }
 
     #[test]

@@ -194,6 +194,7 @@ impl Case {
                 decisions: &self.decisions,
                 annotations: &self.annotations,
                 via: None,
+                again: false,
             }),
             action,
             notification_id: "n-1",

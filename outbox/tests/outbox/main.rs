@@ -3,6 +3,7 @@
 mod breaker;
 mod digests;
 mod fallback;
+mod groups;
 mod history;
 mod pace;
 mod routes;

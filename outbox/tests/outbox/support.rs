@@ -22,7 +22,7 @@ pub(crate) fn secs(seconds: u64) -> Duration {
 
 pub(crate) fn route(receiver: Option<&str>, matchers: &[&str], continues: bool, routes: Vec<Route>) -> Route {
     let matchers = parse_matchers(matchers).expect("matchers");
-    Route { receiver: receiver.map(Into::into), matchers, continues, routes }
+    Route { receiver: receiver.map(Into::into), matchers, continues, routes, ..Route::default() }
 }
 
 pub(crate) fn receivers(of: &[(&str, IntegrationKind, bool)]) -> Receivers {

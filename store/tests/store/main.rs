@@ -1,6 +1,7 @@
 //! The store, on real files.
 
 mod fallbacks;
+mod groups;
 mod incidents;
 mod opening;
 mod sending;

@@ -45,7 +45,7 @@ async fn standing(store: &Store, at: i64) -> Vec<Standing> {
 /// Sends the digest's next message.
 async fn tell(store: &Store, id: DigestId, outcome: &Outcome, at: i64) -> Phase {
     let (standing, _) = store.claim_digest(id, "me", wall(at), LEASE).await.unwrap().expect("nobody's");
-    let sent = Sent { tally: standing.tally, last: standing.digest.is_last(standing.calm) };
+    let sent = Sent { tally: standing.tally, last: standing.digest.is_last(&standing.tally, standing.calm) };
     store.settle_digest(id, "me", &sent, outcome, 0.5, wall(at)).await.unwrap().phase
 }
 
@@ -296,7 +296,7 @@ async fn send(store: &Store, receiver: &mut Receiver, dice: &mut Dice, owner: &s
             receiver.digests.insert(id, summary.incidents.into_iter().collect());
         }
         if !crash {
-            let sent = Sent { tally: found.tally, last: found.digest.is_last(found.calm) };
+            let sent = Sent { tally: found.tally, last: found.digest.is_last(&found.tally, found.calm) };
             store.settle_digest(id, owner, &sent, &answer, 0.5, at).await.unwrap();
         }
         return;

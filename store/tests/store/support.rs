@@ -160,6 +160,9 @@ pub(crate) fn row(incident: &Incident, receiver: &str) -> Row {
         last_error: None,
         created_at: wall(0),
         via: None,
+        group: None,
+        repeat: None,
+        again: false,
     }
 }
 
