@@ -12,14 +12,19 @@ use crate::visits::{Lump, Noted, Visits};
 /// One client of one service.
 #[derive(Debug, Default)]
 pub(crate) struct Family {
+    visits: Visits,
+    /// Most clients have none, and the table holds millions of them.
+    windows: Option<Box<Windows>>,
+}
+
+/// Its windows.
+#[derive(Debug, Default)]
+struct Windows {
     /// Bytes on the heap: adding them up each time would cost more than adding a request.
     heap: u32,
-    visits: Visits,
-    /// Whose records the visits are.
-    from: Provenance,
     /// Whether the lane's rules have windows, and the visits are in them.
     busy: bool,
-    /// Windows by rule, in order.
+    /// By rule, in order.
     cells: Vec<(u16, Cell)>,
 }
 
@@ -78,23 +83,21 @@ impl Family {
         if lump.rules == 0 {
             return;
         }
-        if !self.busy {
-            if !self.from.takes(bringing) {
+        if !self.is_busy() {
+            if !self.visits.from.takes(bringing) {
                 return;
             }
-            let before = self.visits.bytes();
-            let noted = self.visits.note(lines.lane, lines.facts, lump);
-            self.weigh(before, self.visits.bytes());
-            if let Noted::Quiet { stale } = noted {
+            if let Noted::Quiet { stale } = self.visits.note(lines.lane, lines.facts, lump) {
                 sum.stale |= stale;
                 return;
             }
             self.keep_windows(lines, sum);
         }
+        let windows = self.windows.get_or_insert_default();
         for (_, rule) in lines.lane.of(lump.rules) {
             let amount = amount(rule, lump.count, lump.bytes, &lump.values);
             let bucket = lump.bucket.div_euclid(rule.ratio);
-            let added = self.add(rule.rule, (lines.ask)(rule.rule), bucket, amount, bringing);
+            let added = windows.add(rule.rule, (lines.ask)(rule.rule), bucket, amount, bringing);
             sum.take(rule.rule, added);
         }
     }
@@ -102,21 +105,20 @@ impl Family {
     /// From here on there are windows for the lane's rules.
     fn keep_windows<'a, A: Fn(u16) -> &'a Ask>(&mut self, lines: &Lines<'a, A>, sum: &mut Sum) {
         let visits = std::mem::take(&mut self.visits);
-        let from = std::mem::take(&mut self.from);
-        self.weigh(visits.bytes(), 0);
-        self.busy = true;
+        let windows = self.windows.get_or_insert_default();
+        windows.busy = true;
         for (bucket, visit) in visits.all() {
-            for (_, rule) in lines.lane.of(visit.rules) {
-                let amount = amount(rule, u64::from(visit.count), u64::from(visit.bytes), &visit.values);
-                let at = self.place(rule.rule);
+            for (_, rule) in lines.lane.of(visit.look.rules) {
+                let amount = amount(rule, u64::from(visit.count), u64::from(visit.bytes), &visit.look.values);
+                let at = windows.place(rule.rule);
                 let bucket = bucket.div_euclid(rule.ratio);
-                let added = self.change(at, |cell| cell.add((lines.ask)(rule.rule), bucket, amount, None));
-                self.cells[at].1.from = from;
+                let added = windows.change(at, |cell| cell.add((lines.ask)(rule.rule), bucket, amount, None));
+                windows.cells[at].1.from = visits.from;
                 sum.take(rule.rule, Added { stale: false, ..added });
             }
         }
         let Some(settled) = visits.settled() else { return };
-        for (number, cell) in &mut self.cells {
+        for (number, cell) in &mut windows.cells {
             let Some((at, rule)) = lines.lane.rules.iter().enumerate().find(|(_, rule)| rule.rule == *number)
             else {
                 continue;
@@ -126,7 +128,7 @@ impl Family {
             let settled = (settled + 1).div_euclid(rule.ratio) - 1;
             let in_window =
                 |bucket: i64| (settled - BUCKETS + 1..=settled).contains(&bucket.div_euclid(rule.ratio));
-            if visits.all().any(|(bucket, visit)| visit.rules & 1 << at != 0 && in_window(bucket)) {
+            if visits.all().any(|(bucket, visit)| visit.look.rules & 1 << at != 0 && in_window(bucket)) {
                 cell.settle_idle(settled);
             }
         }
@@ -141,6 +143,114 @@ impl Family {
         amount: Amount,
         bringing: Bringing,
     ) -> Added {
+        self.windows.get_or_insert_default().add(rule, ask, bucket, amount, bringing)
+    }
+
+    /// Takes out the windows that one source alone has fed, and forgets what it alone has brought.
+    pub(crate) fn take_fed_by(&mut self, fed: Fed) -> Vec<(u16, Cell)> {
+        if self.visits.from.fed == fed {
+            self.visits = Visits::default();
+        }
+        let Some(windows) = &mut self.windows else { return Vec::new() };
+        let gone = windows.cells.extract_if(.., |(_, cell)| cell.from.fed == fed).collect();
+        windows.recount();
+        gone
+    }
+
+    fn is_busy(&self) -> bool {
+        self.windows.as_ref().is_some_and(|windows| windows.busy)
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.cells().next().is_none() && self.visits.is_empty()
+    }
+
+    /// The window of a rule.
+    pub(crate) fn cell(&self, rule: u16) -> Option<&Cell> {
+        let windows = self.windows.as_ref()?;
+        Some(&windows.cells[windows.find(rule).ok()?].1)
+    }
+
+    /// Changes the window of a rule.
+    pub(crate) fn update<R>(&mut self, rule: u16, change: impl FnOnce(&mut Cell) -> R) -> Option<R> {
+        let windows = self.windows.as_mut()?;
+        let at = windows.find(rule).ok()?;
+        Some(windows.change(at, change))
+    }
+
+    /// Its windows by rule.
+    pub(crate) fn cells(&self) -> impl Iterator<Item = (u16, &Cell)> {
+        self.windows.iter().flat_map(|windows| &windows.cells).map(|(rule, cell)| (*rule, cell))
+    }
+
+    /// All its windows, taken out.
+    pub(crate) fn into_cells(self) -> impl Iterator<Item = (u16, Cell)> {
+        self.windows.into_iter().flat_map(|windows| windows.cells)
+    }
+
+    /// What it did while it is quiet.
+    pub(crate) fn visits(&self) -> Option<&Visits> {
+        (!self.is_busy()).then_some(&self.visits)
+    }
+
+    /// The window that a rule of the lane would have, while none is kept.
+    pub(crate) fn window(&self, lane: &Lane, rule: &LaneRule, ask: &Ask) -> Option<Cell> {
+        let mut cell = Cell::default();
+        let mut any = false;
+        for (bucket, visit) in self.visits()?.all() {
+            if lane.of(visit.look.rules).any(|(_, of)| of.rule == rule.rule) {
+                let amount = amount(rule, u64::from(visit.count), u64::from(visit.bytes), &visit.look.values);
+                cell.add(ask, bucket.div_euclid(rule.ratio), amount, None);
+                any = true;
+            }
+        }
+        any.then_some(cell)
+    }
+
+    /// Forgets what no window needs any more; whether nothing is left. `settles` is how far the lane's buckets settle;
+    /// `sweep` sweeps a rule's window, and says whether nothing of that is left.
+    pub(crate) fn sweep(
+        &mut self,
+        lane: &Lane,
+        settles: i64,
+        mut sweep: impl FnMut(u16, &mut Cell) -> bool,
+    ) -> bool {
+        if let Some(windows) = &mut self.windows {
+            windows.cells.retain_mut(|(rule, cell)| !sweep(*rule, cell));
+            if windows.cells.is_empty() {
+                self.windows = None;
+            } else {
+                let of_lane = |(number, _): &(u16, Cell)| lane.rules.iter().any(|rule| rule.rule == *number);
+                windows.busy &= windows.cells.iter().any(of_lane);
+                windows.recount();
+            }
+        }
+        if !self.is_busy() {
+            self.visits.settle(lane, settles);
+            if self.visits.is_empty() {
+                self.visits.from = Provenance::default();
+            }
+        }
+        self.is_empty()
+    }
+
+    /// What the client is worth at the bound.
+    pub(crate) fn weight<'a>(&self, limits: &Limits, ask: impl Fn(u16) -> &'a Ask) -> Weight {
+        let quiet = Weight { holds: false, load: self.visits.load(limits) };
+        self.cells().fold(quiet, |heaviest, (rule, cell)| {
+            let weight = cell.weight(ask(rule));
+            Weight { holds: heaviest.holds || weight.holds, load: heaviest.load.max(weight.load) }
+        })
+    }
+
+    /// Reads a little of everything that adding to it will change.
+    pub(crate) fn glance(&self) -> i64 {
+        self.visits.glance() ^ self.cells().next().map_or(0, |(_, cell)| cell.glance())
+    }
+}
+
+impl Windows {
+    fn add(&mut self, rule: u16, ask: &Ask, bucket: i64, amount: Amount, bringing: Bringing) -> Added {
         let at = self.place(rule);
         self.change(at, |cell| match cell.from.takes(bringing) {
             true => cell.add(ask, bucket, amount, None),
@@ -148,9 +258,13 @@ impl Family {
         })
     }
 
+    fn find(&self, rule: u16) -> Result<usize, usize> {
+        self.cells.binary_search_by_key(&rule, |(number, _)| *number)
+    }
+
     /// Where the window of a rule stands, which is made where there is none.
     fn place(&mut self, rule: u16) -> usize {
-        match self.cells.binary_search_by_key(&rule, |(number, _)| *number) {
+        match self.find(rule) {
             Ok(at) => at,
             Err(at) => {
                 let before = self.cells.capacity();
@@ -176,16 +290,6 @@ impl Family {
         result
     }
 
-    /// Takes out the windows that one source alone has fed, and forgets what it alone has brought.
-    pub(crate) fn take_fed_by(&mut self, fed: Fed) -> Vec<(u16, Cell)> {
-        if self.from.fed == fed {
-            (self.visits, self.from) = Default::default();
-        }
-        let gone = self.cells.extract_if(.., |(_, cell)| cell.from.fed == fed).collect();
-        self.recount();
-        gone
-    }
-
     /// A part of it took `before`, and takes `after` now.
     fn weigh(&mut self, before: usize, after: usize) {
         let small = |bytes: usize| u32::try_from(bytes).unwrap_or(u32::MAX);
@@ -195,99 +299,25 @@ impl Family {
     fn recount(&mut self) {
         let cells = self.cells.iter().map(|(_, cell)| cell.heap()).sum::<usize>();
         self.heap = 0;
-        self.weigh(0, self.cells.capacity() * size_of::<(u16, Cell)>() + cells + self.visits.bytes());
-    }
-
-    pub(crate) fn is_empty(&self) -> bool {
-        self.cells.is_empty() && self.visits.is_empty()
-    }
-
-    /// The window of a rule.
-    pub(crate) fn cell(&self, rule: u16) -> Option<&Cell> {
-        let at = self.cells.binary_search_by_key(&rule, |(number, _)| *number).ok()?;
-        Some(&self.cells[at].1)
-    }
-
-    /// Changes the window of a rule.
-    pub(crate) fn update<R>(&mut self, rule: u16, change: impl FnOnce(&mut Cell) -> R) -> Option<R> {
-        let at = self.cells.binary_search_by_key(&rule, |(number, _)| *number).ok()?;
-        Some(self.change(at, change))
-    }
-
-    /// Its windows by rule.
-    pub(crate) fn cells(&self) -> impl Iterator<Item = (u16, &Cell)> {
-        self.cells.iter().map(|(rule, cell)| (*rule, cell))
-    }
-
-    /// All its windows, taken out.
-    pub(crate) fn into_cells(self) -> impl Iterator<Item = (u16, Cell)> {
-        self.cells.into_iter()
-    }
-
-    /// What it did while it is quiet.
-    pub(crate) fn visits(&self) -> Option<&Visits> {
-        (!self.busy).then_some(&self.visits)
-    }
-
-    /// The window that a rule of the lane would have, while none is kept.
-    pub(crate) fn window(&self, lane: &Lane, rule: &LaneRule, ask: &Ask) -> Option<Cell> {
-        let mut cell = Cell::default();
-        let mut any = false;
-        for (bucket, visit) in self.visits()?.all() {
-            if lane.of(visit.rules).any(|(_, of)| of.rule == rule.rule) {
-                let amount = amount(rule, u64::from(visit.count), u64::from(visit.bytes), &visit.values);
-                cell.add(ask, bucket.div_euclid(rule.ratio), amount, None);
-                any = true;
-            }
-        }
-        any.then_some(cell)
-    }
-
-    /// Forgets what no window needs any more; whether nothing is left. `settles` is how far the lane's buckets settle;
-    /// `sweep` sweeps a rule's window, and says whether nothing of that is left.
-    pub(crate) fn sweep(
-        &mut self,
-        lane: &Lane,
-        settles: i64,
-        mut sweep: impl FnMut(u16, &mut Cell) -> bool,
-    ) -> bool {
-        self.cells.retain_mut(|(rule, cell)| !sweep(*rule, cell));
-        if self.cells.is_empty() {
-            self.cells = Vec::new();
-        }
-        let of_lane = |(number, _): &(u16, Cell)| lane.rules.iter().any(|rule| rule.rule == *number);
-        if self.busy && !self.cells.iter().any(of_lane) {
-            self.busy = false;
-        }
-        if !self.busy {
-            self.visits.settle(lane, settles);
-            if self.visits.is_empty() {
-                self.from = Provenance::default();
-            }
-        }
-        self.recount();
-        self.is_empty()
-    }
-
-    /// What the client is worth at the bound.
-    pub(crate) fn weight<'a>(&self, limits: &Limits, ask: impl Fn(u16) -> &'a Ask) -> Weight {
-        let quiet = Weight { holds: false, load: self.visits.load(limits) };
-        self.cells.iter().fold(quiet, |heaviest, (rule, cell)| {
-            let weight = cell.weight(ask(*rule));
-            Weight { holds: heaviest.holds || weight.holds, load: heaviest.load.max(weight.load) }
-        })
-    }
-
-    /// Reads a little of everything that adding to it will change.
-    pub(crate) fn glance(&self) -> i64 {
-        let cells = self.cells.first().map_or(0, |(_, cell)| cell.glance());
-        self.visits.glance() ^ cells ^ i64::from(self.busy)
+        self.weigh(0, self.cells.capacity() * size_of::<(u16, Cell)>() + cells);
     }
 }
 
 impl Heap for Family {
     #[inline]
     fn heap(&self) -> usize {
-        self.heap as usize
+        let windows = self.windows.as_ref().map_or(0, |windows| size_of::<Windows>() + windows.heap as usize);
+        self.visits.bytes() + windows
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::keys::ClientKey;
+
+    #[test]
+    fn a_client_is_two_cache_lines() {
+        assert_eq!(size_of::<(ClientKey, Family)>(), 128);
     }
 }

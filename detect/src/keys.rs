@@ -67,15 +67,17 @@ impl CellKey {
     /// The client, of keys that are one.
     pub(crate) fn client(&self) -> Option<ClientKey> {
         let Key::Client(client) = self.key else { return None };
-        Some(ClientKey { entry: self.entry, client, service: self.service })
+        Some(ClientKey::new(self.entry, client, self.service))
     }
 }
 
-/// What all windows of a client of a service are kept under.
+/// What all windows of a client of a service are kept under. Three words: the table holds millions of them, and a client's
+/// 128 bits as one number would make it four.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct ClientKey {
     pub(crate) entry: EntryId,
-    pub(crate) client: Client,
+    /// The client's bits, the higher ones first.
+    bits: [u64; 2],
     pub(crate) service: ServiceId,
 }
 
@@ -89,15 +91,27 @@ impl std::hash::Hash for ClientKey {
     #[inline]
     fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
         let place = u64::from(self.entry.0) << 32 | u64::from(self.service.0);
-        let bits = self.client.bits();
-        state.write_u64(place ^ ((bits >> 64) as u64).rotate_left(24));
-        state.write_u64(bits as u64);
+        let [high, low] = self.bits;
+        state.write_u64(place ^ high.rotate_left(24));
+        state.write_u64(low);
     }
 }
 
 impl ClientKey {
+    #[inline]
+    pub(crate) fn new(entry: EntryId, client: Client, service: ServiceId) -> Self {
+        let bits = client.bits();
+        Self { entry, bits: [(bits >> 64) as u64, bits as u64], service }
+    }
+
+    #[inline]
+    pub(crate) fn client(self) -> Client {
+        let [high, low] = self.bits.map(u128::from);
+        Client::from_bits(high << 64 | low)
+    }
+
     /// Its window of a rule.
     pub(crate) fn of(self, rule: u16) -> CellKey {
-        CellKey { rule, entry: self.entry, key: Key::Client(self.client), service: self.service }
+        CellKey { rule, entry: self.entry, key: Key::Client(self.client()), service: self.service }
     }
 }

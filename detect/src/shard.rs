@@ -255,7 +255,7 @@ impl Shard {
                 && hashes.client != 0
                 && let Key::Client(client) = partial.key
             {
-                let key = ClientKey { entry: partial.entry, client, service: partial.service };
+                let key = ClientKey::new(partial.entry, client, partial.service);
                 *family = part.clients.find(hashes.client, &key);
             }
         }
@@ -281,7 +281,7 @@ impl Shard {
         let of_client = rule == LANE
             || self.plan.rules.get(usize::from(rule)).is_some_and(|rule| rule.keying == Keying::Client);
         Hashes {
-            client: if of_client { part.clients.hash(&ClientKey { entry, client, service }) } else { 0 },
+            client: if of_client { part.clients.hash(&ClientKey::new(entry, client, service)) } else { 0 },
             prefix: self.first_prefix(partial).map_or(0, |key| part.tables[0].hash(&key)),
         }
     }

@@ -1,24 +1,17 @@
 //! What a quiet client did, as it came: no windows are kept of it while it is too little to matter to any rule.
 
+mod held;
+
+use crate::departed::Provenance;
 use crate::lane::{Lane, Limits, SLOTS, Takes};
 use crate::plan::{BUCKETS, ServiceFacts};
 
+use held::{Held, Look};
+
+pub(crate) use held::Visit;
+
 /// Beyond so many, windows are kept instead.
 const VISITS_MAX: usize = 64;
-/// So many stand in place: of many clients there is only one.
-const FEW: usize = 2;
-
-/// Requests of one sub-bucket of the lane that are alike in all that its rules look at.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Visit {
-    /// From the origin.
-    distance: i32,
-    pub(crate) count: u32,
-    pub(crate) bytes: u32,
-    /// The rules of the lane that want them.
-    pub(crate) rules: u32,
-    pub(crate) values: [u32; SLOTS],
-}
 
 /// What comes in for all rules of the lane together.
 #[derive(Debug, Clone, Copy)]
@@ -33,6 +26,8 @@ pub(crate) struct Lump {
 /// The visits of one client.
 #[derive(Debug)]
 pub(crate) struct Visits {
+    /// Whose records these are.
+    pub(crate) from: Provenance,
     origin: i64,
     held: Held,
     /// Saturates: then there are windows.
@@ -51,6 +46,7 @@ const LOOKED_AT: usize = 3;
 impl Default for Visits {
     fn default() -> Self {
         Self {
+            from: Provenance::default(),
             origin: 0,
             held: Held::default(),
             requests: 0,
@@ -58,63 +54,6 @@ impl Default for Visits {
             values: [0; SLOTS],
             settled: i64::MIN,
         }
-    }
-}
-
-#[derive(Debug)]
-enum Held {
-    Few { len: u8, visits: [Visit; FEW] },
-    Many(Vec<Visit>),
-}
-
-impl Default for Held {
-    fn default() -> Self {
-        Self::Few { len: 0, visits: [Visit::default(); FEW] }
-    }
-}
-
-impl Held {
-    fn all(&self) -> &[Visit] {
-        match self {
-            Self::Few { len, visits } => &visits[..usize::from(*len).min(FEW)],
-            Self::Many(visits) => visits,
-        }
-    }
-
-    fn last(&mut self) -> Option<&mut Visit> {
-        match self {
-            Self::Few { len, visits } => visits[..usize::from(*len).min(FEW)].last_mut(),
-            Self::Many(visits) => visits.last_mut(),
-        }
-    }
-
-    fn push(&mut self, visit: Visit) {
-        match self {
-            Self::Few { len, visits } if usize::from(*len) < FEW => {
-                visits[usize::from(*len)] = visit;
-                *len += 1;
-            }
-            Self::Few { visits, .. } => {
-                let mut many = Vec::with_capacity(2 * FEW);
-                many.extend_from_slice(visits);
-                many.push(visit);
-                *self = Self::Many(many);
-            }
-            Self::Many(visits) => {
-                if visits.len() == visits.capacity() {
-                    visits.reserve_exact(visits.len());
-                }
-                visits.push(visit);
-            }
-        }
-    }
-
-    fn retain(&mut self, keep: impl Fn(&Visit) -> bool) {
-        let mut kept = Self::default();
-        for visit in self.all().iter().filter(|visit| keep(visit)) {
-            kept.push(*visit);
-        }
-        *self = kept;
     }
 }
 
@@ -139,7 +78,7 @@ impl Visits {
         if bucket <= self.settled.saturating_sub(lane.longest) {
             return Noted::Quiet { stale };
         }
-        if self.held.all().is_empty() {
+        if self.is_empty() {
             self.origin = bucket;
         }
         let distance = bucket.checked_sub(self.origin).and_then(|far| i32::try_from(far).ok());
@@ -147,18 +86,19 @@ impl Visits {
         else {
             return Noted::Busy;
         };
-        let alike = |visit: &Visit| (visit.distance, visit.rules, visit.values) == (distance, rules, values);
-        let joined = self.held.last().filter(|visit| alike(visit)).map(|visit| {
-            let sums = (visit.count.checked_add(few), visit.bytes.checked_add(small));
-            if let (Some(count), Some(bytes)) = sums {
-                (visit.count, visit.bytes) = (count, bytes);
+        let look = Look { rules, values };
+        let alike = |visit: &Visit| (visit.distance, visit.look) == (distance, look);
+        let joined = self.held.last().filter(alike).map(|visit| {
+            let sums = visit.count.checked_add(few).zip(visit.bytes.checked_add(small));
+            if let Some((count, bytes)) = sums {
+                self.held.set_last(count, bytes);
             }
-            sums.0.is_some() && sums.1.is_some()
+            sums.is_some()
         });
-        let known = self.held.all();
+        let known = self.held.len();
         let fresh: [bool; SLOTS] = std::array::from_fn(|slot| {
-            let last = &known[known.len().saturating_sub(LOOKED_AT)..];
-            joined.is_none() && last.iter().all(|visit| visit.values[slot] != values[slot])
+            let mut last = (known.saturating_sub(LOOKED_AT)..known).filter_map(|at| self.held.get(at));
+            joined.is_none() && last.all(|visit| visit.look.values[slot] != values[slot])
         });
         let requests = self.requests.saturating_add(few);
         let sent = self.bytes.saturating_add(bytes);
@@ -169,7 +109,7 @@ impl Visits {
                 f64::from(self.values[slot]) + f64::from(u8::from(fresh[slot])) <= limits.values[slot]
             });
         let busy = joined == Some(false)
-            || joined.is_none() && known.len() == VISITS_MAX
+            || joined.is_none() && known == VISITS_MAX
             || !little && self.matters(lane, facts, lump, joined.is_none());
         if busy {
             if joined == Some(true) {
@@ -178,7 +118,7 @@ impl Visits {
             return Noted::Busy;
         }
         if joined.is_none() {
-            self.held.push(Visit { distance, count: few, bytes: small, rules, values });
+            self.held.push(Visit { distance, count: few, bytes: small, look });
         }
         (self.requests, self.bytes) = (requests, sent);
         for (held, fresh) in self.values.iter_mut().zip(fresh) {
@@ -194,7 +134,7 @@ impl Visits {
             // A bucket more than that, so that nothing needs to be divided.
             let reach = (BUCKETS + 1) * rule.ratio;
             let near = |bucket: i64| (bucket - lump.bucket).abs() < reach;
-            let held = self.all().filter(|(bucket, visit)| visit.rules & 1 << at != 0 && near(*bucket));
+            let held = self.all().filter(|(bucket, visit)| visit.look.rules & 1 << at != 0 && near(*bucket));
             let (own, sum) = match rule.takes {
                 Takes::Requests => (lump.count, held.map(|(_, visit)| u64::from(visit.count)).sum()),
                 Takes::Bytes => (lump.bytes, held.map(|(_, visit)| u64::from(visit.bytes)).sum()),
@@ -208,13 +148,13 @@ impl Visits {
 
     fn take_back(&mut self, count: u32, bytes: u32) {
         if let Some(visit) = self.held.last() {
-            (visit.count, visit.bytes) = (visit.count - count, visit.bytes - bytes);
+            self.held.set_last(visit.count - count, visit.bytes - bytes);
         }
     }
 
     /// All there are, with their buckets.
-    pub(crate) fn all(&self) -> impl Iterator<Item = (i64, &Visit)> {
-        self.held.all().iter().map(|visit| (self.origin + i64::from(visit.distance), visit))
+    pub(crate) fn all(&self) -> impl Iterator<Item = (i64, Visit)> {
+        self.held.all().map(|visit| (self.origin + i64::from(visit.distance), visit))
     }
 
     pub(crate) fn settled(&self) -> Option<i64> {
@@ -227,23 +167,24 @@ impl Visits {
         let settled = self.settled;
         let (origin, needed) = (self.origin, settled.saturating_sub(lane.longest) + 2);
         let keep = |visit: &Visit| origin + i64::from(visit.distance) >= needed;
-        if self.held.all().iter().all(keep) {
+        if self.held.all().all(|visit| keep(&visit)) {
             return;
         }
         self.held.retain(keep);
-        let visits = self.held.all();
-        self.requests = visits.iter().fold(0, |sum, visit| visit.count.saturating_add(sum));
-        self.bytes = visits.iter().map(|visit| u64::from(visit.bytes)).sum();
+        self.requests = self.held.all().fold(0, |sum, visit| visit.count.saturating_add(sum));
+        self.bytes = self.held.all().map(|visit| u64::from(visit.bytes)).sum();
+        let held = &self.held;
         self.values = std::array::from_fn(|slot| {
-            let fresh =
-                |at: &usize| visits[..*at].iter().all(|visit| visit.values[slot] != visits[*at].values[slot]);
+            let fresh = |(at, visit): &(usize, Visit)| {
+                held.all().take(*at).all(|before| before.look.values[slot] != visit.look.values[slot])
+            };
             // There are at most `VISITS_MAX`.
-            (0..visits.len()).filter(fresh).count() as u8
+            held.all().enumerate().filter(fresh).count() as u8
         });
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.held.all().is_empty()
+        self.held.len() == 0
     }
 
     /// As a multiple of what it may be.
@@ -263,13 +204,11 @@ impl Visits {
 
     /// Something of it, so that it is read.
     pub(crate) fn glance(&self) -> i64 {
-        self.origin
-            ^ self.requests as i64
-            ^ self.held.all().last().map_or(0, |visit| i64::from(visit.distance))
+        self.origin ^ self.requests as i64 ^ self.held.last().map_or(0, |visit| i64::from(visit.distance))
     }
 
     /// Bytes on the heap.
     pub(crate) fn bytes(&self) -> usize {
-        if let Held::Many(visits) = &self.held { visits.capacity() * size_of::<Visit>() } else { 0 }
+        self.held.bytes()
     }
 }

@@ -185,6 +185,31 @@ pub fn get(url: &str, headers: &[(&str, &str)]) -> Option<(u16, String)> {
     Some((status.parse().ok().filter(|status| *status != 0)?, body.to_owned()))
 }
 
+/// A POST of this JSON: the status; `None` where nobody answers.
+pub fn post(url: &str, body: &serde_json::Value) -> Option<u16> {
+    use std::io::Write as _;
+    let mut child = Command::new("curl")
+        .args([
+            "-s",
+            "-m",
+            "60",
+            "-o",
+            "/dev/null",
+            "-w",
+            "%{http_code}",
+            "-H",
+            "content-type: application/json",
+        ])
+        .args(["--data-binary", "@-", url])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("curl runs");
+    child.stdin.take().expect("a pipe").write_all(body.to_string().as_bytes()).expect("curl reads");
+    let done = child.wait_with_output().expect("it ends");
+    String::from_utf8_lossy(&done.stdout).parse().ok().filter(|status| *status != 0)
+}
+
 /// Runs the binary to its end: exit code, stdout, stderr.
 pub fn run(dir: &Path, arguments: &[&str], stdin: Option<&[u8]>) -> (i32, String, String) {
     run_with(dir, arguments, &[], stdin)

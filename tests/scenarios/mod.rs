@@ -15,4 +15,5 @@ mod old;
 mod parts;
 mod receivers;
 mod store;
+mod storms;
 mod world;

@@ -30,7 +30,7 @@ pub struct World {
     pub hook: Webhook,
     pub dir: tempfile::TempDir,
     // The stand-ins live on it.
-    _runtime: Runtime,
+    runtime: Runtime,
 }
 
 /// Now, in milliseconds since 1970.
@@ -70,7 +70,12 @@ impl World {
             (started.0.expect("slack"), started.1.expect("pagerduty"), started.2.expect("a webhook"))
         });
         let dir = tempfile::tempdir().expect("a directory");
-        Some(Self { name, partitions, kafka, smtp, slack, pager, hook, dir, _runtime: runtime })
+        Some(Self { name, partitions, kafka, smtp, slack, pager, hook, dir, runtime })
+    }
+
+    /// Another stand-in, which lives as long as this world.
+    pub fn another<T>(&self, starting: impl Future<Output = std::io::Result<T>>) -> T {
+        self.runtime.block_on(starting).expect("it starts")
     }
 
     pub fn producer(&self) -> Producer {

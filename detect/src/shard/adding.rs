@@ -25,7 +25,7 @@ impl Shard {
         if rule == LANE {
             let Key::Client(client) = partial.key else { return };
             let lump = Lump { bucket, count, bytes: matched, rules: lane, values };
-            self.add_lump((shard, hashes), ClientKey { entry, client, service }, bringing, &lump, signals);
+            self.add_lump((shard, hashes), ClientKey::new(entry, client, service), bringing, &lump, signals);
             return;
         }
         let mark = if rule == FINDING { severity as u64 } else { matched };
@@ -77,13 +77,20 @@ impl Shard {
             let cell = CellKey {
                 rule: rule.rule,
                 entry: key.entry,
-                key: Key::Prefix(key.client.prefix()),
+                key: Key::Prefix(key.client().prefix()),
                 service: key.service,
             };
             let count = if rule.takes == Takes::Bytes { lump.bytes } else { lump.count };
             let amount = Amount { count, mark: 0, value: 0 };
             let bucket = lump.bucket.div_euclid(rule.ratio);
-            self.add_cell((shard, hash.take()), &cell, bringing, (bucket, amount), Some(key.client), signals);
+            self.add_cell(
+                (shard, hash.take()),
+                &cell,
+                bringing,
+                (bucket, amount),
+                Some(key.client()),
+                signals,
+            );
         }
     }
 

@@ -165,8 +165,10 @@ async fn fold(
         }
     };
     let hold = hold(storm.id);
-    let lanes = [("lane > 0", waiting.others > u64::from(knobs.after)), ("lane = 0", flooded)];
-    for (lanes, _) in lanes.into_iter().filter(|(_, too_many)| *too_many) {
+    // Where pages alone are too many to read, the few messages that go by themselves are theirs.
+    let left = if flooded { 0 } else { knobs.after };
+    let lanes = [("lane > 0", left, waiting.others > u64::from(left)), ("lane = 0", knobs.after, flooded)];
+    for (lanes, left, _) in lanes.into_iter().filter(|(_, _, too_many)| *too_many) {
         let sql = format!(
             "UPDATE outbox SET {hold} WHERE {FREE} AND {lanes} AND incident NOT IN (SELECT incident FROM outbox \
              WHERE receiver = $1 AND integration = $2 AND fate = 'pending' AND {lanes} \
@@ -175,7 +177,7 @@ async fn fold(
         held += sqlx::query(AssertSqlSafe(sql))
             .bind(receiver.to_owned())
             .bind(integration.to_owned())
-            .bind(i64::from(knobs.after))
+            .bind(i64::from(left))
             .execute(&mut **tx)
             .await?
             .rows_affected();
