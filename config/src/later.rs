@@ -15,7 +15,6 @@ const LATER: &[(&str, &str)] = &[
         "escalations",
         "escalation is not in this version: use a route with `continue: true` to tell several receivers",
     ),
-    ("templates", "templates are not in this version: messages have their built-in form"),
     ("findings", "overrides and suppressions of findings are not in this version"),
     ("images", "image policies are not in this version"),
     ("kafka.ingest_topic", "HTTP inputs are not in this version"),

@@ -15,6 +15,7 @@ mod later;
 mod lists;
 mod output;
 mod pinned;
+mod render;
 mod replay;
 mod report;
 mod routes;
@@ -64,6 +65,8 @@ enum Command {
         #[command(subcommand)]
         what: routes::What,
     },
+    /// The messages that a receiver would get about an incident, as they would be sent; nothing is sent.
+    Render(render::Arguments),
     /// Send one marked test through a receiver's real channels, and print what passed.
     TestNotify(test_notify::Arguments),
     /// Incidents of a running instance: list, show, acknowledge, note, resolve, accept, reopen.
@@ -177,6 +180,7 @@ fn run(arguments: Arguments) -> Result<(), Fault> {
         Command::Explain(record) => explain::run(record, load(&sources(config))?, &mut out),
         Command::Check { print } => check::run(print, config, &mut out),
         Command::Routes { what } => routes::run(what, &load(&sources(config))?, &mut out),
+        Command::Render(what) => render::run(&what, &load(&sources(config))?, &mut out),
         Command::TestNotify(which) => test_notify::run(&which, &load(&sources(config))?, &mut out),
         Command::Incidents(incidents) => incidents::run(incidents, config, &mut out),
         Command::Decisions(decisions) => decisions::run(decisions, config, &mut out),

@@ -10,6 +10,7 @@ mod rules;
 mod stream;
 mod surface;
 mod tell;
+mod templates;
 mod workloads;
 
 pub(crate) use guard::{guard, mode_of, throttle_rules};
@@ -19,3 +20,4 @@ pub(crate) use stream::{Streams, streams};
 pub(crate) use surface::{context, http, incidents, limits, pipeline, store};
 pub use tell::PaceKnobs;
 pub(crate) use tell::{Tell, tell};
+pub(crate) use templates::templates;

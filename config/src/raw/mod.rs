@@ -22,6 +22,7 @@ mod rules;
 mod sealed;
 mod services;
 mod store;
+mod templates;
 mod throttle;
 
 use std::collections::BTreeMap;
@@ -48,6 +49,7 @@ pub(crate) use rules::{List, Rule};
 pub(crate) use sealed::Sealed;
 pub(crate) use services::{Capacity, Service};
 pub(crate) use store::Store;
+pub(crate) use templates::Templates;
 pub(crate) use throttle::{Mode, Throttle};
 
 use crate::complain::Complaint;
@@ -72,6 +74,7 @@ pub(crate) struct Raw {
     pub(crate) receivers: Vec<At<Receiver>>,
     pub(crate) heartbeats: Vec<At<Heartbeat>>,
     pub(crate) interactions: Interactions,
+    pub(crate) templates: Templates,
     pub(crate) throttle: Throttle,
     pub(crate) store: Store,
     pub(crate) privacy: Privacy,
@@ -81,7 +84,7 @@ pub(crate) struct Raw {
 }
 
 /// The sections, in the order in which they are documented.
-const SECTIONS: [&str; 20] = [
+const SECTIONS: [&str; 21] = [
     "kafka",
     "clients",
     "services",
@@ -96,6 +99,7 @@ const SECTIONS: [&str; 20] = [
     "receivers",
     "heartbeats",
     "interactions",
+    "templates",
     "throttle",
     "store",
     "privacy",
@@ -132,6 +136,8 @@ pub(crate) fn read(mut tree: Node, origins: &Origins, out: &mut Vec<Complaint>) 
     let receivers = reader.section("receivers");
     let heartbeats = reader.section("heartbeats");
     let interactions = reader.section("interactions");
+    // An Alertmanager's list of files has been taken out, and nothing is left then.
+    let templates = reader.section::<Option<Templates>>("templates").map(Option::unwrap_or_default);
     let throttle = reader.section("throttle");
     let store = reader.section("store");
     let privacy = reader.section("privacy");
@@ -153,6 +159,7 @@ pub(crate) fn read(mut tree: Node, origins: &Origins, out: &mut Vec<Complaint>) 
         receivers: receivers?,
         heartbeats: heartbeats?,
         interactions: interactions?,
+        templates: templates?,
         throttle: throttle?,
         store: store?,
         privacy: privacy?,

@@ -10,6 +10,7 @@ mod refusals;
 mod rules;
 mod secrets;
 mod shipped;
+mod templates;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

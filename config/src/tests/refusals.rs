@@ -21,7 +21,6 @@ fn sections() {
         ("time_intervals", "[]"),
         ("mute_time_intervals", "[]"),
         ("escalations", "[{matchers: ['severity=\"critical\"'], steps: [{after: 5m, receiver: mail}]}]"),
-        ("templates", "{}"),
         ("findings", "{overrides: [], suppressions: []}"),
         ("images", "{registries: [\"registry.example.com/curated/\"], require_digest: false}"),
     ] {
@@ -151,5 +150,5 @@ fn nothing_that_the_documentation_names_is_called_unknown() {
     for complaint in &complaints {
         assert!(complaint.what.contains("not in this version"), "{complaint}");
     }
-    assert_eq!(complaints.len(), 9, "what is refused is still refused: {}", desk.show(&complaints));
+    assert_eq!(complaints.len(), 8, "what is refused is still refused: {}", desk.show(&complaints));
 }
