@@ -93,6 +93,7 @@ impl App {
             installation: store.installation().to_owned(),
             external_url: config.http.base_url().to_owned(),
             privacy: if config.privacy.redact_query { Privacy::Redact } else { Privacy::Keep },
+            templates: config.templates.clone(),
             context: config.context.clone(),
         });
         let health = Health::default();

@@ -50,6 +50,8 @@ pub struct Metrics {
     pub detection_delay: Histogram,
     /// Attempts, by outcome.
     pub notifications: IntCounterVec,
+    /// Messages that fell back to their built-in form, by kind of channel.
+    pub template_errors: IntCounterVec,
     /// Rows still to be told.
     pub pending: IntGaugeVec,
     /// Age of the oldest of them.
@@ -164,6 +166,12 @@ impl Metrics {
                 "notifications_total",
                 "Attempts to tell a receiver, by outcome.",
                 &["receiver", "integration", "outcome"],
+            )?,
+
+            template_errors: counters(
+                "template_errors_total",
+                "Messages that went out in their built-in form, because a template of their channel failed.",
+                &["channel"],
             )?,
             pending: gauges(
                 "notifications_pending",

@@ -3,6 +3,7 @@
 #[path = "../api/tests/fake.rs"]
 mod fake;
 mod instance;
+mod render;
 mod score;
 mod silences;
 mod surface;
@@ -190,7 +191,6 @@ fn explain_names_fields_and_refuses_unknown_formats() {
 fn what_is_promised_for_later_is_refused_by_name() {
     let dir = tempfile::tempdir().unwrap();
     for line in [
-        "render mail --example flood",
         "outbox list",
         "dead-letters show 1",
         "schema config",

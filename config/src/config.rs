@@ -10,6 +10,7 @@ use beaconfire_detect::PlanSpec;
 use beaconfire_incident::{Context, Knobs};
 use beaconfire_ingest::KafkaKnobs;
 use beaconfire_model::Secret;
+use beaconfire_notify::Templates;
 use beaconfire_outbox::{Escalation, QuietRules, Receivers, Route};
 use beaconfire_store::StoreKnobs;
 use beaconfire_throttle::{Guard, Mode, RuleThrottle};
@@ -68,6 +69,10 @@ pub struct Config {
     pub limits: Limits,
     /// Threads.
     pub pipeline: Pipeline,
+    /// The operator's own words.
+    pub templates: Arc<Templates>,
+    /// How many of them fail on an example; each is among the warnings.
+    pub templates_broken: usize,
     /// What is probably not meant, though it is accepted.
     pub warnings: Vec<Complaint>,
     /// The whole of it as YAML, without secrets.
@@ -137,6 +142,7 @@ impl Config {
         let decode_elsewhere = DecodeKnobs { trusted_proxies: proxies.clone(), ..DecodeKnobs::default() };
         let plan = meaning::plan(judge, raw, entries);
         let Tell { route, receivers, channels, paces, fallbacks } = meaning::tell(judge, raw);
+        let (templates, templates_broken) = meaning::templates(judge, raw);
         let config = Self {
             kafka,
             decode,
@@ -160,6 +166,8 @@ impl Config {
             privacy: Privacy { redact_query: matches!(raw.privacy.query, Query::Redact) },
             limits: meaning::limits(judge, raw),
             pipeline: meaning::pipeline(judge, raw),
+            templates,
+            templates_broken,
             warnings: Vec::new(),
             redacted: written(raw),
         };

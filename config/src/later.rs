@@ -8,7 +8,6 @@ mod pasted;
 
 /// Paths of keys, with what to say of them. `*` stands for any one key or item, `**` for any number of them.
 const LATER: &[(&str, &str)] = &[
-    ("templates", "templates are not in this version: messages have their built-in form"),
     ("findings", "overrides and suppressions of findings are not in this version"),
     ("images", "image policies are not in this version"),
     ("kafka.ingest_topic", "HTTP inputs are not in this version"),

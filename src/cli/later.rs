@@ -10,7 +10,6 @@ use super::Arguments;
 
 /// Below which command, the word, and what serves in its stead.
 const LATER: &[(&str, &str, &str)] = &[
-    ("beaconfire", "render", "`beaconfire test-notify RECEIVER` shows a marked test as it is sent"),
     (
         "beaconfire",
         "outbox",
@@ -80,7 +79,7 @@ mod tests {
         for line in [
             "beaconfire icnidents",
             "beaconfire assign",
-            "beaconfire incidents render",
+            "beaconfire incidents silences",
             "beaconfire run --kafka",
         ] {
             assert_eq!(said(line), None, "{line}");

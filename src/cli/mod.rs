@@ -15,6 +15,7 @@ mod later;
 mod lists;
 mod output;
 mod pinned;
+mod render;
 mod replay;
 mod report;
 mod routes;
@@ -65,6 +66,8 @@ enum Command {
         #[command(subcommand)]
         what: routes::What,
     },
+    /// The messages that a receiver would get about an incident, as they would be sent; nothing is sent.
+    Render(render::Arguments),
     /// Send one marked test through a receiver's real channels, and print what passed.
     TestNotify(test_notify::Arguments),
     /// Incidents of a running instance: list, show, acknowledge, note, resolve, accept, reopen.
@@ -180,6 +183,7 @@ fn run(arguments: Arguments) -> Result<(), Fault> {
         Command::Explain(record) => explain::run(record, load(&sources(config))?, &mut out),
         Command::Check { print } => check::run(print, config, &mut out),
         Command::Routes { what } => routes::run(what, &load(&sources(config))?, &mut out),
+        Command::Render(what) => render::run(&what, &load(&sources(config))?, &mut out),
         Command::TestNotify(which) => test_notify::run(&which, &load(&sources(config))?, &mut out),
         Command::Incidents(incidents) => incidents::run(incidents, config, &mut out),
         Command::Silences(silences) => silences::run(silences, config, &mut out),

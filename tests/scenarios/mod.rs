@@ -5,6 +5,7 @@ mod alertmanager;
 mod alerts;
 mod attacks;
 mod broker;
+mod clients;
 pub mod history;
 mod hostile;
 mod kills;

@@ -12,6 +12,7 @@ mod rules;
 mod stream;
 mod surface;
 mod tell;
+mod templates;
 mod workloads;
 
 pub(crate) use guard::{guard, mode_of, throttle_rules};
@@ -22,3 +23,4 @@ pub(crate) use stream::{Streams, streams};
 pub(crate) use surface::{context, http, incidents, limits, pipeline, store};
 pub use tell::PaceKnobs;
 pub(crate) use tell::{Tell, tell};
+pub(crate) use templates::templates;

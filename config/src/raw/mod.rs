@@ -23,6 +23,7 @@ mod rules;
 mod sealed;
 mod services;
 mod store;
+mod templates;
 mod throttle;
 
 use std::collections::BTreeMap;
@@ -50,6 +51,7 @@ pub(crate) use rules::{List, Rule};
 pub(crate) use sealed::Sealed;
 pub(crate) use services::{Capacity, Service};
 pub(crate) use store::Store;
+pub(crate) use templates::Templates;
 pub(crate) use throttle::{Mode, Throttle};
 
 use crate::complain::Complaint;
@@ -80,6 +82,7 @@ pub(crate) struct Raw {
     pub(crate) escalations: Vec<At<Escalation>>,
     pub(crate) heartbeats: Vec<At<Heartbeat>>,
     pub(crate) interactions: Interactions,
+    pub(crate) templates: Templates,
     pub(crate) throttle: Throttle,
     pub(crate) store: Store,
     pub(crate) privacy: Privacy,
@@ -89,7 +92,7 @@ pub(crate) struct Raw {
 }
 
 /// The sections, in the order in which they are documented.
-const SECTIONS: [&str; 24] = [
+const SECTIONS: [&str; 25] = [
     "kafka",
     "clients",
     "services",
@@ -108,6 +111,7 @@ const SECTIONS: [&str; 24] = [
     "escalations",
     "heartbeats",
     "interactions",
+    "templates",
     "throttle",
     "store",
     "privacy",
@@ -148,6 +152,8 @@ pub(crate) fn read(mut tree: Node, origins: &Origins, out: &mut Vec<Complaint>) 
     let escalations = reader.section("escalations");
     let heartbeats = reader.section("heartbeats");
     let interactions = reader.section("interactions");
+    // An Alertmanager's list of files has been taken out, and nothing is left then.
+    let templates = reader.section::<Option<Templates>>("templates").map(Option::unwrap_or_default);
     let throttle = reader.section("throttle");
     let store = reader.section("store");
     let privacy = reader.section("privacy");
@@ -173,6 +179,7 @@ pub(crate) fn read(mut tree: Node, origins: &Origins, out: &mut Vec<Complaint>) 
         escalations: escalations?,
         heartbeats: heartbeats?,
         interactions: interactions?,
+        templates: templates?,
         throttle: throttle?,
         store: store?,
         privacy: privacy?,

@@ -11,6 +11,7 @@ mod refusals;
 mod rules;
 mod secrets;
 mod shipped;
+mod templates;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

@@ -17,7 +17,6 @@ fn check(yaml: &str, name: &str) {
 #[test]
 fn sections() {
     for (name, value) in [
-        ("templates", "{}"),
         ("findings", "{overrides: [], suppressions: []}"),
         ("images", "{registries: [\"registry.example.com/curated/\"], require_digest: false}"),
     ] {
@@ -140,5 +139,5 @@ fn nothing_that_the_documentation_names_is_called_unknown() {
     for complaint in &complaints {
         assert!(complaint.what.contains("not in this version"), "{complaint}");
     }
-    assert_eq!(complaints.len(), 8, "what is refused is still refused: {}", desk.show(&complaints));
+    assert_eq!(complaints.len(), 7, "what is refused is still refused: {}", desk.show(&complaints));
 }

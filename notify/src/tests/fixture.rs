@@ -15,8 +15,12 @@ use beaconfire_view::{DecisionJson, Privacy};
 
 use crate::{About, Matter, Message, Site};
 
-pub(crate) const SITE: Site<'static> =
-    Site { installation: "eu-1", external_url: "https://beacon.example.com", privacy: Privacy::Redact };
+pub(crate) const SITE: Site<'static> = Site {
+    installation: "eu-1",
+    external_url: "https://beacon.example.com",
+    privacy: Privacy::Redact,
+    templates: None,
+};
 
 const START: i64 = 1_767_323_045_000;
 
