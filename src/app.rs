@@ -24,7 +24,7 @@ use beaconfire_store::{Baseline, SaveError, Store, Write};
 use beaconfire_throttle::Throttle;
 use beaconfire_view::Privacy;
 use prometheus::Registry;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{Instant, timeout, timeout_at};
 
@@ -52,7 +52,12 @@ const END_WITHIN: Duration = Duration::from_millis(9_500);
 pub struct Extras {
     /// The workers' times, where the defaults do not do.
     pub worker: WorkerKnobs,
+    /// Where to ask for the configuration to be read anew; without it that is refused.
+    pub reload: Option<mpsc::Sender<Ask>>,
 }
+
+/// Somebody asks for a reload, and hears whether the configuration is good.
+pub type Ask = oneshot::Sender<Result<(), String>>;
 
 /// The running service.
 pub struct App {
@@ -66,6 +71,7 @@ pub struct App {
     watchers: JoinSet<()>,
     letters: DeadLetters,
     store: Store,
+    metrics: Metrics,
     fault: watch::Receiver<Option<String>>,
 }
 
@@ -148,6 +154,7 @@ impl App {
             metrics: metrics.clone(),
             rules: config.plan.rules.iter().map(Counts::of).collect(),
             touches: Touches::default(),
+            reload: extras.reload.clone(),
             census: census.clone(),
             policy: policy.clone(),
             plan: plan.clone(),
@@ -273,14 +280,31 @@ impl App {
             conditions,
         };
         watchers.spawn(sentry.run());
-        let rounds = Rounds::new(store.clone(), metrics, board, tides, census, health);
+        let rounds = Rounds::new(store.clone(), metrics.clone(), board, tides, census, health);
         watchers.spawn(rounds.run());
-        Ok(Self { server, address, threads, keeper, senders, stop_senders, watchers, letters, store, fault })
+        Ok(Self {
+            server,
+            address,
+            threads,
+            keeper,
+            senders,
+            stop_senders,
+            watchers,
+            letters,
+            store,
+            metrics,
+            fault,
+        })
     }
 
     /// Where the console is, with the port that was taken where port 0 was asked for.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// What is counted and shown of it.
+    pub const fn metrics(&self) -> &Metrics {
+        &self.metrics
     }
 
     /// Serves until `stop` is done or something fails for good, then ends in order within 10 s.

@@ -26,6 +26,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
 use crate::alerts::Read;
+use crate::app::Ask;
 use crate::bells::Place;
 use crate::health::Health;
 use crate::keep::{Facts, Order};
@@ -83,6 +84,8 @@ impl Seen {
 
 /// The parts it speaks for.
 pub struct Office {
+    /// Where to ask for a reload.
+    pub reload: Option<mpsc::Sender<Ask>>,
     /// Where everything is.
     pub store: Store,
     /// The keeper's ear.
@@ -528,6 +531,21 @@ impl Desk for Office {
 
     fn ready(&self) -> Answer<'_, Result<(), String>> {
         Box::pin(async { Ok(self.readiness().await) })
+    }
+
+    fn reload(&self) -> Answer<'_, ()> {
+        Box::pin(async {
+            let (answer, said) = oneshot::channel();
+            let Some(reload) = &self.reload else {
+                return Err(DeskError::Refused("there is no configuration to read anew".to_owned()));
+            };
+            // Where one is under way, the next may have to read what has changed since.
+            let gone = |_| DeskError::Unavailable("the service is ending".to_owned());
+            reload
+                .try_send(answer)
+                .map_err(|_| DeskError::Unavailable("a reload is under way".to_owned()))?;
+            said.await.map_err(gone)?.map_err(DeskError::Invalid)
+        })
     }
 
     fn alerts(&self, alerts: Vec<PostedAlert>) -> Answer<'_, ()> {

@@ -74,6 +74,10 @@ pub trait Desk: Send + Sync + 'static {
     /// Takes alerts from elsewhere, and answers when they are durable.
     fn alerts(&self, alerts: Vec<PostedAlert>) -> Answer<'_, ()>;
 
+    /// Reads the configuration anew and takes it over; [`DeskError::Invalid`] says what is wrong with it, and what ran
+    /// goes on.
+    fn reload(&self) -> Answer<'_, ()>;
+
     /// Whether the process works at all; the reason where it does not.
     fn live(&self) -> Result<(), String>;
 

@@ -101,6 +101,7 @@ pub const ROUTES: &[Route] = &[
     route(Method::GET, "/metrics", VIEWER, || get(status::metrics)),
     route(Method::GET, "/healthz", OPEN, || get(status::healthz)),
     route(Method::GET, "/readyz", OPEN, || get(status::readyz)),
+    route(Method::POST, "/-/reload", ADMIN, || post(status::reload)),
 ];
 
 /// The surface on `http.listen`.

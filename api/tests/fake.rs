@@ -242,6 +242,10 @@ impl Desk for Fake {
         }]))
     }
 
+    fn reload(&self) -> Answer<'_, ()> {
+        Box::pin(async { Err(DeskError::Invalid("beaconfire.yaml:1:1: `x` is no section".to_owned())) })
+    }
+
     fn status(&self) -> Answer<'_, StatusFacts> {
         let down = self.store_down.load(Ordering::Relaxed);
         let receiver = |receiver: &str, integration: &str, error: Option<&str>| ReceiverFacts {

@@ -171,7 +171,7 @@ fn run(arguments: Arguments) -> Result<(), Fault> {
     let Arguments { config, command } = arguments;
     match command {
         // These two end in order, and listen for themselves.
-        Command::Run => return run::run(load(&sources(config))?),
+        Command::Run => return run::run(&sources(config)),
         Command::Demo(demo) => return demo::run(&demo),
         _ => run::end_at_interrupt(),
     }

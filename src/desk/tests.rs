@@ -19,6 +19,7 @@ async fn office(directory: &std::path::Path) -> Office {
     let ingest = beaconfire_ingest::Metrics::register(&registry).unwrap();
     let counts = |rule: &str, by_address| Counts { rule: rule.into(), by_address };
     Office {
+        reload: None,
         store,
         orders: mpsc::channel(1).0,
         facts: mpsc::channel(1).0,

@@ -15,6 +15,7 @@ mod members;
 mod old;
 mod parts;
 mod receivers;
+mod reload;
 mod silences;
 mod store;
 mod storms;
