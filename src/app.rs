@@ -24,7 +24,7 @@ use beaconfire_store::{Baseline, SaveError, Store, Write};
 use beaconfire_throttle::Throttle;
 use beaconfire_view::Privacy;
 use prometheus::Registry;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{Instant, timeout, timeout_at};
 
@@ -52,7 +52,12 @@ const END_WITHIN: Duration = Duration::from_millis(9_500);
 pub struct Extras {
     /// The workers' times, where the defaults do not do.
     pub worker: WorkerKnobs,
+    /// Where to ask for the configuration to be read anew; without it that is refused.
+    pub reload: Option<mpsc::Sender<Ask>>,
 }
+
+/// Somebody asks for a reload, and hears whether the configuration is good.
+pub type Ask = oneshot::Sender<Result<(), String>>;
 
 /// The running service.
 pub struct App {
@@ -66,6 +71,7 @@ pub struct App {
     watchers: JoinSet<()>,
     letters: DeadLetters,
     store: Store,
+    metrics: Metrics,
     fault: watch::Receiver<Option<String>>,
 }
 
@@ -93,6 +99,7 @@ impl App {
             installation: store.installation().to_owned(),
             external_url: config.http.base_url().to_owned(),
             privacy: if config.privacy.redact_query { Privacy::Redact } else { Privacy::Keep },
+            templates: config.templates.clone(),
             context: config.context.clone(),
         });
         let health = Health::default();
@@ -115,6 +122,15 @@ impl App {
         let (facts, brought) = mpsc::channel(keep::FACTS);
         let (accepts, accepted) = Accepts::channel();
         let census = Arc::<Mutex<BTreeMap<usize, Census>>>::default();
+        let policy = Arc::new(Policy {
+            context: config.context.clone(),
+            knobs: config.knobs.clone(),
+            route: config.route.clone(),
+            receivers: config.receivers.clone(),
+            quiet: config.quiet.clone(),
+            escalations: config.escalations.clone(),
+            plan: Some(plan.clone()),
+        });
         let desk: Arc<dyn Desk> = Arc::new(Office {
             store: store.clone(),
             orders,
@@ -139,19 +155,15 @@ impl App {
             metrics: metrics.clone(),
             rules: config.plan.rules.iter().map(Counts::of).collect(),
             touches: Touches::default(),
+            reload: extras.reload.clone(),
             census: census.clone(),
+            policy: policy.clone(),
             plan: plan.clone(),
             accepts,
         });
         let server = Server::bind(config.http.clone(), desk)?;
         let address = server.local_addr().context("asking for the address that was taken")?;
 
-        let policy = Arc::new(Policy {
-            context: config.context.clone(),
-            knobs: config.knobs.clone(),
-            route: config.route.clone(),
-            receivers: config.receivers.clone(),
-        });
         let (watched, watched_names, watched_ingest) = (seen.clone(), names.clone(), ingest.clone());
         let (report, reports) = mpsc::channel(keep::REPORTS);
         let (failed, fault) = watch::channel(None);
@@ -269,14 +281,31 @@ impl App {
             conditions,
         };
         watchers.spawn(sentry.run());
-        let rounds = Rounds::new(store.clone(), metrics, board, tides, census, health);
+        let rounds = Rounds::new(store.clone(), metrics.clone(), board, tides, census, health);
         watchers.spawn(rounds.run());
-        Ok(Self { server, address, threads, keeper, senders, stop_senders, watchers, letters, store, fault })
+        Ok(Self {
+            server,
+            address,
+            threads,
+            keeper,
+            senders,
+            stop_senders,
+            watchers,
+            letters,
+            store,
+            metrics,
+            fault,
+        })
     }
 
     /// Where the console is, with the port that was taken where port 0 was asked for.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// What is counted and shown of it.
+    pub const fn metrics(&self) -> &Metrics {
+        &self.metrics
     }
 
     /// Serves until `stop` is done or something fails for good, then ends in order within 10 s.

@@ -2,6 +2,7 @@
 
 mod letters;
 mod orders;
+mod quiet;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
@@ -9,15 +10,15 @@ use std::time::Duration;
 
 use beaconfire_api::{
     Answer, BouncerKey, Case, DecisionQuery, DeliveryFacts, Desk, DeskError, IncidentQuery, LetterFacts,
-    LetterQuery, Lift, NewDecision, OutboxFacts, OutboxQuery, Page, PostedAlert, Pull, ReceiverFacts,
-    RejectedFacts, RowPick, SourceFacts, StatusFacts,
+    LetterQuery, Lift, NewDecision, NewSilence, OutboxFacts, OutboxQuery, Page, PostedAlert, Pull,
+    ReceiverFacts, RejectedFacts, RowPick, SilenceFacts, SourceFacts, StatusFacts,
 };
 use beaconfire_detect::{Census, Field, Plan, RuleSpec};
 use beaconfire_incident::{Actor, Command, Context, Incident, IncidentId};
 use beaconfire_ingest::{DeadLetters, Sample};
 use beaconfire_model::{Names, Source, Untrusted, Wall};
-use beaconfire_outbox::{ByHand, LedgerLine, Row};
-use beaconfire_pipeline::{Counted, Tally, Tides};
+use beaconfire_outbox::{ByHand, LedgerLine, Row, Silence};
+use beaconfire_pipeline::{Counted, Policy, Tally, Tides};
 use beaconfire_store::{Pick, Query, Store, StoreError};
 use beaconfire_throttle::{Board, Decision, DecisionKey, Guard, Mode, Origin};
 use beaconfire_view::Privacy;
@@ -26,6 +27,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
 use crate::alerts::Read;
+use crate::app::Ask;
 use crate::bells::{Bells, Place};
 use crate::health::Health;
 use crate::keep::{Facts, Order};
@@ -83,6 +85,8 @@ impl Seen {
 
 /// The parts it speaks for.
 pub struct Office {
+    /// Where to ask for a reload.
+    pub reload: Option<mpsc::Sender<Ask>>,
     /// Where everything is.
     pub store: Store,
     /// The keeper's ear.
@@ -131,6 +135,8 @@ pub struct Office {
     pub touches: Touches,
     /// What the shards' tables hold, by thread.
     pub census: Arc<Mutex<BTreeMap<usize, Census>>>,
+    /// What the configuration says of whom to tell.
+    pub policy: Arc<Policy>,
     /// Which services' requests explain which workloads.
     pub plan: Arc<Plan>,
     /// Where what was accepted as usual is learned.
@@ -217,8 +223,9 @@ impl Office {
         let runbook = service.map(|service| service.annotations.get("runbook_url").to_owned());
         let runbook = runbook.filter(|url| !url.is_empty());
         let links = self.links(&dossier.incident).await?;
+        let quiet = self.quiet(&dossier.incident).await?;
         self.privacy.apply_to_dossier(&mut dossier);
-        Ok(Case { dossier, rows, deliveries, decisions, runbook, links })
+        Ok(Case { dossier, rows, quiet, deliveries, decisions, runbook, links })
     }
 
     /// Has alerts from elsewhere written down. Whoever sends them sends them again where it is told to.
@@ -450,6 +457,18 @@ impl Desk for Office {
         Box::pin(self.order(id, actor, command))
     }
 
+    fn silences(&self) -> Answer<'_, Vec<SilenceFacts>> {
+        Box::pin(self.all_silences())
+    }
+
+    fn silence(&self, actor: Actor, wanted: NewSilence, dry_run: bool) -> Answer<'_, SilenceFacts> {
+        Box::pin(self.hush(actor, wanted, dry_run))
+    }
+
+    fn expire_silence(&self, actor: Actor, id: String) -> Answer<'_, Silence> {
+        Box::pin(async move { self.unhush(actor, &id).await })
+    }
+
     fn ledger(&self) -> Answer<'_, Vec<LedgerLine>> {
         Box::pin(async { self.store.ledger().await.map_err(unavailable) })
     }
@@ -527,6 +546,21 @@ impl Desk for Office {
 
     fn ready(&self) -> Answer<'_, Result<(), String>> {
         Box::pin(async { Ok(self.readiness().await) })
+    }
+
+    fn reload(&self) -> Answer<'_, ()> {
+        Box::pin(async {
+            let (answer, said) = oneshot::channel();
+            let Some(reload) = &self.reload else {
+                return Err(DeskError::Refused("there is no configuration to read anew".to_owned()));
+            };
+            // Where one is under way, the next may have to read what has changed since.
+            let gone = |_| DeskError::Unavailable("the service is ending".to_owned());
+            reload
+                .try_send(answer)
+                .map_err(|_| DeskError::Unavailable("a reload is under way".to_owned()))?;
+            said.await.map_err(gone)?.map_err(DeskError::Invalid)
+        })
     }
 
     fn alerts(&self, alerts: Vec<PostedAlert>) -> Answer<'_, ()> {

@@ -126,6 +126,7 @@ mod tests {
             installation: "test".into(),
             external_url: String::new(),
             privacy: beaconfire_view::Privacy::Redact,
+            templates: Arc::default(),
             context: beaconfire_incident::Context::default(),
         });
         let pulse = Pulse { heartbeat, every: Duration::from_millis(20), vitals: vitals.clone(), house };

@@ -326,7 +326,12 @@ impl Keep {
     async fn try_time(&mut self) -> Result<(), Unsaved> {
         let now = now();
         match self.round.fold_time(now).await? {
-            Some(changes) => self.write(&changes, now).await,
+            Some(changes) => {
+                self.write(&changes, now).await?;
+                // There are no barriers behind the passing of time.
+                self.round.saved(changes);
+                Ok(())
+            }
             None => Ok(()),
         }
     }
@@ -380,9 +385,11 @@ impl Keep {
                 return Ok(Err(DeskError::Refused(said)));
             }
         }
-        let shelf =
+        let mut shelf =
             Shelf { rows: self.round.store.rows(std::slice::from_ref(id)).await?, ..Shelf::default() };
         let now = now();
+        let unresolved = self.round.keeper.policy().can_be_inhibited(incident.kind);
+        self.round.surround(&mut shelf, unresolved, now).await?;
         match self.round.keeper.fold_command(&incident, actor, command.clone(), &shelf, now) {
             Err(refused) => Ok(Err(DeskError::Refused(refused.0))),
             Ok(changes) => {

@@ -29,6 +29,7 @@ pub fn learning(by_thread: &BTreeMap<usize, Census>) -> Learning {
 /// Handles to the process's metrics. `Clone` shares them.
 #[derive(Debug, Clone)]
 pub struct Metrics {
+    reloaded: IntGauge,
     records: IntCounterVec,
     late: IntCounterVec,
     skewed: IntCounterVec,
@@ -50,6 +51,8 @@ pub struct Metrics {
     pub detection_delay: Histogram,
     /// Attempts, by outcome.
     pub notifications: IntCounterVec,
+    /// Messages that fell back to their built-in form, by kind of channel.
+    pub template_errors: IntCounterVec,
     /// Rows still to be told.
     pub pending: IntGaugeVec,
     /// Age of the oldest of them.
@@ -165,6 +168,12 @@ impl Metrics {
                 "Attempts to tell a receiver, by outcome.",
                 &["receiver", "integration", "outcome"],
             )?,
+
+            template_errors: counters(
+                "template_errors_total",
+                "Messages that went out in their built-in form, because a template of their channel failed.",
+                &["channel"],
+            )?,
             pending: gauges(
                 "notifications_pending",
                 "Rows still to be told.",
@@ -219,6 +228,13 @@ impl Metrics {
                     "Facts folded without waiting for the clearance of the episode before.",
                 )),
             )?,
+            reloaded: register(
+                registry,
+                IntGauge::with_opts(opts(
+                    "config_last_reload_successful",
+                    "1 where the configuration last read was good.",
+                )),
+            )?,
             reading_paused: gauges("reading_paused", "1 while a worker has paused reading.", &["worker"])?,
         };
         let info =
@@ -228,14 +244,7 @@ impl Metrics {
             option_env!("BEACONFIRE_REVISION").unwrap_or("unknown"),
         ])
         .set(1);
-        let loaded = register(
-            registry,
-            IntGauge::with_opts(opts(
-                "config_last_reload_successful",
-                "1 where the configuration last read was good.",
-            )),
-        )?;
-        loaded.set(1);
+        metrics.reloaded.set(1);
         let loaded_at = register(
             registry,
             IntGauge::with_opts(opts(
@@ -246,6 +255,11 @@ impl Metrics {
         loaded_at.set(crate::threads::now().millis() / 1000);
         metrics.store_up.set(1);
         Ok(metrics)
+    }
+
+    /// A configuration was read that is not good, or cannot be run.
+    pub fn reload_failed(&self) {
+        self.reloaded.set(0);
     }
 
     /// Adds a worker's counts.

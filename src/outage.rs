@@ -236,6 +236,7 @@ mod tests {
             installation: "eu-1".into(),
             external_url: "http://127.0.0.1:8480".into(),
             privacy: Privacy::Redact,
+            templates: Arc::default(),
             context: Context::default(),
         };
         Watch {

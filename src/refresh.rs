@@ -70,6 +70,7 @@ impl Refresher {
                 dossier: &dossier,
                 revision: told.revision,
                 decisions: &[],
+                silenced: None,
                 annotations,
                 via: row.via.as_deref(),
                 again: false,
@@ -117,7 +118,12 @@ mod tests {
         folded[1].incident.status = Status::Resolved;
         let mut rows = folded.each_ref().map(|folded| row(&folded.incident, at));
         for row in &mut rows[..2] {
-            row.told = Some(Told { revision: 1, status: Status::Open, severity: Severity::Critical });
+            row.told = Some(Told {
+                revision: 1,
+                status: Status::Open,
+                severity: Severity::Critical,
+                silenced: false,
+            });
             row.fate = Fate::Delivered;
         }
         store.save(Write { folded: &folded, rows: &rows, ..Write::default() }).await.unwrap();
@@ -137,6 +143,7 @@ mod tests {
                 installation: "eu-1".into(),
                 external_url: "http://127.0.0.1:8480".into(),
                 privacy: Privacy::Redact,
+                templates: Arc::default(),
                 context: Context::default(),
             }),
         };

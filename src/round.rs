@@ -2,6 +2,8 @@
 //! transaction. The service's task ([`crate::keep`]) decides when, and tells the rest of the process; the tests'
 //! simulation takes the same steps one by one, so that it can come between any two of them.
 
+use std::collections::BTreeSet;
+
 use beaconfire_detect::Learned;
 use beaconfire_incident::{Incident, IncidentId};
 use beaconfire_model::{EntryId, Names, Wall};
@@ -65,27 +67,43 @@ impl Round {
             shelf.rows = self.store.rows(&shelf.ids()).await?;
             shelf.decisions = self.store.decisions_active(now).await?;
             shelf.allows = self.store.allows(now).await?;
+            self.surround(&mut shelf, self.keeper.asks_for_unresolved(), now).await?;
         }
         Ok(self.keeper.fold(&shelf, now))
     }
 
-    /// Folds the passing of time: incidents resolve, acknowledgements run out. `None` where nothing changes.
+    /// Reads what may keep receivers from being told: silences, and what is unresolved where that has a say.
+    pub async fn surround(&self, shelf: &mut Shelf, unresolved: bool, now: Wall) -> Result<(), StoreError> {
+        shelf.silences = self.store.silences(now).await?;
+        if unresolved {
+            shelf.unresolved = self.store.unresolved().await?;
+        }
+        Ok(())
+    }
+
+    /// Folds the passing of time: incidents resolve, acknowledgements run out, steps are taken, and what was kept back
+    /// is told when what kept it ends. `None` where nothing changes.
     pub async fn fold_time(&mut self, now: Wall) -> Result<Option<Changes>, StoreError> {
-        let unresolved = self.store.unresolved().await?;
-        if unresolved.is_empty() {
+        let mut shelf = Shelf { unresolved: self.store.unresolved().await?, ..Shelf::default() };
+        if shelf.unresolved.is_empty() {
             return Ok(None);
         }
-        let mut shelf = Shelf { clearances: self.store.clearances().await?, ..Shelf::default() };
+        shelf.clearances = self.store.clearances().await?;
+        self.surround(&mut shelf, false, now).await?;
+        let stirred = self.keeper.stirred(&shelf, now);
         // Most seconds change nothing: the rows are read only where one does.
-        let moved = self.keeper.fold_time(&unresolved, &shelf, now).folded;
-        if moved.is_empty() {
+        let moved = self.keeper.fold_time(&shelf.unresolved, &shelf, now).folded;
+        if moved.is_empty() && stirred.is_empty() {
             return Ok(None);
         }
-        let ids: Vec<IncidentId> = moved.iter().map(|folded| folded.incident.id.clone()).collect();
+        let moved: BTreeSet<IncidentId> = moved.into_iter().map(|folded| folded.incident.id).collect();
+        let ids: Vec<IncidentId> = moved.union(&stirred).cloned().collect();
         shelf.rows = self.store.rows(&ids).await?;
         let moving: Vec<Incident> =
-            unresolved.into_iter().filter(|incident| ids.contains(&incident.id)).collect();
-        Ok(Some(self.keeper.fold_time(&moving, &shelf, now)))
+            shelf.unresolved.iter().filter(|incident| moved.contains(&incident.id)).cloned().collect();
+        let mut changes = self.keeper.fold_time(&moving, &shelf, now);
+        self.keeper.review(&stirred, &shelf, now, &mut changes);
+        Ok(Some(changes))
     }
 
     /// Writes changes in one transaction; none where there is nothing to write.

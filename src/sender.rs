@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use beaconfire_incident::Context;
 use beaconfire_model::{Labels, Wall};
-use beaconfire_notify::{About, Channel, Matter, Message, Site};
+use beaconfire_notify::{About, Channel, Matter, Message, Site, Templates};
 use beaconfire_outbox::{
     Breaker, DigestKnobs, Fallback, Lane, Outcome, Pace, Rate, RetryKnobs, Row, Switch, Told, settle,
 };
@@ -75,6 +75,8 @@ pub struct House {
     pub external_url: String,
     /// Whether query strings may be told.
     pub privacy: Privacy,
+    /// The operator's own words.
+    pub templates: Arc<Templates>,
     /// For annotations of services.
     pub context: Context,
 }
@@ -82,7 +84,12 @@ pub struct House {
 impl House {
     /// As messages want it.
     pub fn site(&self) -> Site<'_> {
-        Site { installation: &self.installation, external_url: &self.external_url, privacy: self.privacy }
+        Site {
+            installation: &self.installation,
+            external_url: &self.external_url,
+            privacy: self.privacy,
+            templates: Some(&self.templates),
+        }
     }
 }
 
@@ -322,11 +329,17 @@ impl Sender {
         let service = self.house.context.services.get(&*dossier.incident.target.value);
         let annotations = service.map_or(&nothing, |service| &service.annotations);
         let id = row.notification_id(sent);
+        let silence = match sent.silenced {
+            true => self.store.silence_of(&dossier.incident.labels, now()).await?,
+            false => None,
+        };
+        let silenced = silence.map(|silence| format!("by {} until {}", silence.signed(), silence.ends_at));
         let message = Message {
             matter: Matter::Incident(About {
                 dossier: &dossier,
                 revision: sent.revision,
                 decisions: &decisions,
+                silenced: silenced.as_deref(),
                 annotations,
                 via: row.via.as_deref(),
                 again: row.again,
@@ -405,6 +418,9 @@ impl Sender {
     fn note(&self, about: &str, outcome: &Outcome) {
         let labels = [&*self.receiver, &*self.integration, outcome.name()];
         self.metrics.notifications.with_label_values(&labels).inc();
+        let kind = self.channel.kind();
+        let faults = self.house.templates.take_faults(kind);
+        self.metrics.template_errors.with_label_values(&[kind.name()]).inc_by(faults);
         let mut told = locked(&self.condition.0);
         let mut against = said(outcome);
         if !matches!(outcome, Outcome::Accepted { .. }) {
@@ -455,3 +471,5 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 #[cfg(test)]
 pub(crate) mod tests;
+#[cfg(test)]
+mod words;

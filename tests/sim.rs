@@ -115,6 +115,9 @@ struct Compared {
     breaches: usize,
     /// Series that were learned and stored.
     learned: usize,
+    /// Times that something was kept back by a silence, and was told when that ended.
+    silenced: usize,
+    released: usize,
 }
 
 /// Runs histories undisturbed and under their fates, and compares.
@@ -147,6 +150,8 @@ fn compare(histories: std::ops::Range<u64>, keyed: Keyed, fate: impl Fn(u64) -> 
     if only().is_none() {
         assert!(counted.incidents >= 30, "only {} incidents", counted.incidents);
         assert!(counted.learned >= counted.runs, "of each run something is learned: {counted:?}");
+        // What is silenced changes no incident, or they would differ.
+        assert!(counted.silenced >= 20 && counted.released >= 5, "{counted:?}");
         assert!(counted.conflicts >= 100 && counted.failures >= 100, "{counted:?}");
     }
     counted
@@ -159,6 +164,8 @@ impl Compared {
         self.after_resolve += outcome.after_resolve;
         self.conflicts += outcome.conflicts;
         self.failures += outcome.failures;
+        self.silenced += outcome.silenced;
+        self.released += outcome.released;
     }
 }
 

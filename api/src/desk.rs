@@ -12,8 +12,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use beaconfire_incident::{Actor, Command, Dossier, Incident, IncidentId, Relation, Status};
-use beaconfire_model::{EventTime, Kind, Labels, Wall};
-use beaconfire_outbox::{ByHand, LedgerLine, Row};
+use beaconfire_model::{EventTime, Kind, Labels, Matchers, Wall};
+use beaconfire_outbox::{ByHand, LedgerLine, Quiet, Row, Silence};
 use beaconfire_throttle::{Action, Board, Decision, Mode};
 use ipnet::IpNet;
 use prometheus::Registry;
@@ -33,6 +33,15 @@ pub trait Desk: Send + Sync + 'static {
 
     /// Does what a person asks and answers with the incident as it then stands, durable.
     fn command(&self, id: IncidentId, actor: Actor, command: Command) -> Answer<'_, Incident>;
+
+    /// Silences that are not over, first to end first, then the latest that are.
+    fn silences(&self) -> Answer<'_, Vec<SilenceFacts>>;
+
+    /// Keeps a silence, or with `dry_run` only says what it would match; [`DeskError::Refused`] where there are too many.
+    fn silence(&self, actor: Actor, wanted: NewSilence, dry_run: bool) -> Answer<'_, SilenceFacts>;
+
+    /// Ends a silence now, and answers with it as it then stands; [`DeskError::NotFound`] where there is none of this id.
+    fn expire_silence(&self, actor: Actor, id: String) -> Answer<'_, Silence>;
 
     /// One line a receiver, by name.
     fn ledger(&self) -> Answer<'_, Vec<LedgerLine>>;
@@ -77,6 +86,10 @@ pub trait Desk: Send + Sync + 'static {
 
     /// Takes alerts from elsewhere, and answers when they are durable.
     fn alerts(&self, alerts: Vec<PostedAlert>) -> Answer<'_, ()>;
+
+    /// Reads the configuration anew and takes it over; [`DeskError::Invalid`] says what is wrong with it, and what ran
+    /// goes on.
+    fn reload(&self) -> Answer<'_, ()>;
 
     /// Whether the process works at all; the reason where it does not.
     fn live(&self) -> Result<(), String>;
@@ -165,6 +178,8 @@ pub struct Case {
     pub dossier: Dossier,
     /// What each receiver should know and has been told.
     pub rows: Vec<Row>,
+    /// What keeps receivers from hearing of it at this moment.
+    pub quiet: Quiet,
     /// Single attempts, oldest first, at most the last 200.
     pub deliveries: Vec<DeliveryFacts>,
     /// Throttle decisions that answer it, oldest first, active or not.
@@ -190,6 +205,35 @@ pub struct DeliveryFacts {
     pub outcome: String,
     /// What the receiver said, cleaned, where it was not accepted.
     pub said: Option<String>,
+}
+
+/// A silence, and the incidents that it matches.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SilenceFacts {
+    /// The silence; without an id where it was only tried out.
+    pub silence: Silence,
+    /// Incidents that are not over and that it matches, at most [`SILENCED_SHOWN`]; none of one that is over.
+    pub incidents: Vec<Incident>,
+    /// How many there are.
+    pub incidents_total: u64,
+}
+
+/// Incidents that are shown of one silence.
+pub const SILENCED_SHOWN: usize = 50;
+
+/// A silence as somebody wants it, checked.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NewSilence {
+    /// What it matches; at least one matcher asks for something.
+    pub matchers: Matchers,
+    /// Who makes it, cleaned.
+    pub author: String,
+    /// Why, cleaned; may be empty.
+    pub comment: String,
+    /// From then on.
+    pub starts_at: Wall,
+    /// Up to then.
+    pub ends_at: Wall,
 }
 
 /// A decision by hand.

@@ -8,6 +8,7 @@ mod pagerduty;
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use axum::body::{Body, Bytes};
 use axum::extract::rejection::BytesRejection;
@@ -27,6 +28,7 @@ use crate::body::unread;
 use crate::edge::{App, now};
 use crate::incidents::incident_id;
 use crate::problem::Problem;
+use crate::silences::silence_incident;
 
 pub(crate) use pagerduty::pagerduty;
 
@@ -34,6 +36,8 @@ pub(crate) use pagerduty::pagerduty;
 const SKEW: u64 = 300;
 /// Clicks remembered; more within 300 s than any team makes.
 const CLICKS_MAX: usize = 4_096;
+/// How long a click silences for; the button says so.
+const SILENCED_FOR: Duration = Duration::from_secs(3_600);
 /// Clicks of one message that are looked at.
 const ACTIONS_MAX: usize = 5;
 
@@ -149,18 +153,15 @@ async fn clicked(app: &App, user: &User, click: &Click) -> Result<Option<String>
     let command = match click.action_id.as_str() {
         "acknowledge" => Command::Acknowledge,
         "resolve" => Command::Resolve,
+        "silence" => return silenced(app, user, click).await,
         // A link is a button too, and Slack tells of it.
         _ => return Ok(None),
     };
     let Ok(id) = incident_id(&click.value) else {
         return Ok(Some("This incident is not known here (any more).".to_owned()));
     };
-    let key = [&*user.id, &click.action_ts, &click.action_id, &click.value].join("\0");
-    let key = crate::sha256(&key);
-    let Some(claim) = app.clicks.begin(key) else { return Ok(None) };
-    let name = [&user.username, &user.name, &user.id].into_iter().find(|name| !name.trim().is_empty());
-    let name = Untrusted::new(name.map_or("somebody", |name| name.trim()), 100).clean().to_owned();
-    let said = match app.desk.command(id, Actor(format!("slack:{name}")), command).await {
+    let Some(claim) = app.clicks.begin(key(user, click)) else { return Ok(None) };
+    let said = match app.desk.command(id, actor(user), command).await {
         Ok(_) => None,
         Err(DeskError::NotFound) => Some("This incident is not known here (any more).".to_owned()),
         Err(DeskError::Refused(why)) => Some(format!("Nothing was changed: {why}.")),
@@ -168,6 +169,37 @@ async fn clicked(app: &App, user: &User, click: &Click) -> Result<Option<String>
     };
     claim.keep();
     Ok(said)
+}
+
+/// Silences an incident for an hour; what to say to who clicked.
+async fn silenced(app: &App, user: &User, click: &Click) -> Result<Option<String>, Problem> {
+    let unknown = || Some("This incident is not known here (any more).".to_owned());
+    let Ok(id) = incident_id(&click.value) else { return Ok(unknown()) };
+    let Some(claim) = app.clicks.begin(key(user, click)) else { return Ok(None) };
+    let said = match silence_incident(app, &id, actor(user), "from Slack".to_owned(), SILENCED_FOR).await {
+        Ok(silence) => Some(format!(
+            "Silenced until {}. To end it before: {}/silences",
+            silence.ends_at,
+            app.knobs.base_url()
+        )),
+        Err(DeskError::NotFound) => unknown(),
+        Err(DeskError::Refused(why)) => Some(format!("Nothing was changed: {why}.")),
+        Err(error) => return Err(error.into()),
+    };
+    claim.keep();
+    Ok(said)
+}
+
+/// What tells one click from another.
+fn key(user: &User, click: &Click) -> [u8; 32] {
+    crate::sha256(&[&*user.id, &click.action_ts, &click.action_id, &click.value].join("\0"))
+}
+
+/// Who clicked, as far as Slack says.
+fn actor(user: &User) -> Actor {
+    let name = [&user.username, &user.name, &user.id].into_iter().find(|name| !name.trim().is_empty());
+    let name = Untrusted::new(name.map_or("somebody", |name| name.trim()), 100).clean().to_owned();
+    Actor(format!("slack:{name}"))
 }
 
 /// Whether Slack signed this body lately: `v0=` and the hex of HMAC-SHA256 over `v0:time:body`.

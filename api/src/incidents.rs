@@ -15,6 +15,9 @@ use crate::edge::App;
 use crate::problem::Problem;
 use crate::shapes::{self, Shape};
 
+/// The longest name of somebody, in bytes.
+const NAME_BYTES_MAX: usize = 128;
+
 /// The longest note, in bytes.
 const NOTE_BYTES_MAX: usize = 2000;
 
@@ -60,6 +63,23 @@ pub(crate) async fn accept(app: State<App>, caller: Extension<Caller>, id: Segme
     command(app, caller, id, Command::Accept).await
 }
 
+/// Whom to give it to: `{"to":"…"}`; nobody where that is empty.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Assignment {
+    to: String,
+}
+
+/// `POST /api/v1/incidents/{id}/assign`.
+pub(crate) async fn assign(
+    app: State<App>,
+    caller: Extension<Caller>,
+    id: Segment,
+    Json(wanted): Json<Assignment>,
+) -> Answered {
+    command(app, caller, id, Command::Assign(assignee(&wanted.to)?)).await
+}
+
 /// A note: `{"text":"…"}`.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -101,6 +121,14 @@ pub(crate) fn incident_id(text: &str) -> Result<IncidentId, Problem> {
     } else {
         Err(Problem::from(crate::DeskError::NotFound))
     }
+}
+
+/// Somebody's name: not endless. The fold cleans it.
+pub(crate) fn assignee(text: &str) -> Result<String, Problem> {
+    if text.len() > NAME_BYTES_MAX {
+        return Err(Problem::bad_request(format!("a name has at most {NAME_BYTES_MAX} bytes")));
+    }
+    Ok(text.to_owned())
 }
 
 /// A note as it is kept: one line, cleaned, not empty, not endless.

@@ -72,7 +72,7 @@ pub enum Role {
     Ingest,
     /// Reads.
     Viewer,
-    /// Acknowledges, resolves, reopens, notes.
+    /// Acknowledges, resolves, reopens, assigns, notes, silences.
     Responder,
     /// Decides whom to throttle.
     Admin,

@@ -23,13 +23,14 @@ mod problem;
 mod routes;
 mod server;
 mod shapes;
+mod silences;
 mod status;
 
 pub use auth::sha256;
 pub use desk::{
     Answer, BouncerKey, Case, DecisionQuery, DeliveryFacts, Desk, DeskError, IncidentQuery, LetterFacts,
-    LetterQuery, Lift, NewDecision, OutboxFacts, OutboxQuery, Page, PostedAlert, Pull, ReceiverFacts,
-    RejectedFacts, RowPick, SourceFacts, StatusFacts,
+    LetterQuery, Lift, NewDecision, NewSilence, OutboxFacts, OutboxQuery, Page, PostedAlert, Pull,
+    ReceiverFacts, RejectedFacts, RowPick, SILENCED_SHOWN, SilenceFacts, SourceFacts, StatusFacts,
 };
 pub use exposure::check_exposure;
 pub use knobs::{HttpKnobs, Role, TlsKnobs, Token};

@@ -10,7 +10,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::edge::{App, OnLoopback, edge};
 use crate::problem::Problem;
-use crate::{Role, alerts, bouncer, console, decisions, hooks, incidents, letters, status};
+use crate::{Role, alerts, bouncer, console, decisions, hooks, incidents, letters, silences, status};
 
 /// The largest body that is read.
 const BODY_BYTES_MAX: usize = 1 << 20;
@@ -64,6 +64,10 @@ pub const ROUTES: &[Route] = &[
     route(Method::POST, "/incidents/{id}/reopen", RESPONDER, || post(console::reopen)),
     route(Method::POST, "/incidents/{id}/accept", RESPONDER, || post(console::accept)),
     route(Method::POST, "/incidents/{id}/notes", RESPONDER, || post(console::note)),
+    route(Method::POST, "/incidents/{id}/silence", RESPONDER, || post(console::silence)),
+    route(Method::POST, "/incidents/{id}/assign", RESPONDER, || post(console::assign)),
+    route(Method::GET, "/silences", VIEWER, || get(console::silences)),
+    route(Method::POST, "/silences/{id}/expire", RESPONDER, || post(console::expire)),
     route(Method::GET, "/assets/{name}", OPEN, || get(console::asset)),
     // The API.
     route(Method::GET, "/api/v1/incidents", VIEWER, || get(incidents::list)),
@@ -73,6 +77,10 @@ pub const ROUTES: &[Route] = &[
     route(Method::POST, "/api/v1/incidents/{id}/reopen", RESPONDER, || post(incidents::reopen)),
     route(Method::POST, "/api/v1/incidents/{id}/accept", RESPONDER, || post(incidents::accept)),
     route(Method::POST, "/api/v1/incidents/{id}/notes", RESPONDER, || post(incidents::note)),
+    route(Method::POST, "/api/v1/incidents/{id}/assign", RESPONDER, || post(incidents::assign)),
+    route(Method::GET, "/api/v1/silences", VIEWER, || get(silences::list)),
+    route(Method::POST, "/api/v1/silences", RESPONDER, || post(silences::add)),
+    route(Method::DELETE, "/api/v1/silences/{id}", RESPONDER, || delete(silences::expire)),
     route(Method::GET, "/api/v1/decisions", VIEWER, || get(decisions::list)),
     route(Method::POST, "/api/v1/decisions", ADMIN, || post(decisions::add)),
     route(Method::DELETE, "/api/v1/decisions", ADMIN, || delete(decisions::lift)),
@@ -97,6 +105,7 @@ pub const ROUTES: &[Route] = &[
     route(Method::GET, "/metrics", VIEWER, || get(status::metrics)),
     route(Method::GET, "/healthz", OPEN, || get(status::healthz)),
     route(Method::GET, "/readyz", OPEN, || get(status::readyz)),
+    route(Method::POST, "/-/reload", ADMIN, || post(status::reload)),
 ];
 
 /// The surface on `http.listen`.

@@ -40,7 +40,7 @@ pub(crate) fn list<T: Serialize>(items: impl Iterator<Item = T>, next_cursor: Op
 /// An incident with its evidence, what was done, and what happened.
 pub(crate) fn case(case: &Case) -> IncidentDetailJson {
     IncidentDetailJson {
-        notifications: case.rows.iter().map(OutboxRowJson::of).collect(),
+        notifications: case.rows.iter().map(|row| OutboxRowJson::hushed(row, &case.quiet)).collect(),
         deliveries: case.deliveries.iter().map(delivery).collect(),
         decisions: case.decisions.iter().map(DecisionJson::stored).collect(),
         runbook_url: case.runbook.clone(),

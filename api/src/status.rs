@@ -38,6 +38,12 @@ pub(crate) async fn metrics(State(app): State<App>) -> Result<Response, Problem>
     Ok(([(header::CONTENT_TYPE, kind)], text).into_response())
 }
 
+/// `POST /-/reload`: the configuration is read anew; 400 and the reason where it is not good.
+pub(crate) async fn reload(State(app): State<App>) -> Result<Response, Problem> {
+    app.desk.reload().await?;
+    Ok(StatusCode::OK.into_response())
+}
+
 /// `GET /healthz`: the process works.
 pub(crate) async fn healthz(State(app): State<App>) -> Response {
     said(app.desk.live())

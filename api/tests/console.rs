@@ -10,7 +10,7 @@ use beaconfire_incident::{Command, Relation, RulePeak, Status};
 use beaconfire_model::{Kind, Severity, Subject, SubjectKind, Untrusted};
 use beaconfire_outbox::Fate;
 
-use crate::fake::{Fake, flood, now, small};
+use crate::fake::{Fake, SILENCE, flood, now, silenced, small};
 use crate::harness::{ask, get, open, secret, surface, with_tokens};
 
 const BROWSER: &str = "accept: text/html,application/xhtml+xml";
@@ -57,7 +57,7 @@ fn page_of(desk: &Fake) -> String {
 async fn a_strangers_text_stays_text() {
     let desk = with(vec![hostile()]);
     let router = open(&desk);
-    for path in ["/".to_owned(), page_of(&desk), page_of(&desk) + "?note"] {
+    for path in ["/".to_owned(), page_of(&desk), page_of(&desk) + "?note", page_of(&desk) + "?silence"] {
         let said = get(&router, &path, &[BROWSER]).await;
         assert_eq!(said.status, StatusCode::OK);
         for bad in ["<script", "<img", "javascript:", "\u{202e}", "\u{1b}", "<!channel"] {
@@ -184,6 +184,7 @@ async fn buttons_act_and_lead_back() {
         ("reopen", "", Command::Reopen),
         ("accept", "", Command::Accept),
         ("notes", "text=a+%3Cb%3E%0D%0Ac", Command::Note("a <b> / c".into())),
+        ("assign", "to=mira", Command::Assign("mira".into())),
     ] {
         let said = ask(&router, Method::POST, &format!("{path}/{action}"), &[form], body).await;
         assert_eq!((said.status, said.header("location")), (StatusCode::SEE_OTHER, &*path), "{action}");
@@ -192,6 +193,60 @@ async fn buttons_act_and_lead_back() {
     let said = ask(&router, Method::POST, &format!("{path}/notes"), &[form, BROWSER], "text=").await;
     assert_eq!(said.status, StatusCode::BAD_REQUEST);
     assert!(said.header("content-type").starts_with("text/html") && said.body.contains("the note is empty"));
+}
+
+#[tokio::test]
+async fn an_incident_is_silenced_from_its_page_and_says_so() {
+    let desk = Fake::full();
+    let (path, router) = (page_of(&desk), open(&desk));
+    let page = get(&router, &format!("{path}?silence"), &[BROWSER]).await.body;
+    assert!(page.contains("<code>kind=&quot;flood&quot;</code>") && page.contains("<select"), "{page}");
+    assert!(!page.contains("http-equiv=\"refresh\""));
+    let form = "content-type: application/x-www-form-urlencoded";
+    let silence = format!("{path}/silence");
+    let said = ask(&router, Method::POST, &silence, &[form], "hours=4&comment=load++test").await;
+    assert_eq!((said.status, said.header("location")), (StatusCode::SEE_OTHER, &*path));
+    let (actor, made, _) = desk.silenced.lock().unwrap().pop().unwrap();
+    assert_eq!(
+        (actor.0.as_str(), made.author.as_str(), made.comment.as_str()),
+        ("local", "local", "load test")
+    );
+    assert_eq!(made.ends_at.since(made.starts_at), Duration::from_secs(4 * 3_600));
+    let endless = ask(&router, Method::POST, &silence, &[form], "hours=9999&comment=").await;
+    assert_eq!(endless.status, StatusCode::BAD_REQUEST);
+
+    silenced(&mut desk.cases.lock().unwrap()[0]);
+    desk.cases.lock().unwrap()[0].dossier.incident.assignee = Some(EVIL.into());
+    let page = get(&router, &path, &[BROWSER]).await.body;
+    for fact in ["<b>Silenced.</b> silenced by mira &lt;b&gt;", "Given to ", ">silenced</span>"] {
+        assert!(page.contains(fact), "{fact:?} is missing in {page}");
+    }
+    assert!(!page.contains("<script"), "{page}");
+}
+
+#[tokio::test]
+async fn the_page_of_silences_shows_what_each_matches_and_ends_them() {
+    let desk = Fake::full();
+    let router = open(&desk);
+    assert!(get(&router, "/silences", &[BROWSER]).await.body.contains("Nothing is silenced"));
+    let body = serde_json::json!({
+        "matchers": ["kind=~.+", format!("service!=\"{}\"", EVIL.replace('"', "\\\""))], "comment": EVIL, "author": EVIL, "duration_seconds": 7_300,
+    });
+    let json = "content-type: application/json";
+    let made = ask(&router, Method::POST, "/api/v1/silences", &[json], &body.to_string()).await;
+    assert_eq!(made.status, StatusCode::CREATED, "{}", made.body);
+    let page = get(&router, "/silences", &[BROWSER]).await.body;
+    for fact in ["service!=", "Request flood on shop", "2 h", "End it now", "&lt;script&gt;"] {
+        assert!(page.contains(fact), "{fact:?} is missing in {page}");
+    }
+    for bad in ["<script", "<img", "\u{202e}", "\u{1b}"] {
+        assert!(!page.contains(bad), "{bad:?} in {page}");
+    }
+    let said = ask(&router, Method::POST, &format!("/silences/{SILENCE}/expire"), &[], "").await;
+    assert_eq!((said.status, said.header("location")), (StatusCode::SEE_OTHER, "/silences"));
+    let page = get(&router, "/silences", &[BROWSER]).await.body;
+    assert!(page.contains("Nothing is silenced") && page.contains("ended "), "{page}");
+    assert!(get(&router, "/", &[BROWSER]).await.body.contains("href=\"/silences\""));
 }
 
 #[tokio::test]

@@ -8,8 +8,8 @@ use std::time::{Duration, SystemTime};
 
 use beaconfire_api::{
     Answer, BouncerKey, Case, DecisionQuery, DeliveryFacts, Desk, DeskError, IncidentQuery, LetterFacts,
-    LetterQuery, Lift, NewDecision, OutboxFacts, OutboxQuery, Page, PostedAlert, Pull, ReceiverFacts,
-    RejectedFacts, RowPick, SourceFacts, StatusFacts, sha256,
+    LetterQuery, Lift, NewDecision, NewSilence, OutboxFacts, OutboxQuery, Page, PostedAlert, Pull,
+    ReceiverFacts, RejectedFacts, RowPick, SilenceFacts, SourceFacts, StatusFacts, sha256,
 };
 use beaconfire_incident::{
     Acknowledgement, Actor, Command, Dossier, Fingerprint, Incident, IncidentId, RatePoint, RulePeak,
@@ -19,7 +19,9 @@ use beaconfire_model::{
     Client, Earliest, EventTime, Kind, Labels, Latest, Participant, Peak, Severity, Specimen, Subject,
     SubjectKind, Untrusted, Wall,
 };
-use beaconfire_outbox::{ByHand, Fate, Lane, LedgerLine, Row, RowKey, Told};
+use beaconfire_outbox::{
+    ByHand, Fate, Hush, Inhibitors, Lane, LedgerLine, Quiet, QuietRules, Route, Row, RowKey, Silence, Told,
+};
 use beaconfire_throttle::{Action, Board, Decision, DecisionKey, Mode, Origin};
 use ipnet::IpNet;
 use prometheus::Registry;
@@ -41,6 +43,9 @@ pub(crate) struct Fake {
     pub(crate) letter_queries: Mutex<Vec<LetterQuery>>,
     pub(crate) lifted: Mutex<Vec<(Lift, bool)>>,
     pub(crate) wanted: Mutex<Vec<(Actor, NewDecision)>>,
+    pub(crate) silences: Mutex<Vec<SilenceFacts>>,
+    pub(crate) silenced: Mutex<Vec<(Actor, NewSilence, bool)>>,
+    pub(crate) expired: Mutex<Vec<(Actor, String)>>,
     pub(crate) next_cursor: Mutex<Option<String>>,
     pub(crate) last_record: Mutex<Option<Wall>>,
     pub(crate) store_down: AtomicBool,
@@ -129,6 +134,46 @@ impl Desk for Fake {
         });
         self.commands.lock().unwrap().push((id, actor, command));
         self.answer(found)
+    }
+
+    fn silences(&self) -> Answer<'_, Vec<SilenceFacts>> {
+        self.answer(Ok(self.silences.lock().unwrap().clone()))
+    }
+
+    fn silence(&self, actor: Actor, wanted: NewSilence, dry_run: bool) -> Answer<'_, SilenceFacts> {
+        let id = if dry_run { "" } else { SILENCE };
+        let silence = Silence {
+            id: id.into(),
+            matchers: wanted.matchers.clone(),
+            author: wanted.author.clone(),
+            comment: wanted.comment.clone(),
+            starts_at: wanted.starts_at,
+            ends_at: wanted.ends_at,
+            updated_at: now(),
+        };
+        let cases = self.cases.lock().unwrap();
+        let incidents: Vec<Incident> = cases
+            .iter()
+            .map(|case| case.dossier.incident.clone())
+            .filter(|incident| incident.status != Status::Resolved && silence.matches(&incident.labels))
+            .collect();
+        let facts = SilenceFacts { incidents_total: incidents.len() as u64, silence, incidents };
+        if !dry_run {
+            self.silences.lock().unwrap().push(facts.clone());
+        }
+        self.silenced.lock().unwrap().push((actor, wanted, dry_run));
+        self.answer(Ok(facts))
+    }
+
+    fn expire_silence(&self, actor: Actor, id: String) -> Answer<'_, Silence> {
+        let mut silences = self.silences.lock().unwrap();
+        let found = silences.iter_mut().find(|facts| *facts.silence.id == *id).ok_or(DeskError::NotFound);
+        let ended = found.map(|facts| {
+            facts.silence.ends_at = now();
+            facts.silence.clone()
+        });
+        self.expired.lock().unwrap().push((actor, id));
+        self.answer(ended)
     }
 
     fn ledger(&self) -> Answer<'_, Vec<LedgerLine>> {
@@ -246,6 +291,10 @@ impl Desk for Fake {
         }]))
     }
 
+    fn reload(&self) -> Answer<'_, ()> {
+        Box::pin(async { Err(DeskError::Invalid("beaconfire.yaml:1:1: `x` is no section".to_owned())) })
+    }
+
     fn status(&self) -> Answer<'_, StatusFacts> {
         let down = self.store_down.load(Ordering::Relaxed);
         let receiver = |receiver: &str, integration: &str, error: Option<&str>| ReceiverFacts {
@@ -297,6 +346,29 @@ impl Desk for Fake {
     fn registry(&self) -> &Registry {
         &self.registry
     }
+}
+
+/// The id of every silence that is made here.
+pub(crate) const SILENCE: &str = "5e1fa0ce5e1fa0ce5e1fa0ce5e1fa0ce";
+
+/// Has the last receiver's row kept back by a silence.
+pub(crate) fn silenced(case: &mut Case) {
+    let incident = &case.dossier.incident;
+    let silence = Silence {
+        id: SILENCE.into(),
+        matchers: beaconfire_outbox::alike(incident),
+        author: "mira <b>".into(),
+        comment: "the scraper again".into(),
+        starts_at: now(),
+        ends_at: now().plus(Duration::from_secs(3_600)),
+        updated_at: now(),
+    };
+    let (route, rules, silences) = (Route::default(), QuietRules::default(), [silence]);
+    let ties = |_: &str, _: &str| false;
+    let hush = Hush::new(&route, &rules, &silences, Inhibitors::new(&[], &[], &ties), now());
+    case.quiet = hush.of(incident);
+    let why = case.quiet.toward("mail").unwrap().why;
+    case.rows.last_mut().unwrap().fate = Fate::Suppressed(why);
 }
 
 /// A decision that was made a minute ago and has `left` to run.
@@ -366,6 +438,8 @@ pub(crate) fn small(kind: Kind, severity: Severity, target: Subject, minutes_ago
         resolved_at: None,
         resolved_by: None,
         acknowledged: None,
+        assignee: None,
+        steps: Vec::new(),
         closed_through: None,
         revision: 1,
         participants_total: participants.len() as u64,
@@ -391,6 +465,7 @@ pub(crate) fn small(kind: Kind, severity: Severity, target: Subject, minutes_ago
     Case {
         dossier,
         rows: Vec::new(),
+        quiet: Quiet::default(),
         deliveries: Vec::new(),
         decisions: Vec::new(),
         runbook: None,
@@ -495,7 +570,7 @@ pub(crate) fn flood() -> Case {
         entry(100, "mira", "noted", "looks like the scraper from last week / asked the CDN to look"),
     ]);
     let id = dossier.incident.id.clone();
-    let told = Told { revision: 1, status: Status::Open, severity: Severity::Critical };
+    let told = Told { revision: 1, status: Status::Open, severity: Severity::Critical, silenced: false };
     let row = |receiver: &str, integration: &str, fate: Fate| Row {
         key: RowKey { incident: id.clone(), receiver: receiver.into(), integration: integration.into() },
         version: 1,
@@ -514,6 +589,7 @@ pub(crate) fn flood() -> Case {
         group: None,
         repeat: None,
         again: false,
+        hushed: false,
         fate,
     };
     case.rows = vec![

@@ -56,6 +56,24 @@ async fn a_click_in_slack_is_done_once_in_the_name_of_who_clicked() {
 }
 
 #[tokio::test]
+async fn a_click_silences_for_an_hour_what_is_like_the_incident() {
+    let desk = Fake::full();
+    let router = surface(&desk, knobs());
+    let said = click(&router, SECRET, "silence", &id(&desk, 0), "1.1").await;
+    let text = said.json()["text"].as_str().unwrap().to_owned();
+    assert!(text.starts_with("Silenced until ") && text.contains("http://127.0.0.1:8480/silences"), "{text}");
+    assert_eq!(click(&router, SECRET, "silence", &id(&desk, 0), "1.1").await.body, "", "the same click");
+    let (actor, silence, dry_run) = desk.silenced.lock().unwrap().pop().unwrap();
+    assert_eq!((actor.0.as_str(), silence.author.as_str(), dry_run), ("slack:ana", "slack:ana", false));
+    assert_eq!(silence.ends_at.since(silence.starts_at).as_secs(), 3_600);
+    let matchers: Vec<String> = silence.matchers.0.iter().map(ToString::to_string).collect();
+    assert_eq!(matchers, ["kind=\"flood\"", "service=\"shop\""]);
+    assert!(desk.silenced.lock().unwrap().is_empty());
+    let over = click(&router, SECRET, "silence", &id(&desk, 4), "2.1").await;
+    assert_eq!(over.json()["text"], "Nothing was changed: it is over already.");
+}
+
+#[tokio::test]
 async fn a_stale_click_is_answered_to_who_clicked_alone() {
     let desk = Fake::full();
     let router = surface(&desk, knobs());

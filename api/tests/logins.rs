@@ -85,7 +85,7 @@ async fn the_table_asks_for_what_each_route_needs() {
             Access::AtLeast(Role::Viewer)
         } else if route.path == "/api/v2/alerts" {
             Access::AtLeast(Role::Ingest)
-        } else if route.path.contains("/incidents/") || route.path.contains("/outbox/") {
+        } else if ["/incidents/", "/silences", "/outbox/"].iter().any(|part| route.path.contains(part)) {
             Access::AtLeast(Role::Responder)
         } else {
             Access::AtLeast(Role::Admin)

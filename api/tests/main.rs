@@ -10,4 +10,5 @@ mod json;
 mod letters;
 mod logins;
 mod pagerduty;
+mod silences;
 mod sockets;

@@ -2,6 +2,7 @@
 //! wrong, the nearest known name, and what to do.
 
 use std::fmt;
+use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::OnceLock;
 
@@ -175,6 +176,31 @@ impl Origins {
     /// The folder that relative paths at this place start from.
     pub(crate) fn folder(&self, place: Place) -> PathBuf {
         self.0.get(place.origin as usize).map(|origin| origin.folder.clone()).unwrap_or_default()
+    }
+
+    /// The place of a part of a text that was written at `place`, over one line or, as a block, over several. Where the
+    /// text is not found there as it stands (it was folded, or holds escapes), the place of the whole.
+    pub(crate) fn within(&self, place: Place, text: &str, part: Range<usize>) -> Place {
+        let start = part.start.min(text.len());
+        let Some(before) = text.get(..start) else { return place };
+        let line_start = before.rfind('\n').map_or(0, |at| at + 1);
+        let written = text[line_start..].lines().next().unwrap_or_default().trim_end();
+        let number = before.matches('\n').count();
+        let lines = self.0.get(place.origin as usize).map_or(&[][..], |origin| &origin.lines);
+        // A block begins on the line below its mark.
+        let first = (place.line as usize).saturating_sub(1) + number;
+        let found = lines.iter().enumerate().skip(first).take(2).find_map(|(at, line)| {
+            let column = line.find(written).filter(|_| !written.is_empty())?;
+            Some((at + 1, line[..column].chars().count()))
+        });
+        let Some((line, column)) = found else { return place };
+        let end = part.end.clamp(start, line_start + written.len().max(start - line_start));
+        let (into, wide) = (
+            before[line_start..].chars().count(),
+            text.get(start..end).map_or(1, |part| part.chars().count()),
+        );
+        let small = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+        Place { line: small(line), column: small(column + into + 1), len: small(wide.max(1)), ..place }
     }
 
     fn spot(&self, place: Place) -> Spot {

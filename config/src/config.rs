@@ -10,7 +10,8 @@ use beaconfire_detect::PlanSpec;
 use beaconfire_incident::{Context, Knobs};
 use beaconfire_ingest::KafkaKnobs;
 use beaconfire_model::Secret;
-use beaconfire_outbox::{Receivers, Route};
+use beaconfire_notify::Templates;
+use beaconfire_outbox::{Escalation, QuietRules, Receivers, Route};
 use beaconfire_store::StoreKnobs;
 use beaconfire_throttle::{Guard, Mode, RuleThrottle};
 
@@ -40,6 +41,10 @@ pub struct Config {
     pub route: Route,
     /// The receivers' integrations as the outbox knows them.
     pub receivers: Receivers,
+    /// When receivers are not told.
+    pub quiet: QuietRules,
+    /// Who is told next while nobody has taken an incident.
+    pub escalations: Vec<Escalation>,
     /// How to reach each integration: `channels[receiver][n]` belongs to `receivers[receiver][n]`.
     pub channels: BTreeMap<Arc<str>, Vec<beaconfire_notify::Knobs>>,
     /// Whom to tell that all is well.
@@ -64,6 +69,10 @@ pub struct Config {
     pub limits: Limits,
     /// Threads.
     pub pipeline: Pipeline,
+    /// The operator's own words.
+    pub templates: Arc<Templates>,
+    /// How many of them fail on an example; each is among the warnings.
+    pub templates_broken: usize,
     /// What is probably not meant, though it is accepted.
     pub warnings: Vec<Complaint>,
     /// The whole of it as YAML, without secrets.
@@ -133,6 +142,7 @@ impl Config {
         let decode_elsewhere = DecodeKnobs { trusted_proxies: proxies.clone(), ..DecodeKnobs::default() };
         let plan = meaning::plan(judge, raw, entries);
         let Tell { route, receivers, channels, paces, fallbacks } = meaning::tell(judge, raw);
+        let (templates, templates_broken) = meaning::templates(judge, raw);
         let config = Self {
             kafka,
             decode,
@@ -142,6 +152,8 @@ impl Config {
             knobs: meaning::incidents(judge, raw),
             route,
             receivers,
+            quiet: meaning::quiet(judge, raw),
+            escalations: meaning::escalations(judge, raw),
             channels,
             heartbeats: meaning::heartbeats(judge, raw),
             paces,
@@ -154,6 +166,8 @@ impl Config {
             privacy: Privacy { redact_query: matches!(raw.privacy.query, Query::Redact) },
             limits: meaning::limits(judge, raw),
             pipeline: meaning::pipeline(judge, raw),
+            templates,
+            templates_broken,
             warnings: Vec::new(),
             redacted: written(raw),
         };

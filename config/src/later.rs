@@ -8,14 +8,6 @@ mod pasted;
 
 /// Paths of keys, with what to say of them. `*` stands for any one key or item, `**` for any number of them.
 const LATER: &[(&str, &str)] = &[
-    ("inhibit_rules", "inhibition is not in this version: every incident is told by itself"),
-    ("time_intervals", "time intervals are not in this version: routes hold at all hours"),
-    ("mute_time_intervals", "time intervals are not in this version: routes hold at all hours"),
-    (
-        "escalations",
-        "escalation is not in this version: use a route with `continue: true` to tell several receivers",
-    ),
-    ("templates", "templates are not in this version: messages have their built-in form"),
     ("findings", "overrides and suppressions of findings are not in this version"),
     ("images", "image policies are not in this version"),
     ("kafka.ingest_topic", "HTTP inputs are not in this version"),
@@ -39,8 +31,6 @@ const LATER: &[(&str, &str)] = &[
         "services.*.rules.*.except",
         "a service may change `enabled`, `threshold` and `critical_above` of a rule; `except` is not in this version",
     ),
-    ("route.**.mute_time_intervals", "time intervals are not in this version: routes hold at all hours"),
-    ("route.**.active_time_intervals", "time intervals are not in this version: routes hold at all hours"),
     ("throttle.approval", "approval of decisions is not in this version: use `mode: dry_run` to look first"),
     ("throttle.outputs", "outputs are not in this version: enforcers fetch decisions from `/v1/decisions`"),
     ("throttle.budget.client_share", SHARES),

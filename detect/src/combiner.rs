@@ -121,7 +121,15 @@ impl Combiner {
                 let mining = self.plan.mining.as_ref().filter(|_| !again);
                 let matters = mining.is_some_and(|mining| self.gathered.event(mining, source.entry, event));
                 match event.kind {
-                    RuntimeKind::Finding => self.finding(from, event),
+                    RuntimeKind::Finding => {
+                        self.finding(from, event, event.workload, event.severity.unwrap_or(Severity::Info));
+                    }
+                    // Where the sensor is, not whom it watches: it may have missed anything.
+                    RuntimeKind::Health if is_blind(event.rule) => {
+                        let host = event.details.host;
+                        let host = if host.is_empty() { SOMEWHERE } else { host };
+                        self.finding(from, event, host, Severity::Warning);
+                    }
                     _ if matters => {}
                     _ => return Seen::Ignored,
                 }
@@ -310,10 +318,10 @@ impl Combiner {
         }
     }
 
-    fn finding(&mut self, from: Origin, event: &RuntimeEvent<'_>) {
+    fn finding(&mut self, from: Origin, event: &RuntimeEvent<'_>, on: &str, severity: Severity) {
         let short = |text: &'_ str| text[..text.floor_char_boundary(FINDING_MAX)].replace('\n', " ");
         self.text.clear();
-        self.text.push_str(&short(event.workload));
+        self.text.push_str(&short(on));
         self.text.push('\n');
         self.text.push_str(&short(event.rule));
         let key = RawKey::Finding(&self.text);
@@ -324,13 +332,29 @@ impl Combiner {
             bucket: self.near_finding.bucket(event.time),
             count: 1,
             matched: 0,
-            severity: event.severity.unwrap_or(Severity::Info),
+            severity,
             lane: 0,
             values: [0; SLOTS],
         };
         self.pile.add(&add, &key, UNKNOWN.0);
         self.samples.finding(&key, event);
     }
+}
+
+/// Where a sensor is that does not say.
+const SOMEWHERE: &str = "falco";
+
+/// What Falco calls itself where it speaks of itself.
+const OF_ITSELF: &str = "Falco internal:";
+
+/// Whether a sensor says of itself that it has missed something: Falco's drop notices. Its figures say nothing of the kind.
+fn is_blind(rule: &str) -> bool {
+    is_of_sensor(rule) && rule.contains("drop")
+}
+
+/// Whether a statement is about the sensor that makes it.
+pub(crate) fn is_of_sensor(rule: &str) -> bool {
+    rule.starts_with(OF_ITSELF)
 }
 
 /// The rules of the lane that want the request that was judged, as bits, and the values that they want of it.

@@ -11,6 +11,7 @@ use beaconfire_model::{
 use crate::Key;
 use crate::ask::Ask;
 use crate::cell::Statement;
+use crate::combiner::is_of_sensor;
 use crate::keys::CellKey;
 use crate::parcel::Sample;
 use crate::plan::Plan;
@@ -89,9 +90,13 @@ impl Specimens {
                 (rule.name.clone(), rule.kind, rule.window, target, subject)
             }
             None => {
-                let (workload, rule) = key.key.finding().unwrap_or_default();
-                let workload = Subject::new(SubjectKind::Workload, workload);
-                (rule.into(), Kind::Intrusion, plan.finding_window, workload.clone(), workload)
+                let (on, rule) = key.key.finding().unwrap_or_default();
+                let (kind, of) = match is_of_sensor(rule) {
+                    true => (Kind::Sensor, SubjectKind::Input),
+                    false => (Kind::Intrusion, SubjectKind::Workload),
+                };
+                let on = Subject::new(of, on);
+                (rule.into(), kind, plan.finding_window, on.clone(), on)
             }
         };
         Signal {

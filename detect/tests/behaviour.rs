@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use beaconfire_detect::{Count, Field, Override, Plan, PlanSpec, RuleSpec, Seen, ServiceSpec};
 use beaconfire_model::{
-    EntryId, Event, Kind, Offset, Request, ResourceSample, RuntimeKind, Severity, Signal, Source, TopicId,
-    parse_matchers,
+    EntryId, Event, Kind, Offset, Request, ResourceSample, RuntimeDetails, RuntimeEvent, RuntimeKind,
+    Severity, Signal, Source, TopicId, parse_matchers,
 };
 use support::{LATENESS, Rig, T0, finding, plan, request, rule, source, spec};
 
@@ -428,6 +428,26 @@ fn a_finding_is_about_its_workload_and_shows_its_record() {
     assert_eq!((signal.target.kind.name(), &*signal.target.value), ("workload", "shop/cart x"));
     assert_eq!(signal.subject, signal.target);
     assert_eq!(signal.samples[0].text.clean(), "xmrig -o pool");
+}
+
+#[test]
+fn a_sensor_that_has_missed_events_is_blind_and_its_figures_are_no_news() {
+    let mut rig = Rig::live(&plan(vec![]));
+    let details = RuntimeDetails { host: "node-7", ..*RuntimeDetails::NONE };
+    let says = |rule: &'static str| RuntimeEvent {
+        kind: RuntimeKind::Health,
+        details: &details,
+        ..finding(T0, "", rule, Severity::Critical)
+    };
+    let figures = says("Falco internal: metrics snapshot");
+    assert_eq!(rig.see(source(0), Event::Runtime(figures)), Seen::Ignored);
+    let drops = says("Falco internal: syscall event drop");
+    assert_eq!(rig.see(source(0), Event::Runtime(drops)), Seen::Counted);
+    rig.merge();
+    let [signal] = &rig.signals[..] else { panic!("{:?}", rig.signals) };
+    assert_eq!((signal.kind, signal.severity), (Kind::Sensor, Severity::Warning));
+    assert_eq!((signal.target.kind.name(), &*signal.target.value), ("input", "node-7"));
+    assert_eq!(&*signal.rule, "Falco internal: syscall event drop");
 }
 
 #[test]

@@ -20,6 +20,8 @@ pub enum Command {
     Reopen,
     /// Say that what the workload does, or the service gets, is as it should be: closes the incident, and the engines learn that as usual.
     Accept,
+    /// Give it to somebody, or, with an empty name, to nobody. Tells nobody.
+    Assign(String),
     /// Write a line into its timeline.
     Note(String),
 }
@@ -27,6 +29,9 @@ pub enum Command {
 /// Why a command changes nothing, in words for the person who gave it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refused(pub String);
+
+/// Longest name of somebody, in bytes.
+const NAME_MAX: usize = 128;
 
 /// Longest note, in bytes.
 const NOTE_MAX: usize = 2_000;
@@ -44,7 +49,7 @@ pub fn fold_command(
     now: Wall,
     knobs: &Knobs,
 ) -> Result<Folded, Refused> {
-    let name = Untrusted::new(actor.0.trim(), 128).clean().to_owned();
+    let name = Untrusted::new(actor.0.trim(), NAME_MAX).clean().to_owned();
     if name.is_empty() {
         return refuse("nobody's name was given");
     }
@@ -69,6 +74,7 @@ pub fn fold_command(
             work.line(line("accepted", &name, "what is so now is learned as usual".to_owned(), now));
         }
         Command::Reopen => reopen(&mut work)?,
+        Command::Assign(who) => assign(&mut work, &name, &who, now)?,
         Command::Note(text) => {
             let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
             if text.is_empty() {
@@ -98,6 +104,20 @@ fn acknowledge(work: &mut Work, name: &str, now: Wall, knobs: &Knobs) -> Result<
             work.push(Transition::Acknowledged { by: name.to_owned() });
         }
     }
+    Ok(())
+}
+
+fn assign(work: &mut Work, name: &str, who: &str, now: Wall) -> Result<(), Refused> {
+    let who = who.split_whitespace().collect::<Vec<_>>().join(" ");
+    let who = Untrusted::new(&who, NAME_MAX).clean().to_owned();
+    let given = Some(who).filter(|who| !who.is_empty());
+    let incident = work.incident_mut();
+    if incident.assignee == given {
+        return refuse("it is so already");
+    }
+    let text = given.as_ref().map_or_else(|| "to nobody".to_owned(), |who| format!("to {who}"));
+    incident.assignee = given;
+    work.line(line("assigned", name, text, now));
     Ok(())
 }
 

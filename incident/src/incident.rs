@@ -81,6 +81,10 @@ pub struct Incident {
     pub resolved_by: Option<String>,
     /// Who is on it, since when and until when; kept when it resolves, as who had it then.
     pub acknowledged: Option<Acknowledgement>,
+    /// Whom somebody has given it to. It tells nobody, and no fact undoes it.
+    pub assignee: Option<String>,
+    /// Who is told next while it is open and nobody has taken it, and when: absolute times, soonest first.
+    pub steps: Vec<Step>,
     /// Facts up to here were closed by hand: they change nothing but peaks.
     pub closed_through: Option<EventTime>,
     /// Rises whenever every receiver must be told again; what receivers were told is compared with it. Its value says
@@ -104,6 +108,17 @@ pub struct Untold {
     pub rose_from: Option<Severity>,
     /// Rules that joined untold.
     pub rules: BTreeSet<Arc<str>>,
+}
+
+/// One step of an escalation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Step {
+    /// When.
+    pub due: Wall,
+    /// The receiver.
+    pub receiver: Arc<str>,
+    /// Whether its time has come.
+    pub done: bool,
 }
 
 /// Somebody is on it.

@@ -19,7 +19,7 @@ pub use fingerprint::{Fingerprint, IncidentId};
 pub use fold::{Folded, fold_signals, fold_time};
 pub use incident::{
     Acknowledgement, Context, Dossier, Incident, Knobs, ParticipantRow, RatePoint, RulePeak, SampleRow,
-    ServiceFacts, SignalRow, Status, TimelineEntry, Transition, Untold,
+    ServiceFacts, SignalRow, Status, Step, TimelineEntry, Transition, Untold,
 };
 pub use link::{Relation, link, linkable};
 pub use title::title;

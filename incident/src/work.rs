@@ -113,6 +113,8 @@ impl Work {
             resolved_at: None,
             resolved_by: None,
             acknowledged: None,
+            assignee: None,
+            steps: Vec::new(),
             closed_through: None,
             revision: steps(Severity::Info, signal.severity) + u32::from(!stale),
             participants_total: 0,

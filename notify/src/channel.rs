@@ -9,13 +9,14 @@ use sha2::{Digest, Sha256};
 use crate::alertmanager::{self, Alertmanager};
 use crate::discord::Discord;
 use crate::email::Email;
-use crate::exchange::{Exchange, Scrub, Trace};
+use crate::exchange::{Exchange, Preview, Scrub, Trace};
 use crate::knobs::Knobs;
 use crate::message::Message;
 use crate::pagerduty::PagerDuty;
 use crate::slack::Slack;
 use crate::teams::Teams;
 use crate::telegram::Telegram;
+use crate::templates::Own;
 use crate::webhook::Webhook;
 
 /// How long one request may take in all, and one mail from connecting to the last answer.
@@ -75,6 +76,15 @@ impl Channel {
         Exchange { steps: trace.into_steps(), outcome }
     }
 
+    /// What [`send`](Self::send) would send first; nothing is sent.
+    pub async fn preview(&self, message: &Message<'_>) -> Preview {
+        let own = Own::of(message, self.kind());
+        let mut trace = Trace::dry(self.scrub());
+        self.send_own(message, &own, &mut trace).await;
+        let sent = trace.into_steps().into_iter().map(|step| step.sent).next().unwrap_or_default();
+        Preview { sent, fault: own.fault }
+    }
+
     /// Which kind it is.
     pub const fn kind(&self) -> IntegrationKind {
         match self {
@@ -119,14 +129,23 @@ impl Channel {
     }
 
     async fn send_traced(&self, message: &Message<'_>, trace: &mut Trace<'_>) -> Outcome {
+        let own = Own::of(message, self.kind());
+        if let (Some(fault), Some(templates)) = (&own.fault, message.site.templates) {
+            tracing::warn!(channel = self.kind().name(), %fault, "a message goes out in its built-in form");
+            templates.count_fault(self.kind());
+        }
+        own.join(self.send_own(message, &own, trace).await)
+    }
+
+    async fn send_own(&self, message: &Message<'_>, own: &Own, trace: &mut Trace<'_>) -> Outcome {
         match self {
-            Self::Email(email) => email.send(message, trace).await,
-            Self::Slack(slack) => slack.send(message, trace).await,
-            Self::PagerDuty(pager) => pager.send(message, trace).await,
+            Self::Email(email) => email.send(message, own, trace).await,
+            Self::Slack(slack) => slack.send(message, own, trace).await,
+            Self::PagerDuty(pager) => pager.send(message, own, trace).await,
             Self::Webhook(hook) => hook.send(message, trace).await,
-            Self::Teams(teams) => teams.send(message, trace).await,
-            Self::Discord(discord) => discord.send(message, trace).await,
-            Self::Telegram(telegram) => telegram.send(message, trace).await,
+            Self::Teams(teams) => teams.send(message, own, trace).await,
+            Self::Discord(discord) => discord.send(message, own, trace).await,
+            Self::Telegram(telegram) => telegram.send(message, own, trace).await,
             Self::Alertmanager(manager) => manager.send(message, trace).await,
         }
     }

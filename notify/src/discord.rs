@@ -13,6 +13,7 @@ use crate::http::{Answer, Endpoint, Plaintext, Reply, seconds};
 use crate::knobs::DiscordKnobs;
 use crate::message::Message;
 use crate::render::{self, Facts};
+use crate::templates::Own;
 use crate::webhook::unreachable;
 
 /// Discord.
@@ -51,9 +52,9 @@ impl Discord {
         &self.scrub
     }
 
-    pub(crate) async fn send(&self, message: &Message<'_>, trace: &mut Trace<'_>) -> Outcome {
+    pub(crate) async fn send(&self, message: &Message<'_>, own: &Own, trace: &mut Trace<'_>) -> Outcome {
         let facts = Facts::of(message);
-        let (full, plain) = (render::discord::message(&facts), render::discord::plain(&facts));
+        let (full, plain) = (render::discord::message(&facts, own), render::discord::plain(&facts));
         let Some(id) = message.handle.map(|handle| handle.0.as_str()).filter(|id| is_id(id)) else {
             return match self.either(None, full, plain, trace).await {
                 Said::Done(answer) => Outcome::accepted(handle(&answer)),

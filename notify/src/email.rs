@@ -21,6 +21,7 @@ use crate::http::{certificate_fault, ensure_crypto_provider, root_cause};
 use crate::knobs::EmailKnobs;
 use crate::message::{Matter, Message};
 use crate::render;
+use crate::templates::Own;
 
 /// Connections that are kept open for the next mail, and for how long.
 const IDLE: usize = 4;
@@ -140,7 +141,11 @@ impl Email {
 
     /// Sends a mail to all recipients. Some may be refused for now: while what is told stays the same, those are tried
     /// again and the others left alone. What comes next goes to all at once, in the same thread.
-    pub(crate) async fn send(&self, message: &Message<'_>, trace: &mut Trace<'_>) -> Outcome {
+    pub(crate) async fn send(&self, message: &Message<'_>, own: &Own, trace: &mut Trace<'_>) -> Outcome {
+        if trace.is_dry() {
+            trace.show(|| render::email::shown(message, own, &self.from, &self.to));
+            return Outcome::accepted(None);
+        }
         let root = render::email::root(message, &self.from);
         let revision = match message.matter {
             Matter::Incident(about) => Some(about.dossier.incident.revision),
@@ -169,7 +174,7 @@ impl Email {
             Some(earlier) => partly = earlier,
             None => {}
         }
-        let mail = match render::email::mail(&message, &self.from, &self.to) {
+        let mail = match render::email::mail(&message, own, &self.from, &self.to) {
             Ok(mail) => mail,
             Err(said) => return Outcome::Rejected { said: self.scrub.said(&said) },
         };

@@ -1,4 +1,5 @@
-//! What was sent and what was answered, for `test-notify`; and the one place where secrets are taken out of text.
+//! What was sent and what was answered, for `test-notify`; what would be sent, for `render`; and the one place where
+//! secrets are taken out of text.
 
 use beaconfire_model::{Secret, Untrusted};
 use beaconfire_outbox::Outcome;
@@ -8,6 +9,9 @@ const SAID_MAX: usize = 480;
 
 /// Longest text of one side of a step, in bytes.
 const SHOWN_MAX: usize = 16 * 1024;
+
+/// Longest text of what would be sent, in bytes: no channel takes more.
+const WHOLE_MAX: usize = 512 * 1024;
 
 /// What passed between us and a receiver. No secret is in it; what the receiver said is cleaned.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,6 +29,15 @@ pub struct Step {
     pub sent: String,
     /// What was answered, or what went wrong.
     pub answered: String,
+}
+
+/// What would be sent, were it sent. No secret is in it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Preview {
+    /// The request, or the mail with its parts.
+    pub sent: String,
+    /// Why it is in its built-in form, where it should be in the operator's own.
+    pub fault: Option<String>,
 }
 
 /// The secrets of one channel, to be taken out of whatever is shown: servers echo what they were sent.
@@ -53,23 +66,43 @@ impl Scrub {
 pub(crate) struct Trace<'a> {
     scrub: &'a Scrub,
     steps: Option<Vec<Step>>,
+    /// Nothing is sent, and what would be is shown whole.
+    dry: bool,
 }
 
 impl<'a> Trace<'a> {
     /// A trace that writes nothing down.
     pub(crate) fn off(scrub: &'a Scrub) -> Self {
-        Self { scrub, steps: None }
+        Self { scrub, steps: None, dry: false }
     }
 
     /// A trace that writes everything down.
     pub(crate) fn on(scrub: &'a Scrub) -> Self {
-        Self { scrub, steps: Some(Vec::new()) }
+        Self { scrub, steps: Some(Vec::new()), dry: false }
+    }
+
+    /// A trace of what would be sent, which keeps it from being sent.
+    pub(crate) fn dry(scrub: &'a Scrub) -> Self {
+        Self { dry: true, ..Self::on(scrub) }
+    }
+
+    /// Whether nothing is to be sent.
+    pub(crate) fn is_dry(&self) -> bool {
+        self.dry
+    }
+
+    /// Takes note of what would be sent.
+    pub(crate) fn show(&mut self, sent: impl FnOnce() -> String) {
+        if let Some(steps) = &mut self.steps {
+            let sent = lines(&self.scrub.clean(&sent()), WHOLE_MAX);
+            steps.push(Step { sent, answered: String::new() });
+        }
     }
 
     /// Takes note of a step. The texts are made only where they are wanted.
     pub(crate) fn step(&mut self, sent: impl FnOnce() -> String, answered: impl FnOnce() -> String) {
         if let Some(steps) = &mut self.steps {
-            let shown = |text: String| lines(&self.scrub.clean(&text));
+            let shown = |text: String| lines(&self.scrub.clean(&text), SHOWN_MAX);
             steps.push(Step { sent: shown(sent()), answered: shown(answered()) });
         }
     }
@@ -81,15 +114,15 @@ impl<'a> Trace<'a> {
 }
 
 /// Cleans each line by itself, so that line ends stay.
-fn lines(text: &str) -> String {
+fn lines(text: &str, max: usize) -> String {
     let cut = Untrusted::new;
-    let mut out = String::with_capacity(text.len().min(SHOWN_MAX));
+    let mut out = String::with_capacity(text.len().min(max));
     for line in text.trim_end().lines() {
-        if out.len() >= SHOWN_MAX {
+        if out.len() >= max {
             out.push('…');
             break;
         }
-        out.push_str(cut(line, 4_096).clean());
+        out.push_str(cut(line, max / 4).clean());
         out.push('\n');
     }
     out.truncate(out.trim_end().len());

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use std::sync::Once;
 use std::time::{Duration, SystemTime};
 
-use beaconfire_model::Secret;
+use beaconfire_model::{Secret, is_harmful};
 use reqwest::header::{HeaderMap, RETRY_AFTER};
 use reqwest::redirect::Policy;
 use reqwest::{Method, Url};
@@ -171,6 +171,10 @@ impl Endpoint {
         body: String,
         trace: &mut Trace<'_>,
     ) -> Answer {
+        if trace.is_dry() {
+            trace.show(|| shown_request(self, &method, headers, &indented(&body)));
+            return Answer::None { said: "nothing was sent".into(), certificate: false };
+        }
         let mut request = self.client.request(method.clone(), self.url.clone()).body(body.clone());
         if headers.iter().all(|(name, _)| *name != "content-type") {
             request = request.header("content-type", "application/json; charset=utf-8");
@@ -238,6 +242,24 @@ fn shown_request(
     }
     let _ = write!(sent, "\n{body}");
     sent
+}
+
+/// JSON as people read it, and as programs do: what would be made visible in our own way is so in JSON's.
+fn indented(body: &str) -> String {
+    let value = serde_json::from_str::<serde_json::Value>(body);
+    let text = value.ok().and_then(|value| serde_json::to_string_pretty(&value).ok());
+    let text = text.unwrap_or_else(|| body.to_owned());
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        if is_harmful(c) && c != '\n' {
+            for unit in c.encode_utf16(&mut [0; 2]) {
+                let _ = write!(out, "\\u{unit:04x}");
+            }
+        } else {
+            out.push(c);
+        }
+    }
+    out
 }
 
 fn shown_answer(answer: &Answer) -> String {

@@ -2,10 +2,12 @@
 
 use std::borrow::Cow;
 
-use beaconfire_incident::Dossier;
+use beaconfire_incident::{Dossier, Status};
 use beaconfire_model::{Labels, Wall};
 use beaconfire_outbox::{Action, Digest, Handle, Summary, Tally};
 use beaconfire_view::{DecisionJson, Privacy};
+
+use crate::templates::Templates;
 
 /// What is the same for all messages of this process.
 #[derive(Debug, Clone, Copy)]
@@ -16,6 +18,8 @@ pub struct Site<'a> {
     pub external_url: &'a str,
     /// Whether query strings may be told.
     pub privacy: Privacy,
+    /// The operator's own words; `None` where messages have their built-in form.
+    pub templates: Option<&'a Templates>,
 }
 
 /// One message, to be sent by [`Channel::send`](crate::Channel::send).
@@ -76,6 +80,8 @@ pub struct About<'a> {
     pub revision: u32,
     /// Throttle decisions that answer it ([`DecisionJson::stored`]).
     pub decisions: &'a [DecisionJson],
+    /// The silence that keeps its news back, in words: by whom, until when.
+    pub silenced: Option<&'a str>,
     /// The service's annotations (`runbook_url`, `summary`, `description`).
     pub annotations: &'a Labels,
     /// The receiver that has not taken it, where this one is told in its place.
@@ -118,6 +124,15 @@ impl<'a> Message<'a> {
         let room = 254usize.saturating_sub(topic.len());
         let installation: String = word(self.site.installation).chars().take(room).collect();
         format!("{installation}.{topic}")
+    }
+}
+
+/// What tells somebody who knows nothing of an incident yet how it stands.
+pub const fn telling(status: Status) -> Action {
+    match status {
+        Status::Open => Action::Open,
+        Status::Acknowledged => Action::Acknowledge,
+        Status::Resolved => Action::Resolve,
     }
 }
 

@@ -10,6 +10,7 @@ use crate::http::{Answer, Endpoint, Plaintext, Reply};
 use crate::knobs::PagerDutyKnobs;
 use crate::message::Message;
 use crate::render;
+use crate::templates::Own;
 use crate::webhook::unreachable;
 
 /// How long to wait after a 429: events have no `Retry-After`, and PagerDuty's own advice is half a minute.
@@ -48,8 +49,8 @@ impl PagerDuty {
         &self.scrub
     }
 
-    pub(crate) async fn send(&self, message: &Message<'_>, trace: &mut Trace<'_>) -> Outcome {
-        let mut event = render::pagerduty::event(message);
+    pub(crate) async fn send(&self, message: &Message<'_>, own: &Own, trace: &mut Trace<'_>) -> Outcome {
+        let mut event = render::pagerduty::event(message, own);
         event["routing_key"] = json!(self.knobs.routing_key.expose());
         match self.endpoint.post(&[], event.to_string(), trace).await {
             Answer::Reply(reply) => self.judge(&reply, message.dedup_key()),

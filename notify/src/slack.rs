@@ -16,6 +16,7 @@ use crate::knobs::SlackKnobs;
 use crate::message::{Matter, Message};
 use crate::render::Facts;
 use crate::render::slack::{Rendered, message as render};
+use crate::templates::Own;
 use crate::webhook::unreachable;
 
 /// Slack.
@@ -73,16 +74,16 @@ impl Slack {
         &self.scrub
     }
 
-    pub(crate) async fn send(&self, message: &Message<'_>, trace: &mut Trace<'_>) -> Outcome {
+    pub(crate) async fn send(&self, message: &Message<'_>, own: &Own, trace: &mut Trace<'_>) -> Outcome {
         let facts = Facts::of(message);
         let SlackKnobs::App { channel, buttons, .. } = &self.knobs else {
-            return self.hook(&render(&facts, None), trace).await;
+            return self.hook(&render(&facts, own, None), trace).await;
         };
         let about = match message.matter {
             Matter::Incident(about) if *buttons => Some(about.dossier.incident.id.as_str()),
             Matter::Incident(_) | Matter::Storm(_) | Matter::Test | Matter::StoreDown { .. } => None,
         };
-        let rendered = render(&facts, about);
+        let rendered = render(&facts, own, about);
         match message.handle.and_then(|handle| handle.0.split_once(':')) {
             Some((channel, ts)) => self.update(message, &rendered, channel, ts, trace).await,
             None => self.post(message, &rendered, channel, trace).await,

@@ -12,6 +12,7 @@ use crate::http::{Answer, Endpoint, Plaintext};
 use crate::knobs::TeamsKnobs;
 use crate::message::{Message, word};
 use crate::render::{self, Facts};
+use crate::templates::Own;
 use crate::webhook::unreachable;
 
 /// Microsoft Teams.
@@ -41,11 +42,11 @@ impl Teams {
         &self.scrub
     }
 
-    pub(crate) async fn send(&self, message: &Message<'_>, trace: &mut Trace<'_>) -> Outcome {
+    pub(crate) async fn send(&self, message: &Message<'_>, own: &Own, trace: &mut Trace<'_>) -> Outcome {
         let facts = Facts::of(message);
         // What says that it was told before.
         let told = Handle(word(message.notification_id));
-        let (outcome, unfit) = self.call(render::teams::message(&facts), &told, trace).await;
+        let (outcome, unfit) = self.call(render::teams::message(&facts, own), &told, trace).await;
         if !unfit {
             return outcome;
         }

@@ -11,6 +11,7 @@ use crate::http::{Answer, Endpoint, Plaintext, Reply, seconds};
 use crate::knobs::TelegramKnobs;
 use crate::message::Message;
 use crate::render::{self, Facts};
+use crate::templates::Own;
 use crate::webhook::unreachable;
 
 /// Telegram.
@@ -60,14 +61,14 @@ impl Telegram {
         &self.scrub
     }
 
-    pub(crate) async fn send(&self, message: &Message<'_>, trace: &mut Trace<'_>) -> Outcome {
+    pub(crate) async fn send(&self, message: &Message<'_>, own: &Own, trace: &mut Trace<'_>) -> Outcome {
         let facts = Facts::of(message);
         let id = message.handle.and_then(|handle| handle.0.parse::<i64>().ok());
         let (name, mut body) = match id {
             None => ("sendMessage", self.body(message)),
             Some(id) => ("editMessageText", json!({"message_id": id})),
         };
-        body["text"] = json!(render::telegram::text(&facts));
+        body["text"] = json!(render::telegram::text(&facts, own));
         let outcome = match self.either(name, body, &render::telegram::plain(&facts), trace).await {
             Said::Done(result) => {
                 Outcome::accepted(result["message_id"].as_i64().map(|id| Handle(id.to_string())))

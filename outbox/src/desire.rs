@@ -6,7 +6,9 @@ use std::sync::Arc;
 use beaconfire_incident::{Incident, Status, Transition};
 use beaconfire_model::{Severity, Wall};
 
-use crate::{Fate, Grouping, Integration, IntegrationKind, Lane, Route, Row, RowKey, Suppressed, Told};
+use crate::{
+    Fate, Grouping, Hushed, Integration, IntegrationKind, Lane, Quiet, Route, Row, RowKey, Suppressed, Told,
+};
 
 /// The integrations of each receiver, by its name.
 pub type Receivers = BTreeMap<Arc<str>, Vec<Integration>>;
@@ -20,6 +22,8 @@ pub type Receivers = BTreeMap<Arc<str>, Vec<Integration>>;
 ///   or had become dead letters another try: it is another message, and may be worse news.
 /// - What was found too late to tell is suppressed, and counted, until there is fresh news of it.
 /// - What resolved before its opening was accepted is told all the same, opening first.
+/// - What is `quiet` toward a receiver is suppressed, and counted; [`review`](crate::review) tells it when that ends. Who
+///   has seen the open still hears of the acknowledgement and the resolve, and of the rest when it ends.
 /// - Rows of integrations that are gone are settled as [`orphaned`] says.
 pub fn desire(
     route: &Route,
@@ -27,16 +31,28 @@ pub fn desire(
     incident: &Incident,
     transitions: &[Transition],
     rows: &[Row],
+    quiet: &Quiet,
     now: Wall,
 ) -> Vec<Row> {
     if !transitions.iter().any(Transition::tells) {
         return Vec::new();
     }
     let disturbs = transitions.iter().any(Transition::disturbs);
-    let desired = Told { revision: incident.revision, status: incident.status, severity: incident.severity };
+    let desired = now_of(incident);
     let mut wanted = orphaned(rows.iter().cloned(), receivers);
-    for row in rows.iter().filter(|row| integration(receivers, &row.key).is_some()) {
-        let moved = moved(row.clone(), desired, incident.stale, disturbs, now);
+    for row in rows {
+        let Some(integration) = integration(receivers, &row.key) else { continue };
+        let hushed = quiet.toward(&row.key.receiver);
+        let silenced = shows_silence(integration, hushed) && incident.status != Status::Resolved;
+        let desired = Told { silenced, ..desired };
+        let knows = matches!(row.fate, Fate::Delivered | Fate::InDigest(_));
+        let moved = match row.told {
+            // Its news is kept back, and what it was to hear before that is news no more.
+            Some(told) if hushed.is_some() && knows && incident.status == Status::Open => {
+                set(row.clone(), row.fate.clone(), Told { silenced, ..told }, true, now)
+            }
+            _ => moved(row.clone(), desired, incident.stale, hushed, disturbs, now),
+        };
         if moved != *row {
             wanted.push(moved);
         }
@@ -54,7 +70,8 @@ pub fn desire(
                     integration: integration.name.clone(),
                 };
                 if !rows.iter().any(|row| row.key == key) {
-                    let row = made(key, integration.send_resolved, desired, incident.stale, now);
+                    let hushed = quiet.toward(&routed.receiver);
+                    let row = made(key, integration.send_resolved, desired, incident.stale, hushed, now);
                     wanted.push(grouped(row, integration.kind, &routed.grouping, incident));
                 }
             }
@@ -81,19 +98,37 @@ pub fn orphaned(rows: impl IntoIterator<Item = Row>, receivers: &Receivers) -> V
     rows.into_iter().filter(gone).map(settle).collect()
 }
 
-fn integration<'a>(receivers: &'a Receivers, key: &RowKey) -> Option<&'a Integration> {
+/// The state of an incident that receivers hear of.
+pub(crate) fn now_of(incident: &Incident) -> Told {
+    let Incident { revision, status, severity, .. } = *incident;
+    Told { revision, status, severity, silenced: false }
+}
+
+pub(crate) fn integration<'a>(receivers: &'a Receivers, key: &RowKey) -> Option<&'a Integration> {
     receivers.get(&key.receiver)?.iter().find(|integration| integration.name == key.integration)
 }
 
+/// Whether what was told there is to say that it is silenced.
+pub(crate) fn shows_silence(integration: &Integration, hushed: Option<&Hushed>) -> bool {
+    integration.kind.edits() && hushed.is_some_and(|hushed| hushed.why == Suppressed::Silenced)
+}
+
 /// A new row.
-pub(crate) fn made(key: RowKey, send_resolved: bool, desired: Told, stale: bool, now: Wall) -> Row {
+pub(crate) fn made(
+    key: RowKey,
+    send_resolved: bool,
+    desired: Told,
+    stale: bool,
+    hushed: Option<&Hushed>,
+    now: Wall,
+) -> Row {
     let row = Row {
         key,
         version: 0,
         desired,
         told: None,
         handle: None,
-        fate: untold(stale),
+        fate: untold(stale, hushed),
         lane: Lane::Info,
         send_resolved,
         attempts: 0,
@@ -106,6 +141,7 @@ pub(crate) fn made(key: RowKey, send_resolved: bool, desired: Told, stale: bool,
         group: None,
         repeat: None,
         again: false,
+        hushed: hushed.is_some(),
     };
     Row { lane: row.lane(), ..row }
 }
@@ -119,21 +155,29 @@ fn grouped(row: Row, kind: IntegrationKind, grouping: &Grouping, incident: &Inci
 }
 
 /// A row whose desired state has moved.
-fn moved(mut row: Row, desired: Told, stale: bool, disturbs: bool, now: Wall) -> Row {
+fn moved(row: Row, desired: Told, stale: bool, hushed: Option<&Hushed>, disturbs: bool, now: Wall) -> Row {
     if row.desired.revision >= desired.revision {
         return row;
     }
-    let waited = row.next_action().is_some();
     // What has become a page meanwhile does not wait for a digest.
     let is_worse =
         desired.severity == Severity::Critical && row.desired.severity != Severity::Critical && disturbs;
-    row.desired = desired;
-    row.fate = match row.fate {
-        Fate::Held(_) if is_worse => untold(stale),
-        Fate::Pending => untold(stale),
-        Fate::Suppressed(_) | Fate::Dead if disturbs => untold(stale),
-        stays => stays,
+    let fate = match &row.fate {
+        Fate::Held(_) if is_worse => untold(stale, hushed),
+        Fate::Pending => untold(stale, hushed),
+        Fate::Suppressed(_) | Fate::Dead if disturbs => untold(stale, hushed),
+        stays => stays.clone(),
     };
+    set(row, fate, desired, hushed.is_some(), now)
+}
+
+/// A row with another fate and state to tell.
+pub(crate) fn set(mut row: Row, fate: Fate, desired: Told, hushed: bool, now: Wall) -> Row {
+    let waited = row.next_action().is_some();
+    row.desired = desired;
+    row.fate = fate;
+    row.hushed = hushed;
+    row.again &= !hushed;
     if row.next_action().is_some() {
         row.due = now;
         row.waiting_since = if waited { row.waiting_since } else { now };
@@ -143,16 +187,27 @@ fn moved(mut row: Row, desired: Told, stale: bool, disturbs: bool, now: Wall) ->
 }
 
 /// The fate of a row whose opening has not been accepted.
-fn untold(stale: bool) -> Fate {
-    if stale { Fate::Suppressed(Suppressed::TooOld) } else { Fate::Pending }
+fn untold(stale: bool, hushed: Option<&Hushed>) -> Fate {
+    match hushed {
+        _ if stale => Fate::Suppressed(Suppressed::TooOld),
+        Some(hushed) => Fate::Suppressed(hushed.why),
+        None => Fate::Pending,
+    }
 }
 
 impl Row {
+    fn only_silence_differs(&self) -> bool {
+        let differs =
+            |told: Told| told.revision >= self.desired.revision && told.silenced != self.desired.silenced;
+        !self.again && self.told.is_some_and(differs)
+    }
+
     /// The lane that its next delivery belongs in. Whoever was paged hears of the end as fast as of the beginning.
     pub(crate) fn lane(&self) -> Lane {
         let paged = self.told.is_some_and(|told| told.severity == Severity::Critical);
         let tells_anew = self.told.is_none() || self.desired.status == Status::Open;
         match self.desired.severity {
+            _ if self.only_silence_differs() => Lane::Update,
             Severity::Critical => Lane::Page,
             _ if paged => Lane::Page,
             Severity::Info => Lane::Info,

@@ -50,7 +50,11 @@ impl Fallback {
                 integration: integration.name.clone(),
             };
             let via = Some(row.key.receiver.clone());
-            Row { via, repeat: row.repeat, ..made(key, integration.send_resolved, row.desired, false, now) }
+            Row {
+                via,
+                repeat: row.repeat,
+                ..made(key, integration.send_resolved, row.desired, false, None, now)
+            }
         };
         self.integrations.iter().map(instead).collect()
     }

@@ -1,5 +1,6 @@
 //! Alertmanager's routing tree: which receivers an incident with these labels reaches, and why.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use beaconfire_model::{Labels, Matcher, Matchers};
@@ -47,6 +48,11 @@ impl IntegrationKind {
             Self::Alertmanager => "alertmanager",
         }
     }
+
+    /// Whether it can change a message where it stands, which disturbs nobody.
+    pub const fn edits(self) -> bool {
+        matches!(self, Self::Slack | Self::Discord | Self::Telegram)
+    }
 }
 
 /// One integration of a receiver, as far as the outbox needs to know it.
@@ -69,6 +75,10 @@ pub struct Route {
     pub matchers: Matchers,
     /// Whether siblings after it are tried too when it matches.
     pub continues: bool,
+    /// The time intervals in which it tells nobody, by name. Children do not have their parent's.
+    pub mute_times: Vec<Arc<str>>,
+    /// The only time intervals in which it tells anybody; none for always.
+    pub active_times: Vec<Arc<str>>,
     /// How it groups and repeats: its own or its parent's.
     pub grouping: Grouping,
     /// Children, tried in order.
@@ -130,6 +140,23 @@ impl Route {
             }
         }
         reached
+    }
+
+    /// Whether any route of the tree tells only at times.
+    pub fn has_hours(&self) -> bool {
+        let own = !self.mute_times.is_empty() || !self.active_times.is_empty();
+        own || self.routes.iter().any(Self::has_hours)
+    }
+
+    /// The routes by which labels reach each receiver.
+    pub fn ways(&self, labels: &Labels) -> BTreeMap<Arc<str>, Vec<&Self>> {
+        let mut ways: BTreeMap<Arc<str>, Vec<&Self>> = BTreeMap::new();
+        for visit in self.walk(labels) {
+            if let (Verdict::Told, Some(receiver)) = (visit.verdict, visit.receiver) {
+                ways.entry(receiver.clone()).or_default().push(visit.route);
+            }
+        }
+        ways
     }
 
     /// What becomes of labels at every route that is looked at, parents before children, in the order of the tree.

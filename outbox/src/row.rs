@@ -28,6 +28,8 @@ pub struct Told {
     pub status: Status,
     /// The severity.
     pub severity: Severity,
+    /// Whether a silence keeps its news back: messages that can be changed say so.
+    pub silenced: bool,
 }
 
 /// A row that has waited so long is taken for one of the lane above; never for a page.
@@ -61,13 +63,19 @@ impl Lane {
     }
 }
 
-/// Why a row will never be told.
+/// Why a row is not told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Suppressed {
     /// It was older than `incidents.max_age` when found.
     TooOld,
     /// The receiver or integration is no longer configured.
     Unrouted,
+    /// A silence matches it: told when that ends, if it is still open.
+    Silenced,
+    /// A time interval mutes the route: likewise.
+    Muted,
+    /// An incident that explains it is known: likewise.
+    Inhibited,
     /// It was over before it could be told; a digest that was accepted says so.
     ClearedBeforeSend,
     /// Somebody dropped it: nothing of it is told until there is fresh news.
@@ -76,16 +84,32 @@ pub enum Suppressed {
 
 impl Suppressed {
     /// All reasons.
-    pub const ALL: [Self; 4] = [Self::TooOld, Self::Unrouted, Self::ClearedBeforeSend, Self::Dropped];
+    pub const ALL: [Self; 7] = [
+        Self::TooOld,
+        Self::Unrouted,
+        Self::Silenced,
+        Self::Muted,
+        Self::Inhibited,
+        Self::ClearedBeforeSend,
+        Self::Dropped,
+    ];
 
     /// The name in the ledger.
     pub const fn name(self) -> &'static str {
         match self {
             Self::TooOld => "too_old",
             Self::Unrouted => "unrouted",
+            Self::Silenced => "silenced",
+            Self::Muted => "muted",
+            Self::Inhibited => "inhibited",
             Self::ClearedBeforeSend => "cleared_before_send",
             Self::Dropped => "dropped",
         }
+    }
+
+    /// Whether it lasts only as long as what keeps quiet.
+    pub const fn is_quiet(self) -> bool {
+        matches!(self, Self::Silenced | Self::Muted | Self::Inhibited)
     }
 }
 
@@ -100,7 +124,7 @@ pub enum Fate {
     Delivered,
     /// This digest, which counts it, was accepted.
     InDigest(DigestId),
-    /// It will never be told, on purpose.
+    /// It is not told, on purpose.
     Suppressed(Suppressed),
     /// It could not be told: no retry can help.
     Dead,
@@ -145,6 +169,8 @@ pub struct Row {
     pub repeat: Option<Duration>,
     /// Whether it is to be told again though nothing has changed.
     pub again: bool,
+    /// Whether anything keeps its receiver from hearing of it now: then it is not told again.
+    pub hushed: bool,
 }
 
 /// What a delivery tells.
@@ -183,7 +209,7 @@ impl Row {
     /// Who has not heard of the opening hears of it first, also where somebody is on it or it is over by then:
     /// outside of storms there is no digest to say so later, and a resolve of what was never opened means nothing to a
     /// receiver. What a digest has told of is acknowledged and resolved there too, until it disturbs anew: then it has
-    /// messages of its own.
+    /// messages of its own. Where only a silence has come or gone, messages that can be changed are.
     pub fn sending(&self) -> Option<(Action, Told)> {
         if matches!(self.fate, Fate::Dead | Fate::Suppressed(_) | Fate::Held(_)) {
             return None;
@@ -195,8 +221,11 @@ impl Row {
             return Some((Action::Open, Told { revision, status: Status::Open, ..desired }));
         };
         if told.revision >= desired.revision {
-            let again = self.again && desired.status == Status::Open && self.fate == Fate::Delivered;
-            return again.then_some((Action::Open, desired));
+            if self.again && desired.status == Status::Open && self.fate == Fate::Delivered {
+                return Some((Action::Open, desired));
+            }
+            let differs = self.handle.is_some() && told.silenced != desired.silenced;
+            return differs.then_some((Action::Update, Told { silenced: desired.silenced, ..told }));
         }
         let has_own = self.messages > 0 || !matches!(self.fate, Fate::InDigest(_));
         let action = match desired.status {
@@ -214,7 +243,8 @@ impl Row {
         let stands = self.told.is_some_and(|told| told.revision >= self.desired.revision);
         let open = self.desired.status == Status::Open && self.fate == Fate::Delivered;
         // Since the last message was accepted nothing waits.
-        (stands && open && !self.again).then(|| self.repeat.map(|repeat| self.waiting_since.plus(repeat)))?
+        (stands && open && !self.again && !self.hushed)
+            .then(|| self.repeat.map(|repeat| self.waiting_since.plus(repeat)))?
     }
 
     /// The id under which a state is sent: the same on every try, so that a receiver can recognise a repeat.

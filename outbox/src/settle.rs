@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use beaconfire_incident::Status;
 use beaconfire_model::{Untrusted, Wall};
 
 use crate::{Fate, Outcome, Row, Told};
@@ -54,6 +55,12 @@ pub fn settle(
         Outcome::Accepted { remote, said } => {
             row.told = Some(newer(row.told, sent));
             row.handle = remote.clone().or(row.handle);
+            // It arrived though it was kept back meanwhile; what is newer still is, unless it ends what has arrived.
+            if matches!(row.fate, Fate::Suppressed(why) if why.is_quiet())
+                && row.desired.status == Status::Open
+            {
+                row.desired = sent;
+            }
             // What a digest has told of stays in its account.
             if !matches!(row.fate, Fate::InDigest(_)) {
                 row.fate = Fate::Delivered;

@@ -9,16 +9,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use beaconfire_detect::Learned;
+use beaconfire_detect::{Learned, Plan};
 use beaconfire_incident::{
-    Actor, Command, Context, Fingerprint, Folded, Incident, IncidentId, Knobs, Refused, Transition,
-    fold_command, fold_signals, fold_time,
+    Actor, Command, Context, Fingerprint, Folded, Incident, IncidentId, Knobs, Refused, fold_command,
+    fold_signals, fold_time,
 };
 use beaconfire_model::{EventTime, Kind, Labels, Signal, Wall};
-use beaconfire_outbox::{Receivers, Route, Row, desire};
+use beaconfire_outbox::{Escalation, Quiet, QuietRules, Receivers, Route, Row, Silence};
 use beaconfire_throttle::{Allows, Decision, Refusal, Standing, Throttle, Verdict};
 
-use crate::{Barrier, Mark, Report, WorkerId};
+use crate::{Barrier, Mark, Report, WorkerId, tell};
 
 /// How long a fact may wait for the clearance of the episode before it.
 const WAIT_MAX: Duration = Duration::from_secs(10);
@@ -37,6 +37,12 @@ pub struct Policy {
     pub route: Route,
     /// The receivers' integrations.
     pub receivers: Receivers,
+    /// When they are not told.
+    pub quiet: QuietRules,
+    /// Who is told next while nobody has taken an incident.
+    pub escalations: Vec<Escalation>,
+    /// Which services' requests explain which workloads; without it nothing is explained.
+    pub plan: Option<Arc<Plan>>,
 }
 
 /// What the store has of the fingerprints that a round concerns.
@@ -52,6 +58,10 @@ pub struct Shelf {
     pub decisions: Vec<Decision>,
     /// What rules leave alone for a while.
     pub allows: Allows,
+    /// Silences that are not over.
+    pub silences: Vec<Silence>,
+    /// What is unresolved, where [`Keeper::asks_for_unresolved`]: it may keep others from being told.
+    pub unresolved: Vec<Incident>,
 }
 
 /// One transaction's worth.
@@ -74,6 +84,8 @@ pub struct Changes {
     /// Facts that waited their full time and were folded without clearance.
     pub impatient: u64,
     taken: Vec<Held>,
+    /// What keeps quiet from now on, where all of it was judged.
+    pub(crate) quiet: Option<BTreeMap<IncidentId, Quiet>>,
 }
 
 impl Changes {
@@ -118,13 +130,17 @@ pub struct Keeper {
     learned: BTreeMap<String, (u64, Learned)>,
     passing: BTreeMap<(WorkerId, u64), Passing>,
     order: u64,
+    /// What kept quiet, of each incident where anything did, when the rows were brought in line with it last; `None`
+    /// before the first time.
+    pub(crate) quiet: Option<BTreeMap<IncidentId, Quiet>>,
 }
 
 impl Keeper {
     /// A keeper behind so many shard threads.
     pub fn new(threads: usize, policy: Arc<Policy>, throttle: Throttle) -> Self {
         let learned = BTreeMap::new();
-        Self { threads, policy, throttle, facts: Vec::new(), learned, passing: BTreeMap::new(), order: 0 }
+        let passing = BTreeMap::new();
+        Self { threads, policy, throttle, facts: Vec::new(), learned, passing, order: 0, quiet: None }
     }
 
     /// Takes facts from outside the shards, and answers with their place: they are written once
@@ -173,6 +189,12 @@ impl Keeper {
     /// Whether a round would have anything to do.
     pub fn has_work(&self) -> bool {
         !self.facts.is_empty() || self.passing.values().any(|passing| passing.behind.is_some())
+    }
+
+    /// Whether what is unresolved has a say in what comes of the waiting facts.
+    pub fn asks_for_unresolved(&self) -> bool {
+        let explained = |held: &Held| self.can_be_inhibited(held.signal.kind);
+        self.facts.iter().any(explained)
     }
 
     /// The fingerprints that the waiting facts concern: read their rows for [`fold`](Self::fold).
@@ -229,6 +251,7 @@ impl Keeper {
                 self.consequences(folded, shelf, now, &mut changes);
             }
         }
+        self.tell(shelf, now, &mut changes);
         let oldest_waiting = self.oldest_waiting();
         // What was learned of a slice is written no sooner than what was found in it: read again, it tells nothing.
         let due = self.learned.extract_if(.., |_, (behind, _)| *behind < oldest_waiting);
@@ -243,15 +266,22 @@ impl Keeper {
         changes
     }
 
-    /// Folds the passing of time into unresolved incidents.
+    /// Folds the passing of time into unresolved incidents: what is over resolves, acknowledgements run out, and the
+    /// next step of an escalation is taken.
     pub fn fold_time(&mut self, unresolved: &[Incident], shelf: &Shelf, now: Wall) -> Changes {
         let mut changes = Changes::default();
+        let mut due = Vec::new();
         for incident in unresolved {
             let clear = self.clearance(incident, shelf, now);
-            if let Some(folded) = fold_time(incident, clear, now, &self.policy.knobs) {
-                self.consequences(folded, shelf, now, &mut changes);
+            match fold_time(incident, clear, now, &self.policy.knobs) {
+                Some(folded) => self.consequences(folded, shelf, now, &mut changes),
+                // After a start the rows are brought in line first.
+                None if self.quiet.is_some() => due.extend(tell::step(incident, now)),
+                None => {}
             }
         }
+        self.tell(shelf, now, &mut changes);
+        self.take_steps(due, shelf, now, &mut changes);
         changes
     }
 
@@ -266,6 +296,7 @@ impl Keeper {
                 self.consequences(folded, shelf, now, &mut changes);
             }
         }
+        self.tell(shelf, now, &mut changes);
         changes
     }
 
@@ -281,24 +312,13 @@ impl Keeper {
         let folded = fold_command(incident, actor, command, now, &self.policy.knobs)?;
         let mut changes = Changes::default();
         self.consequences(folded, shelf, now, &mut changes);
+        self.tell(shelf, now, &mut changes);
         Ok(changes)
     }
 
-    /// Whom to tell and whom to throttle because of one fold.
-    fn consequences(&mut self, folded: Folded, shelf: &Shelf, now: Wall, changes: &mut Changes) {
-        if folded.transitions.iter().any(Transition::tells) {
-            let rows: Vec<Row> =
-                shelf.rows.iter().filter(|row| row.key.incident == folded.incident.id).cloned().collect();
-            let policy = &self.policy;
-            changes.rows.extend(desire(
-                &policy.route,
-                &policy.receivers,
-                &folded.incident,
-                &folded.transitions,
-                &rows,
-                now,
-            ));
-        }
+    /// Whom to throttle because of one fold; whom to tell is decided when all are folded.
+    fn consequences(&mut self, mut folded: Folded, shelf: &Shelf, now: Wall, changes: &mut Changes) {
+        tell::count_steps(&self.policy.escalations, &mut folded, now);
         let active: Vec<Decision> = shelf.decisions.iter().chain(&changes.decisions).cloned().collect();
         let max_age = self.policy.knobs.max_age;
         let standing = Standing { now, active: &active, allows: &shelf.allows, max_age };
@@ -313,6 +333,9 @@ impl Keeper {
 
     /// The changes are durable: forgets what they held, and hands out the barriers to answer.
     pub fn saved(&mut self, changes: Changes) -> Vec<Barrier> {
+        if changes.quiet.is_some() {
+            self.quiet = changes.quiet;
+        }
         for barrier in &changes.barriers {
             self.passing.remove(&(barrier.worker, barrier.number));
         }

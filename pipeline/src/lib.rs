@@ -13,6 +13,7 @@ mod offsets;
 mod registry;
 mod serve;
 mod tally;
+mod tell;
 mod tides;
 mod worker;
 

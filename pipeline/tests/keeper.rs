@@ -10,7 +10,7 @@ use beaconfire_model::{
     Client, Earliest, EntryId, EventTime, Evidence, Kind, Labels, Latest, Peak, Severity, Signal, Subject,
     Wall,
 };
-use beaconfire_outbox::{Receivers, Route};
+use beaconfire_outbox::{QuietRules, Receivers, Route};
 use beaconfire_pipeline::{Keeper, Policy, Report, Shelf};
 use beaconfire_throttle::{Guard, Throttle};
 
@@ -23,6 +23,9 @@ fn keeper(entries: &[&str]) -> Keeper {
         knobs: Knobs::default(),
         route: Route::default(),
         receivers: Receivers::new(),
+        quiet: QuietRules::default(),
+        escalations: Vec::new(),
+        plan: None,
     };
     Keeper::new(1, Arc::new(policy), Throttle::new(BTreeMap::new(), Guard::default()))
 }

@@ -31,6 +31,7 @@ pub(super) fn print(incident: &Value, out: &mut impl Write) -> std::io::Result<(
         ("resolved", second(&of("resolved_at"))),
         ("resolved by", of("resolved_by")),
         ("acknowledged by", held),
+        ("given to", of("assignee")),
         ("labels", labels),
         ("runbook", of("runbook_url")),
         (
@@ -94,10 +95,15 @@ pub(super) fn print(incident: &Value, out: &mut impl Write) -> std::io::Result<(
             Some(at) => format!("{} from {}", text(&row["still_to_tell"]), second(&cell(at))),
             None => String::new(),
         };
+        let why = [&row["because"], &row["reason"]].into_iter().find(|why| why.is_string());
+        let fate = match why {
+            Some(why) => format!("{}: {}", text(&row["fate"]), text(why)),
+            None => text(&row["fate"]),
+        };
         [
             text(&row["receiver"]),
             text(&row["integration"]),
-            text(&row["fate"]),
+            fate,
             text(&row["messages"]),
             next,
             text(&row["last_error"]),

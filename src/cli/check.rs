@@ -19,22 +19,31 @@ pub(super) fn run(print: bool, file: Option<PathBuf>, out: &mut impl Write) -> R
         Err(complaints) => {
             let errors = complaints.iter().filter(|complaint| complaint.is_error()).count();
             complaints.iter().for_each(|complaint| eprintln!("{complaint}"));
-            eprintln!("{what}: {}", counted(errors, "error"));
+            eprintln!("{what}: {}", counted(errors, "error", "errors"));
             return Err(Fault::No);
         }
     };
     config.warnings.iter().for_each(|warning| eprintln!("{warning}"));
+    let broken = config.templates_broken;
     if print {
-        return Ok(write!(out, "{}", config.redacted())?);
+        write!(out, "{}", config.redacted())?;
+    }
+    if broken > 0 {
+        // `run` starts with it, and tells in the built-in form what such a template was to tell.
+        eprintln!("{what}: {} on an example", counted(broken, "template fails", "templates fail"));
+        return Err(Fault::No);
+    }
+    if print {
+        return Ok(());
     }
     let good = if sources.file.is_some() { "is good" } else { "are good" };
-    Ok(writeln!(out, "{what} {good} ({})", counted(config.warnings.len(), "warning"))?)
+    Ok(writeln!(out, "{what} {good} ({})", counted(config.warnings.len(), "warning", "warnings"))?)
 }
 
-fn counted(n: usize, what: &str) -> String {
+fn counted(n: usize, one: &str, many: &str) -> String {
     match n {
-        0 => format!("no {what}s"),
-        1 => format!("1 {what}"),
-        n => format!("{n} {what}s"),
+        0 => format!("no {many}"),
+        1 => format!("1 {one}"),
+        n => format!("{n} {many}"),
     }
 }

@@ -36,6 +36,14 @@ enum What {
         #[arg(value_parser = id)]
         id: String,
     },
+    /// Give it to somebody; tells nobody, and stops no escalation.
+    Assign {
+        /// Its id.
+        #[arg(value_parser = id)]
+        id: String,
+        /// Whom; "" takes it back.
+        who: String,
+    },
     /// Add a note to its timeline.
     Note {
         /// Its id.
@@ -121,6 +129,9 @@ pub(super) fn run(arguments: Arguments, config: Option<PathBuf>, out: &mut impl 
             What::Resolve { id } => command(&instance, &id, "resolve", &nothing, output, out).await,
             What::Accept { id } => command(&instance, &id, "accept", &nothing, output, out).await,
             What::Reopen { id } => command(&instance, &id, "reopen", &nothing, output, out).await,
+            What::Assign { id, who } => {
+                command(&instance, &id, "assign", &json!({"to": who}), output, out).await
+            }
             What::Note { id, text } => {
                 command(&instance, &id, "notes", &json!({"text": text.join(" ")}), output, out).await
             }

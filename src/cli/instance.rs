@@ -105,7 +105,17 @@ impl Instance {
 
     /// Has something done.
     pub(super) async fn post(&self, path: &str, body: &Value) -> Result<Value, Fault> {
-        self.document(self.request(Method::POST, path, &[]).json(body)).await
+        self.post_with(path, &[], body).await
+    }
+
+    /// The same, with parameters.
+    pub(super) async fn post_with(
+        &self,
+        path: &str,
+        query: &[(&str, String)],
+        body: &Value,
+    ) -> Result<Value, Fault> {
+        self.document(self.request(Method::POST, path, query).json(body)).await
     }
 
     /// Has something taken back.

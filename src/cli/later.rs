@@ -10,18 +10,11 @@ use super::Arguments;
 
 /// Below which command, the word, and what serves in its stead.
 const LATER: &[(&str, &str, &str)] = &[
-    ("beaconfire", "render", "`beaconfire test-notify RECEIVER` shows a marked test as it is sent"),
-    (
-        "beaconfire",
-        "silences",
-        "acknowledge the incident (`beaconfire incidents ack ID`), or switch its rule off with `enabled: false`",
-    ),
     (
         "beaconfire",
         "schema",
         "`beaconfire config default` shows every key, `beaconfire formats` what is read",
     ),
-    ("incidents", "assign", "`beaconfire incidents ack ID` takes it for whose token is used"),
     ("decisions", "allow", "name the address in `throttle.never` and restart"),
     ("decisions", "approve", "nothing waits for approval; `throttle.mode: dry_run` looks first"),
     ("replay", "--kafka", "write the topic to a file with any consumer of Kafka, and replay that"),
@@ -80,7 +73,7 @@ mod tests {
         for line in [
             "beaconfire icnidents",
             "beaconfire assign",
-            "beaconfire incidents render",
+            "beaconfire incidents silences",
             "beaconfire run --kafka",
         ] {
             assert_eq!(said(line), None, "{line}");

@@ -17,11 +17,13 @@ mod lists;
 mod outbox;
 mod output;
 mod pinned;
+mod render;
 mod replay;
 mod report;
 mod routes;
 mod run;
 mod score;
+mod silences;
 mod test_notify;
 mod version;
 
@@ -66,6 +68,8 @@ enum Command {
         #[command(subcommand)]
         what: routes::What,
     },
+    /// The messages that a receiver would get about an incident, as they would be sent; nothing is sent.
+    Render(render::Arguments),
     /// Send one marked test through a receiver's real channels, and print what passed.
     TestNotify(test_notify::Arguments),
     /// Incidents of a running instance: list, show, acknowledge, note, resolve, accept, reopen.
@@ -76,6 +80,8 @@ enum Command {
     DeadLetters(dead_letters::Arguments),
     /// Throttle decisions of a running instance: list, add, delete, flush.
     Decisions(decisions::Arguments),
+    /// Silences of a running instance: list, add, expire.
+    Silences(silences::Arguments),
     /// Keys that bouncers show to read decisions.
     Keys {
         #[command(subcommand)]
@@ -171,7 +177,7 @@ fn run(arguments: Arguments) -> Result<(), Fault> {
     let Arguments { config, command } = arguments;
     match command {
         // These two end in order, and listen for themselves.
-        Command::Run => return run::run(load(&sources(config))?),
+        Command::Run => return run::run(&sources(config)),
         Command::Demo(demo) => return demo::run(&demo),
         _ => run::end_at_interrupt(),
     }
@@ -183,10 +189,12 @@ fn run(arguments: Arguments) -> Result<(), Fault> {
         Command::Explain(record) => explain::run(record, load(&sources(config))?, &mut out),
         Command::Check { print } => check::run(print, config, &mut out),
         Command::Routes { what } => routes::run(what, &load(&sources(config))?, &mut out),
+        Command::Render(what) => render::run(&what, &load(&sources(config))?, &mut out),
         Command::TestNotify(which) => test_notify::run(&which, &load(&sources(config))?, &mut out),
         Command::Incidents(incidents) => incidents::run(incidents, config, &mut out),
         Command::Outbox(outbox) => outbox::run(outbox, config, &mut out),
         Command::DeadLetters(letters) => dead_letters::run(letters, config, &mut out),
+        Command::Silences(silences) => silences::run(silences, config, &mut out),
         Command::Decisions(decisions) => decisions::run(decisions, config, &mut out),
         Command::Keys { what } => keys::run(&what, &load(&sources(config))?, &mut out),
         Command::Health(health) => health::run(&health, config, &mut out),

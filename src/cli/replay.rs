@@ -13,6 +13,7 @@ use beaconfire_detect::{EntrySpec, Plan, PlanSpec};
 use beaconfire_incident::{Dossier, Folded, IncidentId, title};
 use beaconfire_ingest::{FileInput, FileLog, FileSource};
 use beaconfire_model::{EntryId, EventTime, LogFault, Names, Record, Wall};
+use beaconfire_outbox::QuietRules;
 use beaconfire_pipeline::{
     Changes, Counted, DeadLetterSink, Ending, Keeper, Line as PipelineLine, LineKnobs, Policy, Survey,
     WorkerKnobs,
@@ -91,6 +92,10 @@ pub(super) fn run(arguments: Arguments, config: Config, out: &mut impl Write) ->
         knobs: config.knobs,
         route: config.route,
         receivers: config.receivers,
+        // Nothing is kept quiet by the hour and nobody is called later: what happened is shown whole.
+        quiet: QuietRules::default(),
+        escalations: Vec::new(),
+        plan: None,
     };
     let mut keeper = Keeper::new(1, Arc::new(policy), Throttle::new(config.throttle_rules, config.guard));
     let mut book = Casebook::default();

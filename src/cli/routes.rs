@@ -128,6 +128,11 @@ fn written(visit: &Visit<'_>) -> String {
     if visit.route.continues {
         line.push_str(", continue");
     }
+    for (names, says) in [(&visit.route.mute_times, "not"), (&visit.route.active_times, "only")] {
+        if !names.is_empty() {
+            line.push_str(&format!(", {says} in {}", names.join(", ")));
+        }
+    }
     line
 }
 

@@ -4,45 +4,82 @@ use std::io::IsTerminal as _;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use beaconfire_config::Config;
+use beaconfire_config::{Config, Sources};
 use beaconfire_pipeline::WorkerKnobs;
 use tokio::runtime::Runtime;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::mpsc;
 use tracing_subscriber::EnvFilter;
 
-use super::Fault;
-use crate::app::{App, Extras};
+use super::{Fault, load};
+use crate::app::{App, Ask, Extras};
+use crate::metrics::Metrics;
 
 /// The environment variable with which a test switches the rewind off, to see that it then loses incidents. Builds for
 /// production do not look at it.
 #[cfg(debug_assertions)]
 const NO_REWIND: &str = "BEACONFIRE_TEST_NO_REWIND";
 
-pub(super) fn run(config: Config) -> Result<(), Fault> {
+/// Runs until told to stop. A reload reads the configuration anew and, where it is good, ends the service in order and
+/// starts it again within the process: as all that matters is durable, it goes on where it was, and sends nothing twice.
+pub(super) fn run(sources: &Sources) -> Result<(), Fault> {
+    let mut config = load(sources)?;
     log_to_stderr();
-    for warning in &config.warnings {
-        tracing::warn!("{warning}");
-    }
     block_on(async {
-        let stop = Stop::listen()?;
-        let app = App::start(config, extras()).await?;
-        tracing::info!(version = env!("CARGO_PKG_VERSION"), address = %app.address(), "running");
-        let mut interrupted = false;
-        app.run(async { interrupted = stop.asked().await }).await?;
-        tracing::info!("stopped");
-        if interrupted { Err(Fault::Interrupted) } else { Ok(()) }
+        let mut signals = Signals::listen()?;
+        let (reload, mut asked) = mpsc::channel(1);
+        // What ran before, until what was read anew runs.
+        let mut before: Option<Config> = None;
+        let mut fell_back = false;
+        loop {
+            for warning in &config.warnings {
+                tracing::warn!("{warning}");
+            }
+            let extras = Extras { reload: Some(reload.clone()), ..extras() };
+            let app = match (App::start(config.clone(), extras).await, before.take()) {
+                (Ok(app), _) => app,
+                (Err(error), Some(good)) => {
+                    let error = format!("{error:#}");
+                    tracing::error!(%error, "the new configuration cannot be run: the one before goes on");
+                    (config, fell_back) = (good, true);
+                    continue;
+                }
+                (Err(error), None) => return Err(error.into()),
+            };
+            tracing::info!(version = env!("CARGO_PKG_VERSION"), address = %app.address(), "running");
+            let metrics = app.metrics().clone();
+            if std::mem::take(&mut fell_back) {
+                metrics.reload_failed();
+            }
+            let mut next = None;
+            app.run(async { next = Some(signals.next(&mut asked, sources, &metrics).await) }).await?;
+            match next {
+                Some(Next::Reload(read)) => before = Some(std::mem::replace(&mut config, *read)),
+                Some(Next::Stop { interrupted: true }) => return Err(Fault::Interrupted),
+                Some(Next::Stop { interrupted: false }) | None => {
+                    tracing::info!("stopped");
+                    return Ok(());
+                }
+            }
+        }
     })
+}
+
+/// What a running service is told.
+enum Next {
+    Stop { interrupted: bool },
+    Reload(Box<Config>),
 }
 
 #[cfg(debug_assertions)]
 fn extras() -> Extras {
     let rewind = std::env::var_os(NO_REWIND).is_none();
-    Extras { worker: WorkerKnobs { rewind, ..WorkerKnobs::default() } }
+    Extras { worker: WorkerKnobs { rewind, ..WorkerKnobs::default() }, ..Extras::default() }
 }
 
 #[cfg(not(debug_assertions))]
 fn extras() -> Extras {
-    Extras { worker: WorkerKnobs::default() }
+    Extras::default()
 }
 
 /// Messages go to stderr; `RUST_LOG` says which.
@@ -83,11 +120,67 @@ pub(super) fn end_at_interrupt() {
     let _ = std::thread::Builder::new().name("interrupt".to_owned()).spawn(listen);
 }
 
+/// The signals that a running service heeds.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hangup: Signal,
+}
+
+impl Signals {
+    /// Listens from now on.
+    fn listen() -> anyhow::Result<Self> {
+        let listen = |kind| signal(kind).context("listening for signals");
+        Ok(Self {
+            terminate: listen(SignalKind::terminate())?,
+            interrupt: listen(SignalKind::interrupt())?,
+            hangup: listen(SignalKind::hangup())?,
+        })
+    }
+
+    /// Waits for the end, or for a configuration to take over. One that cannot be read is refused, and what runs goes on.
+    async fn next(&mut self, asked: &mut mpsc::Receiver<Ask>, sources: &Sources, metrics: &Metrics) -> Next {
+        loop {
+            let who: Option<Ask> = tokio::select! {
+                _ = self.terminate.recv() => return stop(false),
+                _ = self.interrupt.recv() => return stop(true),
+                _ = self.hangup.recv() => None,
+                Some(ask) = asked.recv() => Some(ask),
+            };
+            match load(sources) {
+                Ok(config) => {
+                    tracing::info!("the configuration was read anew: taking it over");
+                    // Whoever asked has the answer before the server ends; gone is gone.
+                    who.map(|ask| ask.send(Ok(())));
+                    return Next::Reload(Box::new(config));
+                }
+                Err(fault) => {
+                    let said = match fault {
+                        Fault::Usage(said) => said,
+                        other => format!("{other:?}"),
+                    };
+                    tracing::error!("the configuration is refused, what runs goes on: {said}");
+                    metrics.reload_failed();
+                    who.map(|ask| ask.send(Err(said)));
+                }
+            }
+        }
+    }
+}
+
+/// Told to stop; a second signal ends the process at once.
+fn stop(interrupted: bool) -> Next {
+    if let Ok(again) = Stop::listen() {
+        let _: bool = again.then(interrupted);
+    }
+    Next::Stop { interrupted }
+}
+
 /// The signals that end us.
 pub(super) struct Stop {
-    terminate: tokio::signal::unix::Signal,
-    interrupt: tokio::signal::unix::Signal,
-    hangup: tokio::signal::unix::Signal,
+    terminate: Signal,
+    interrupt: Signal,
+    hangup: Signal,
 }
 
 impl Stop {
@@ -107,9 +200,7 @@ impl Stop {
             tokio::select! {
                 _ = self.terminate.recv() => break self.then(false),
                 _ = self.interrupt.recv() => break self.then(true),
-                _ = self.hangup.recv() => tracing::error!(
-                    "SIGHUP: reloading is not in this version; restart to take the new configuration over"
-                ),
+                _ = self.hangup.recv() => tracing::info!("SIGHUP: there is no configuration to read anew"),
             }
         }
     }

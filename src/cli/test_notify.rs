@@ -41,7 +41,12 @@ pub(super) fn run(arguments: &Arguments, config: &Config, out: &mut impl Write) 
             let at = now();
             let id = format!("test-{}-{}", integration.name, at.millis());
             let privacy = if config.privacy.redact_query { Privacy::Redact } else { Privacy::Keep };
-            let site = Site { installation: INSTALLATION, external_url: config.http.base_url(), privacy };
+            let site = Site {
+                installation: INSTALLATION,
+                external_url: config.http.base_url(),
+                privacy,
+                templates: None,
+            };
             let exchange = channel.exchange(&Message::test(site, &id, at)).await;
             print(&title, &exchange, out)?;
             match &exchange.outcome {
@@ -86,11 +91,11 @@ fn outcome(outcome: &Outcome) -> String {
     }
 }
 
-fn usage(said: String) -> Fault {
+pub(super) fn usage(said: String) -> Fault {
     Fault::Usage(format!("error: {said}"))
 }
 
-fn unknown(name: &str, config: &Config) -> Fault {
+pub(super) fn unknown(name: &str, config: &Config) -> Fault {
     let known: Vec<&str> = config.receivers.keys().map(|name| &**name).collect();
     let mut said = format!("there is no receiver `{}`", cell(name));
     if let Some(near) = nearest(name, known.iter().copied()) {

@@ -4,7 +4,7 @@ use beaconfire_ingest::DeadLetter;
 use beaconfire_model::{
     Earliest, EntryId, Evidence, Kind, Latest, Peak, Severity, Signal, Subject, SubjectKind,
 };
-use beaconfire_outbox::{Fate, Integration, IntegrationKind, Receivers, Route, desire};
+use beaconfire_outbox::{Fate, Integration, IntegrationKind, Quiet, Receivers, Route, desire};
 use beaconfire_pipeline::Tide;
 use beaconfire_store::{Progress, StoreKnobs, Write};
 use beaconfire_throttle::Action;
@@ -19,6 +19,7 @@ async fn office(directory: &std::path::Path) -> Office {
     let ingest = beaconfire_ingest::Metrics::register(&registry).unwrap();
     let counts = |rule: &str, by_address| Counts { rule: rule.into(), by_address };
     Office {
+        reload: None,
         store,
         orders: mpsc::channel(1).0,
         facts: mpsc::channel(1).0,
@@ -43,6 +44,15 @@ async fn office(directory: &std::path::Path) -> Office {
         rules: vec![counts("requests-per-client", true), counts("server-errors", false)],
         touches: Touches::default(),
         census: Arc::default(),
+        policy: Arc::new(Policy {
+            context: Context::default(),
+            knobs: Knobs::default(),
+            route: beaconfire_outbox::Route::default(),
+            receivers: BTreeMap::new(),
+            quiet: beaconfire_outbox::QuietRules::default(),
+            escalations: Vec::new(),
+            plan: None,
+        }),
         plan: Arc::new(Plan::compile(PlanSpec::default()).unwrap()),
         accepts: Accepts::channel().0,
     }
@@ -64,6 +74,49 @@ fn holding(office: &Office, partitions: i32) {
         };
         office.tides.set(source, tide);
     }
+}
+
+/// A silence of `shop` for a minute from now.
+fn wanted() -> NewSilence {
+    NewSilence {
+        matchers: beaconfire_model::parse_matchers(["service=shop"]).unwrap(),
+        author: "ann".to_owned(),
+        comment: String::new(),
+        starts_at: now(),
+        ends_at: now().plus(MINUTE),
+    }
+}
+
+#[tokio::test]
+async fn silences_say_what_they_match_and_are_so_many_at_most() {
+    let directory = tempfile::tempdir().unwrap();
+    let office = office(directory.path()).await;
+    let actor = || Actor("ann".to_owned());
+    let mut opened = crate::sender::tests::flood("shop", now());
+    opened.incident.labels.set("service", "shop");
+    let write = Write { folded: std::slice::from_ref(&opened), ..Write::default() };
+    office.store.save(write).await.unwrap();
+    let tried = office.silence(actor(), wanted(), true).await.unwrap();
+    assert_eq!((&*tried.silence.id, tried.incidents_total, tried.incidents.len()), ("", 1, 1));
+    assert!(office.silences().await.unwrap().is_empty(), "a dry run keeps nothing");
+    assert_eq!(office.case(opened.incident.id.clone()).await.unwrap().quiet, Quiet::default());
+
+    let made = office.silence(actor(), wanted(), false).await.unwrap();
+    assert_eq!((made.silence.id.len(), made.incidents_total), (32, 1));
+    let quiet = office.case(opened.incident.id.clone()).await.unwrap().quiet;
+    assert_eq!(quiet.silenced().map(|hushed| hushed.until), Some(Some(made.silence.ends_at)));
+    let id = made.silence.id.to_string();
+    let ended = office.expire_silence(actor(), id).await.unwrap();
+    assert!(ended.ends_at <= now());
+    let over = office.silences().await.unwrap();
+    assert_eq!((over.len(), over[0].incidents_total), (1, 0), "one that is over matches nothing any more");
+    assert_eq!(office.expire_silence(actor(), "x".to_owned()).await, Err(DeskError::NotFound));
+
+    for _ in 0..beaconfire_store::SILENCES_MAX {
+        office.silence(actor(), wanted(), false).await.unwrap();
+    }
+    let refused = office.silence(actor(), wanted(), false).await.unwrap_err();
+    assert!(matches!(&refused, DeskError::Refused(said) if said.contains("expire one first")), "{refused}");
 }
 
 #[tokio::test]
@@ -295,7 +348,7 @@ async fn what_is_tried_by_hand_wakes_its_sender_and_what_is_dropped_stays_in_the
     let bell = office.bells.bell(&"chat".into(), &"slack-0".into());
     let incident = office.store.incident(&ids[0]).await.unwrap().unwrap();
     let route = Route { receiver: Some("chat".into()), ..Route::default() };
-    let mut rows = desire(&route, &receivers, &incident, &[Transition::Opened], &[], now());
+    let mut rows = desire(&route, &receivers, &incident, &[Transition::Opened], &[], &Quiet::default(), now());
     rows[0].fate = Fate::Dead;
     office.store.save(Write { rows: &rows, ..Write::default() }).await.unwrap();
 

@@ -9,7 +9,7 @@ use beaconfire_store::{StoreKnobs, Write};
 use super::*;
 use crate::standins::{Mode, PagerDuty, ROUTING_KEY, SLACK_TOKEN, Slack};
 
-const RATE: Rate = Rate { per_minute: 6_000, burst: 100 };
+pub(super) const RATE: Rate = Rate { per_minute: 6_000, burst: 100 };
 
 pub(crate) fn flood(service: &str, at: Wall) -> Folded {
     let target = Subject::service(service);
@@ -35,6 +35,8 @@ pub(crate) fn flood(service: &str, at: Wall) -> Folded {
         resolved_at: None,
         resolved_by: None,
         acknowledged: None,
+        assignee: None,
+        steps: Vec::new(),
         closed_through: Some(EventTime::MIN),
         revision: 1,
         participants_total: 0,
@@ -61,7 +63,7 @@ pub(crate) fn row(incident: &Incident, at: Wall) -> Row {
             integration: "pagerduty-0".into(),
         },
         version: 0,
-        desired: Told { revision: 1, status: Status::Open, severity: Severity::Critical },
+        desired: Told { revision: 1, status: Status::Open, severity: Severity::Critical, silenced: false },
         told: None,
         handle: None,
         fate: Fate::Pending,
@@ -77,6 +79,7 @@ pub(crate) fn row(incident: &Incident, at: Wall) -> Row {
         group: None,
         repeat: None,
         again: false,
+        hushed: false,
     }
 }
 
@@ -116,7 +119,7 @@ async fn one_row_probes_what_is_misconfigured_for_all() {
     store.close().await;
 }
 
-async fn with_pages(directory: &tempfile::TempDir, services: &[&str]) -> Store {
+pub(super) async fn with_pages(directory: &tempfile::TempDir, services: &[&str]) -> Store {
     let url = format!("sqlite:{}/beaconfire.db", directory.path().display());
     let store = Store::open(&StoreKnobs { url, retention: Duration::from_secs(86_400) }).await.unwrap();
     let folded: Vec<Folded> = services.iter().map(|service| flood(service, now())).collect();
@@ -211,7 +214,7 @@ async fn pages_that_a_broken_receiver_does_not_take_go_to_its_fallback_and_it_is
     store.close().await;
 }
 
-fn sender(store: &Store, knobs: &Knobs, receiver: &str, integration: &str, rate: Rate) -> Sender {
+pub(super) fn sender(store: &Store, knobs: &Knobs, receiver: &str, integration: &str, rate: Rate) -> Sender {
     Sender {
         receiver: receiver.into(),
         integration: integration.into(),
@@ -224,6 +227,7 @@ fn sender(store: &Store, knobs: &Knobs, receiver: &str, integration: &str, rate:
             installation: "eu-1".into(),
             external_url: "http://127.0.0.1:8480".into(),
             privacy: Privacy::Redact,
+            templates: Arc::default(),
             context: Context::default(),
         }),
         metrics: Metrics::register(&prometheus::Registry::new()).unwrap(),

@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use beaconfire_incident::{Acknowledgement, Incident, RulePeak, Untold};
+use beaconfire_incident::{Acknowledgement, Incident, RulePeak, Step, Untold};
 use beaconfire_model::{Crowd, EventTime, Labels, Severity, Subject, SubjectKind, Wall};
 use serde::{Deserialize, Serialize};
 
@@ -22,6 +22,10 @@ pub(crate) struct Doc {
     entries: BTreeSet<String>,
     resolved_by: Option<String>,
     acknowledged: Option<Ack>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    assignee: Option<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    steps: Vec<Due>,
     closed_through: Option<i64>,
     revision: u32,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -59,6 +63,14 @@ struct Ack {
     until: i64,
 }
 
+/// A step of an escalation.
+#[derive(Debug, Serialize, Deserialize)]
+struct Due {
+    at: i64,
+    receiver: String,
+    done: bool,
+}
+
 impl Doc {
     /// The document of an incident.
     pub(crate) fn of(incident: &Incident) -> Self {
@@ -73,6 +85,8 @@ impl Doc {
                 at: held.at.millis(),
                 until: held.until.millis(),
             }),
+            assignee: incident.assignee.clone(),
+            steps: incident.steps.iter().map(Due::of).collect(),
             closed_through: incident.closed_through.map(EventTime::millis),
             revision: incident.revision,
             rose_from: incident.untold.rose_from.map(|severity| severity.name().to_owned()),
@@ -104,6 +118,8 @@ impl Doc {
             at: Wall::from_millis(held.at),
             until: Wall::from_millis(held.until),
         });
+        incident.assignee = self.assignee;
+        incident.steps = self.steps.into_iter().map(Due::read).collect();
         incident.closed_through = self.closed_through.map(EventTime::from_millis);
         incident.revision = self.revision;
         let severity = |name: String| Severity::parse(&name).ok_or_else(corrupt);
@@ -112,6 +128,16 @@ impl Doc {
             rules: self.untold_rules.into_iter().map(Into::into).collect(),
         };
         Ok(())
+    }
+}
+
+impl Due {
+    fn of(step: &Step) -> Self {
+        Self { at: step.due.millis(), receiver: step.receiver.to_string(), done: step.done }
+    }
+
+    fn read(self) -> Step {
+        Step { due: Wall::from_millis(self.at), receiver: self.receiver.into(), done: self.done }
     }
 }
 

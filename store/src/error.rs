@@ -49,6 +49,9 @@ pub enum StoreError {
     /// There is a key of this name already.
     #[error("there is a key named {0} already")]
     KeyExists(String),
+    /// So many silences hold or are to hold that no more are taken.
+    #[error("there are {max} silences that are not over: expire one first", max = crate::SILENCES_MAX)]
+    TooManySilences,
     /// The database said no.
     #[error("the store failed: {0}")]
     Sql(#[from] sqlx::Error),

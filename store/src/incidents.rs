@@ -170,6 +170,8 @@ pub(crate) fn read(row: &AnyRow) -> Result<Incident, StoreError> {
         resolved_at: row.maybe_wall("resolved_at")?,
         resolved_by: None,
         acknowledged: None,
+        assignee: None,
+        steps: Vec::new(),
         closed_through: None,
         revision: 0,
         participants_total: row.count("participants_total")?,

@@ -9,11 +9,12 @@ use crate::StoreError;
 use crate::sql::Fields;
 
 /// All steps by their version, in order; a step that was released is never edited.
-const STEPS: [(i64, &str); 7] = [
+const STEPS: [(i64, &str); 8] = [
     (1, include_str!("../migrations/0001_first.sql")),
     (2, include_str!("../migrations/0002_allowed.sql")),
     (3, include_str!("../migrations/0003_written.sql")),
     (4, include_str!("../migrations/0004_baselines.sql")),
+    (5, include_str!("../migrations/0005_silences.sql")),
     (6, include_str!("../migrations/0006_digests.sql")),
     (7, include_str!("../migrations/0007_fallbacks.sql")),
     (8, include_str!("../migrations/0008_groups.sql")),

@@ -62,7 +62,7 @@ impl Store {
 pub(crate) fn read(row: &AnyRow) -> Result<Row, StoreError> {
     let told = match row.maybe_number("told_revision")? {
         None => None,
-        Some(_) => Some(told(row, "told_revision", "told_status", "told_severity")?),
+        Some(_) => Some(told(row, "told_revision", "told_status", "told_severity", "told_silenced")?),
     };
     let digest = row.maybe_number("digest")?.unwrap_or_default();
     Ok(Row {
@@ -72,7 +72,13 @@ pub(crate) fn read(row: &AnyRow) -> Result<Row, StoreError> {
             integration: row.text("integration")?.into(),
         },
         version: row.number("version")?,
-        desired: self::told(row, "desired_revision", "desired_status", "desired_severity")?,
+        desired: self::told(
+            row,
+            "desired_revision",
+            "desired_status",
+            "desired_severity",
+            "desired_silenced",
+        )?,
         told,
         handle: row.maybe_text("handle")?.map(Handle),
         fate: row.word("fate", |name| parse_fate(name, DigestId(digest)))?,
@@ -88,6 +94,7 @@ pub(crate) fn read(row: &AnyRow) -> Result<Row, StoreError> {
         group: group(row)?,
         repeat: row.maybe_number("repeat_ms")?.map(millis),
         again: row.flag("again")?,
+        hushed: row.flag("hushed")?,
     })
 }
 
@@ -106,11 +113,18 @@ pub(crate) fn in_millis(span: Duration) -> i64 {
     i64::try_from(span.as_millis()).unwrap_or(i64::MAX)
 }
 
-fn told(row: &AnyRow, revision: &str, status: &str, severity: &str) -> Result<Told, StoreError> {
+fn told(
+    row: &AnyRow,
+    revision: &str,
+    status: &str,
+    severity: &str,
+    silenced: &str,
+) -> Result<Told, StoreError> {
     Ok(Told {
         revision: row.count(revision)?,
         status: row.word(status, Status::parse)?,
         severity: row.severity(severity)?,
+        silenced: row.flag(silenced)?,
     })
 }
 
@@ -150,6 +164,9 @@ pub(crate) async fn save(tx: &mut Transaction<'_, Any>, row: &Row) -> Result<(),
         .bind(row.repeat.map(in_millis))
         .bind(i64::from(row.again))
         .bind(row.repeat_at().map(Wall::millis))
+        .bind(i64::from(row.desired.silenced))
+        .bind(i64::from(row.told.is_some_and(|told| told.silenced)))
+        .bind(i64::from(row.hushed))
         .execute(&mut **tx)
         .await
         .map_err(SaveError::of_insert)?;
@@ -158,17 +175,17 @@ pub(crate) async fn save(tx: &mut Transaction<'_, Any>, row: &Row) -> Result<(),
 
 const INSERT: &str = "INSERT INTO outbox (incident, receiver, integration, version, desired_revision, desired_status, \
      desired_severity, told_revision, told_status, told_severity, handle, fate, lane, send_resolved, attempts, due, \
-     waiting_since, messages, last_error, created_at, waits, digest, via, grp, \
-     grp_wait, grp_interval, repeat_ms, again, repeat_at) VALUES ($1, $2, $3, $4 + 1, $5, $6, $7, $8, $9, $10, \
-     $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, \
-     $24, $25, $26, $27, $28, $29)";
+     waiting_since, messages, last_error, created_at, waits, digest, via, grp, grp_wait, grp_interval, repeat_ms, again, \
+     repeat_at, desired_silenced, told_silenced, hushed) VALUES ($1, $2, $3, $4 + 1, $5, $6, $7, $8, $9, $10, $11, $12, $13, \
+     $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $30, $31, $32)";
 
 const UPDATE: &str = "UPDATE outbox SET version = version + 1, desired_revision = $5, desired_status = $6, \
      desired_severity = $7, told_revision = $8, told_status = $9, told_severity = $10, handle = $11, fate = $12, \
      lane = $13, send_resolved = $14, attempts = $15, due = $16, waiting_since = $17, messages = $18, \
      last_error = $19, created_at = $20, waits = $21, \
      digest = CASE WHEN $12 = 'suppressed:cleared_before_send' THEN digest ELSE $22 END, via = $23, \
-     grp = $24, grp_wait = $25, grp_interval = $26, repeat_ms = $27, again = $28, repeat_at = $29 \
+     grp = $24, grp_wait = $25, grp_interval = $26, repeat_ms = $27, again = $28, repeat_at = $29, \
+     desired_silenced = $30, told_silenced = $31, hushed = $32 \
      WHERE incident = $1 AND receiver = $2 AND integration = $3 AND version = $4";
 
 /// The name of a fate in SQL: `suppressed` with its reason.

@@ -66,6 +66,7 @@ impl Store {
             .execute(&self.writer)
             .await?;
         self.sweep_baselines(now).await?;
+        self.sweep_silences(before).await?;
         self.sweep_digests(before).await?;
         loop {
             let done = sqlx::query(

@@ -336,7 +336,8 @@ fn harmless_in_channels(world: &World) {
         assert_eq!((count("Subject"), count("Bcc"), count("X-Evil"), count("To")), (1, 0, 0, 1), "{head}");
         let parts = parts(mail);
         let [text, html] = &parts[..] else { panic!("{} parts: {mail}", parts.len()) };
-        is_harmless_markup(html);
+        // One picture is ours.
+        is_harmless_markup(&html.replacen("<img src=\"cid:rate-", "", 1));
         is_visible(text, &['\r', '\n']);
         all_text.push_str(text);
         all_text.push_str(html);
@@ -373,22 +374,24 @@ fn is_visible(text: &str, allowed: &[char]) {
     assert!(!text.contains(hidden), "{text:?}");
 }
 
-/// The parts of a mail, decoded.
+/// The parts of a mail that are text, decoded.
 fn parts(mail: &str) -> Vec<String> {
     let boundary =
         mail.split("boundary=\"").nth(1).and_then(|rest| rest.split('"').next()).expect("a boundary");
     let boundary = format!("--{boundary}");
     let parts = mail.split(&boundary).skip(1).filter(|part| !part.starts_with("--"));
     parts
-        .map(|part| {
+        .flat_map(|part| {
             let (head, body) = part.split_once("\r\n\r\n").expect("a part's headers");
             match head.to_ascii_lowercase() {
-                head if head.contains("quoted-printable") => quoted_printable(body),
+                head if head.contains("multipart/") => self::parts(part),
+                head if head.contains("image/png") => Vec::new(),
+                head if head.contains("quoted-printable") => vec![quoted_printable(body)],
                 head if head.contains("base64") => {
                     let bytes = STANDARD.decode(body.replace("\r\n", "")).expect("base64");
-                    String::from_utf8(bytes).expect("text")
+                    vec![String::from_utf8(bytes).expect("text")]
                 }
-                _ => body.to_owned(),
+                _ => vec![body.to_owned()],
             }
         })
         .collect()

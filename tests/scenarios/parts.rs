@@ -1,19 +1,20 @@
 //! The parts that are not ours, each by itself: Kafka over SASL_SSL, mail over STARTTLS with AUTH, and what `ingest`
 //! keeps for a real broker.
 
+use std::io::Write as _;
 use std::path::PathBuf;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use beaconfire_model::{Secret, Wall};
-use beaconfire_notify::{Channel, EmailKnobs, Knobs, Message, Site};
+use beaconfire_model::{Kind, Secret, Wall};
+use beaconfire_notify::{Channel, EmailKnobs, Example, Knobs, Message, Site};
 use beaconfire_outbox::Outcome;
 use beaconfire_view::Privacy;
 
 use super::world::{World, now};
 use crate::harness::beaconfire::Beaconfire;
 use crate::harness::smtp::{self, Smtp};
-use crate::harness::{certificates, eventually, has, kafka};
+use crate::harness::{certificates, eventually, has, kafka, parts};
 
 const ENTRY: &str = "format: combined, service: blog";
 
@@ -68,6 +69,15 @@ fn kafka_is_read_over_tls_with_scram_and_a_wrong_password_is_named() {
 
 /// What comes of a test mail that is sent with the server's authority or another, and a password.
 fn mail(smtp: &Smtp, ca: PathBuf, password: &str) -> Outcome {
+    sent(smtp, ca, password, |site| Message::test(site, "test-1", Wall::from_millis(now())))
+}
+
+fn sent<'a>(
+    smtp: &Smtp,
+    ca: PathBuf,
+    password: &str,
+    about: impl FnOnce(Site<'static>) -> Message<'a>,
+) -> Outcome {
     let knobs = EmailKnobs {
         smarthost: format!("127.0.0.1:{}", smtp.port),
         from: "Beaconfire <beaconfire@example.com>".into(),
@@ -79,9 +89,70 @@ fn mail(smtp: &Smtp, ca: PathBuf, password: &str) -> Outcome {
         server_name: None,
     };
     let channel = Channel::build(&Knobs::Email(knobs)).expect("the knobs are good");
-    let site = Site { installation: "test", external_url: "http://127.0.0.1:8480", privacy: Privacy::Redact };
+    let site = Site {
+        installation: "test",
+        external_url: "http://127.0.0.1:8480",
+        privacy: Privacy::Redact,
+        templates: None,
+    };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-    runtime.block_on(channel.send(&Message::test(site, "test-1", Wall::from_millis(now()))))
+    runtime.block_on(channel.send(&about(site)))
+}
+
+/// What Python's own parser makes of a mail: a line a part, and what it finds in the picture.
+const PARSER: &str = r#"
+import email, email.policy, struct, sys, zlib
+mail = email.message_from_bytes(sys.stdin.buffer.read(), policy=email.policy.default)
+assert not mail.defects and not any(part.defects for part in mail.walk()), "defects"
+print("list", mail["List-Id"])
+for part in mail.walk():
+    print(part.get_content_type(), part.get_content_disposition(), part["Content-ID"])
+html = mail.get_body(("html",)).get_content()
+print("text", mail.get_body(("plain",)).get_content().splitlines()[0])
+[picture] = [part for part in mail.walk() if part.get_content_type() == "image/png"]
+print("shown", "cid:" + picture["Content-ID"].strip("<>") in html)
+png, at, dots = picture.get_content(), 8, b""
+assert png[:8] == b"\x89PNG\r\n\x1a\n"
+while at < len(png):
+    size, name = struct.unpack(">I4s", png[at : at + 8])
+    data = png[at + 8 : at + 8 + size]
+    assert zlib.crc32(name + data) == struct.unpack(">I", png[at + 8 + size : at + 12 + size])[0], name
+    if name == b"IHDR":
+        wide, high, depth, kind = struct.unpack(">IIBB", data[:10])
+    if name == b"IDAT":
+        dots += data
+    at += size + 12
+print("picture", wide, high, depth, kind, len(zlib.decompress(dots)) == high * (wide + 1))
+"#;
+
+#[test]
+fn a_mail_with_its_picture_is_whole_to_another_parser() {
+    let Some(smtp) = Smtp::start() else { return };
+    let example = Example::of(Kind::Flood);
+    let outcome = sent(&smtp, smtp.ca(), smtp::PASSWORD, |site| example.message(site));
+    assert!(matches!(outcome, Outcome::Accepted { .. }), "{outcome:?}");
+    let mails = smtp.mails();
+    let mut parser = Command::new(parts().join("smtp/bin/python"))
+        .args(["-c", PARSER])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("Python runs");
+    parser.stdin.take().expect("a pipe").write_all(mails[0].as_bytes()).expect("it reads");
+    let found = parser.wait_with_output().expect("it ends");
+    assert!(found.status.success());
+    assert_eq!(
+        String::from_utf8_lossy(&found.stdout),
+        "list Beaconfire <test.beaconfire.example.com>\n\
+         multipart/alternative None None\n\
+         text/plain None None\n\
+         multipart/related None None\n\
+         text/html None None\n\
+         image/png inline <rate-example@test.beaconfire>\n\
+         text CRITICAL: Request flood on shop: 203.0.113.7 sent 4,120 requests in 60 s (limit 600)\n\
+         shown True\n\
+         picture 1120 360 8 3 True\n"
+    );
 }
 
 #[test]

@@ -316,7 +316,7 @@ impl Engine {
             self.come_between();
         }
         match runtime.block_on(self.round.write(&changes, now)) {
-            Ok(_) => {}
+            Ok(_) => drop(self.round.saved(changes)),
             Err(Unsaved::Conflict) => self.conflicts += 1,
             Err(Unsaved::Store(error)) => panic!("the store failed: {error}"),
         }

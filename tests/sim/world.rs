@@ -10,7 +10,7 @@ use beaconfire_config::{Config, Sources};
 use beaconfire_detect::{Count, Field, RuleSpec};
 use beaconfire_incident::{Dossier, IncidentId, Status};
 use beaconfire_model::{Kind, Matchers, Severity, parse_matchers};
-use beaconfire_outbox::Row;
+use beaconfire_outbox::{LedgerLine, Row, Silence};
 use beaconfire_pipeline::{Policy, WorkerKnobs};
 use beaconfire_store::{Query, Store, StoreKnobs};
 use tempfile::TempDir;
@@ -135,6 +135,9 @@ impl Setting {
             knobs: config.knobs.clone(),
             route: config.route.clone(),
             receivers: config.receivers.clone(),
+            quiet: config.quiet.clone(),
+            escalations: config.escalations.clone(),
+            plan: None,
         });
         let worker = WorkerKnobs {
             barrier_every: Duration::from_secs(4),
@@ -205,6 +208,9 @@ pub struct Outcome {
     pub learned: usize,
     /// Facts that would have begun an episode, and waited in vain for ten seconds for the end of the one before.
     pub impatient: u64,
+    /// Times that something was kept back by a silence, and was told when that ended.
+    pub silenced: usize,
+    pub released: usize,
 }
 
 impl Outcome {
@@ -220,6 +226,8 @@ impl Outcome {
 struct World<'a> {
     setting: Setting,
     sky: Rc<Sky>,
+    /// Chance of its own, so that silences change nothing else.
+    hush: Sky,
     broker: Rc<RefCell<Broker>>,
     fate: &'a Fate,
     /// A process, or when it comes (back).
@@ -233,7 +241,8 @@ pub fn run(history: &History, fate: &Fate) -> Outcome {
     let sky = Rc::new(Sky::new(T0, fate.seed, fate.calm));
     let broker = Rc::new(RefCell::new(Broker::new(sky.clone(), PARTITIONS)));
     let places = (0..fate.processes).map(|place| Err(T0 + 20_000 * place as i64)).collect();
-    let mut world = World { setting, sky, broker, fate, places, outcome: Outcome::default() };
+    let hush = Sky::new(T0, fate.seed, fate.calm);
+    let mut world = World { setting, sky, hush, broker, fate, places, outcome: Outcome::default() };
     world.run(history);
     world.outcome
 }
@@ -301,6 +310,31 @@ impl World<'_> {
         if self.places.len() > 1 && self.sky.once_in(40) {
             self.leave(1);
         }
+        if !self.sky.is_calm() && self.hush.once_in(20) {
+            self.silence();
+        }
+    }
+
+    /// Somebody silences something for a while, or ends a silence before its time.
+    fn silence(&mut self) {
+        let (runtime, store, now) = (&self.setting.runtime, &self.setting.store, self.sky.now());
+        let held = runtime.block_on(store.silences(now)).expect("the store answers");
+        if let Some(silence) = held.first().filter(|_| self.hush.once_in(2)) {
+            runtime.block_on(store.expire_silence(&silence.id, now)).expect("the store answers");
+            return;
+        }
+        let matcher = ["kind=flood", "severity=warning", "service=shop"][self.hush.below(3)];
+        let ends_at = now.plus(Duration::from_millis(1_000 + self.hush.below(40_000) as u64));
+        let silence = Silence {
+            id: "".into(),
+            matchers: parse_matchers([matcher]).expect("a matcher"),
+            author: "ann".to_owned(),
+            comment: String::new(),
+            starts_at: now,
+            ends_at,
+            updated_at: now,
+        };
+        runtime.block_on(store.add_silence(&silence, now)).expect("the store answers");
     }
 
     /// All that is in memory is gone.
@@ -381,6 +415,13 @@ impl World<'_> {
         }
         self.outcome.learned = runtime.block_on(store.baselines()).expect("the store answers").len();
         self.outcome.rows = runtime.block_on(store.rows(&ids)).expect("the store answers");
+        let ledger = runtime.block_on(store.ledger()).expect("the store answers");
+        assert!(ledger.iter().all(LedgerLine::adds_up), "{ledger:?}");
+        let said = |what: &str| {
+            let lines = self.outcome.dossiers.iter().flat_map(|dossier| &dossier.timeline);
+            lines.filter(|line| line.what == what).count()
+        };
+        (self.outcome.silenced, self.outcome.released) = (said("silenced"), said("released"));
         assert!(self.outcome.dossiers.iter().all(|dossier| dossier.incident.status == Status::Resolved));
         runtime.block_on(store.close());
     }

@@ -120,6 +120,9 @@ pub struct IncidentItemJson {
     pub resolved_by: Option<String>,
     /// Who is on it.
     pub acknowledged: Option<AcknowledgementJson>,
+    /// Whom somebody has given it to.
+    #[serde(default)]
+    pub assignee: Option<String>,
     /// How many took part.
     pub participants_total: u64,
     /// Whether the total is an estimate (above 10,000).
@@ -151,6 +154,7 @@ impl IncidentItemJson {
             resolved_at: incident.resolved_at.map(|at| at.to_string()),
             resolved_by: incident.resolved_by.as_deref().map(clean),
             acknowledged: incident.acknowledged.as_ref().map(AcknowledgementJson::of),
+            assignee: incident.assignee.as_deref().map(clean),
             participants_total: incident.participants_total,
             participants_estimated: incident.participants_estimated,
             stale: incident.stale,

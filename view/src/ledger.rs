@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use beaconfire_outbox::{Fate, LedgerLine, Row};
+use beaconfire_outbox::{Fate, LedgerLine, Quiet, Row};
 use serde::{Deserialize, Serialize};
 
 use crate::clean;
@@ -51,10 +51,13 @@ pub struct OutboxRowJson {
     pub receiver: String,
     /// The integration within it.
     pub integration: String,
-    /// pending, delivered, suppressed or dead.
+    /// pending, delivered, in_digest, suppressed or dead.
     pub fate: String,
     /// Why it is suppressed.
     pub reason: Option<String>,
+    /// What keeps it from being told at this moment, in words: by whom, until when.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub because: Option<String>,
     /// The status that was told last.
     pub told: Option<String>,
     /// What is still to be told.
@@ -73,6 +76,12 @@ pub struct OutboxRowJson {
 }
 
 impl OutboxRowJson {
+    /// The shape of a row, with what keeps it from being told.
+    pub fn hushed(row: &Row, quiet: &Quiet) -> Self {
+        let because = quiet.toward(&row.key.receiver).map(|hushed| clean(&hushed.said()));
+        Self { because, ..Self::of(row) }
+    }
+
     /// The shape of a row.
     pub fn of(row: &Row) -> Self {
         let (fate, reason) = match &row.fate {
@@ -88,6 +97,7 @@ impl OutboxRowJson {
             integration: row.key.integration.to_string(),
             fate: fate.to_owned(),
             reason,
+            because: None,
             told: row.told.map(|told| told.status.name().to_owned()),
             still_to_tell: next.map(|action| action.name().to_owned()),
             next_at: next.map(|_| row.due.to_string()),

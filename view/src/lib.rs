@@ -14,6 +14,7 @@ mod outbox;
 mod privacy;
 mod report;
 mod signal;
+mod silence;
 mod state;
 mod summary;
 #[cfg(test)]
@@ -31,6 +32,7 @@ pub use outbox::OutboxItemJson;
 pub use privacy::{Privacy, Queries, Shown, redact_query};
 pub use report::{HighestJson, RuleReportJson};
 pub use signal::{IncidentSignalJson, SignalJson};
+pub use silence::{SilenceJson, SilencedJson};
 pub use state::{
     FormatCountJson, InexactRuleJson, LearningJson, ReceiverStateJson, RejectCountJson, RejectSampleJson,
     SourceJson, StatusJson,

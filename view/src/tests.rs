@@ -72,6 +72,8 @@ fn dossier(status: Status) -> Dossier {
             resolved_at: None,
             resolved_by: None,
             acknowledged: None,
+            assignee: None,
+            steps: Vec::new(),
             closed_through: None,
             revision: 1,
             participants_total: 1,

@@ -10,6 +10,7 @@ use beaconfire_throttle::{Decision, Mode};
 use maud::{Markup, html};
 
 use super::chart::{axis, chart};
+use super::forms::Form;
 use super::list::{severity, status, who};
 use super::words::{ago, amount, clean, count, moment, moment_ago, plural, span};
 use crate::auth::Caller;
@@ -33,7 +34,7 @@ pub(super) struct View<'a> {
     pub(super) case: &'a Case,
     pub(super) caller: &'a Caller,
     pub(super) base: &'a str,
-    pub(super) noting: bool,
+    pub(super) form: Option<Form>,
     pub(super) now: Wall,
 }
 
@@ -72,6 +73,8 @@ impl View<'_> {
                 }
                 h1 { (title) }
                 p.still { (self.still()) }
+                @if let Some(hushed) = self.case.quiet.silenced() { p.still { b { "Silenced." } " " (clean(&hushed.said(), 500)) } }
+                @if let Some(who) = &incident.assignee { p.still { "Given to " b { (clean(who, 128)) } "." } }
                 dl.facts {
                     div { dt { "Started" } dd { (moment_ago(incident.started_at.millis(), self.now)) } }
                     div { dt { (self.until()) } dd { (moment_ago(incident.holds_until.millis(), self.now)) } }
@@ -152,18 +155,13 @@ impl View<'_> {
                 @if incident.status != Status::Resolved && can_accept(incident) {
                     (button("accept", "", "Accept as usual"))
                 }
-                @if !self.noting { a.button href="?note#note" { "Add a note" } }
-            }
-            @if self.noting {
-                form.note #note method="post" action=(post("notes")) {
-                    label for="text" { "Note" }
-                    textarea #text name="text" rows="3" maxlength="2000" required autofocus {}
-                    div.actions {
-                        button.primary type="submit" { "Add the note" }
-                        a.button href={ "/incidents/" (incident.id) } { "Cancel" }
+                @for form in Form::ALL {
+                    @if self.form != Some(form) && (form != Form::Silence || incident.status != Status::Resolved) {
+                        a.button href={ "?" (form.name()) "#" (form.name()) } { (form.says()) }
                     }
                 }
             }
+            @if let Some(form) = self.form { (form.render(incident)) }
         }
     }
 
@@ -324,6 +322,9 @@ impl View<'_> {
             li {
                 span class={ "badge " (class) } { (fate.replace('_', " ")) } " "
                 b { (clean(&row.key.receiver, 80)) } span.dim { " " (clean(&row.key.integration, 80)) }
+                @if let Some(hushed) = self.case.quiet.toward(&row.key.receiver) {
+                    span.dim { ": " (clean(&hushed.said(), 500)) }
+                }
                 @if let Some(last) = self.last_told(row) {
                     span.dim { ", told \"" (clean(&last.action, 40)) "\" " (ago(last.at.millis(), self.now)) }
                 }

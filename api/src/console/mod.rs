@@ -2,12 +2,15 @@
 //! here and now, works without script, in a terminal browser, on a phone, in the dark.
 
 mod chart;
+mod forms;
 mod incident;
 mod list;
+mod silences;
 mod strip;
 mod words;
 
 use std::sync::LazyLock;
+use std::time::Duration;
 
 use axum::Extension;
 use axum::body::Body;
@@ -19,11 +22,14 @@ use beaconfire_model::Wall;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 use serde::Deserialize;
 
+use forms::Form;
+
 use crate::auth::{Caller, sha256};
 use crate::body::{Fields, Parameters, Segment};
 use crate::edge::{App, now};
-use crate::incidents::{incident_id, note_text, obeyed};
+use crate::incidents::{assignee, incident_id, note_text, obeyed};
 use crate::problem::Problem;
+use crate::silences::{comment, silence_incident};
 use crate::{DeskError, IncidentQuery, StatusFacts};
 
 const STYLE: &str = include_str!("style.css");
@@ -66,7 +72,29 @@ pub(crate) async fn list(State(app): State<App>, Extension(caller): Extension<Ca
     Page { title: "Incidents", refresh: true, caller: Some(&caller), status: Some(&status), now }.show(body)
 }
 
-/// `GET /incidents/{id}`; with `?note`, the form for a note, and then without reloading under the writer's hands.
+/// `GET /silences`.
+pub(crate) async fn silences(
+    State(app): State<App>,
+    Extension(caller): Extension<Caller>,
+) -> Result<Response, Problem> {
+    let (silences, status) = tokio::join!(app.desk.silences(), app.desk.status());
+    let (silences, now) = (silences?, now());
+    let body = silences::page(&silences, &caller, now);
+    let page = Page { title: "Silences", refresh: true, caller: Some(&caller), status: Some(&status), now };
+    Ok(page.show(body))
+}
+
+/// `POST /silences/{id}/expire`.
+pub(crate) async fn expire(
+    State(app): State<App>,
+    Extension(caller): Extension<Caller>,
+    Segment(id): Segment,
+) -> Answered {
+    app.desk.expire_silence(caller.actor(), id).await?;
+    Ok(Redirect::to("/silences"))
+}
+
+/// `GET /incidents/{id}`; with `?note`, `?silence` or `?assign`, the form for that, and then without reloading under the writer's hands.
 pub(crate) async fn incident(
     State(app): State<App>,
     Extension(caller): Extension<Caller>,
@@ -74,13 +102,13 @@ pub(crate) async fn incident(
     mut parameters: Parameters,
 ) -> Result<Response, Problem> {
     let id = incident_id(&id)?;
-    let noting = parameters.take("note").is_some();
+    let form = Form::ALL.into_iter().find(|form| parameters.take(form.name()).is_some());
     let (case, status) = tokio::join!(app.desk.case(id), app.desk.status());
     let case = case?;
     let now = now();
     let title = words::clean(&beaconfire_incident::title(&case.dossier.incident), 400);
-    let view = incident::View { case: &case, caller: &caller, base: app.knobs.base_url(), noting, now };
-    let refresh = !noting && case.dossier.incident.status != Status::Resolved;
+    let view = incident::View { case: &case, caller: &caller, base: app.knobs.base_url(), form, now };
+    let refresh = form.is_none() && case.dossier.incident.status != Status::Resolved;
     let page = Page { title: &title, refresh, caller: Some(&caller), status: Some(&status), now };
     Ok(page.show(view.render(&title)))
 }
@@ -119,6 +147,46 @@ pub(crate) async fn note(
     Fields(form): Fields<NoteForm>,
 ) -> Answered {
     command(app, caller, id, Command::Note(note_text(&form.text)?)).await
+}
+
+/// The form of a silence.
+#[derive(Deserialize)]
+pub(crate) struct SilenceForm {
+    hours: u64,
+    #[serde(default)]
+    comment: String,
+}
+
+/// `POST /incidents/{id}/silence`: it and later ones of its kind and target are not told for a while.
+pub(crate) async fn silence(
+    State(app): State<App>,
+    Extension(caller): Extension<Caller>,
+    Segment(id): Segment,
+    Fields(form): Fields<SilenceForm>,
+) -> Answered {
+    if !forms::HOURS.contains(&form.hours) {
+        return Err(Problem::bad_request("it can be silenced for 1, 4, 12 or 24 hours"));
+    }
+    let lasts = Duration::from_secs(form.hours * 3_600);
+    let id = incident_id(&id)?;
+    silence_incident(&app, &id, caller.actor(), comment(&form.comment)?, lasts).await?;
+    Ok(Redirect::to(&format!("/incidents/{id}")))
+}
+
+/// The form of whose it is.
+#[derive(Deserialize)]
+pub(crate) struct AssignForm {
+    to: String,
+}
+
+/// `POST /incidents/{id}/assign`.
+pub(crate) async fn assign(
+    app: State<App>,
+    caller: Extension<Caller>,
+    id: Segment,
+    Fields(form): Fields<AssignForm>,
+) -> Answered {
+    command(app, caller, id, Command::Assign(assignee(&form.to)?)).await
 }
 
 /// Back to the incident's page, so that a reload does not do it again.
@@ -196,6 +264,7 @@ impl Page<'_> {
                     header {
                         div.top {
                             a.brand href="/" { "Beaconfire" }
+                            @if self.caller.is_some() { a href="/silences" { "Silences" } }
                             @if let Some(caller) = self.caller {
                                 span.dim { (words::clean(&caller.name, 64)) " · " (caller.role.name()) }
                             }

@@ -105,11 +105,13 @@ fn instead(path: &[&str], node: &Node) -> Option<&'static str> {
             Some("it is of an integration that is not in this version")
         }
         // Alertmanager's is a list of files with Go templates; a mapping would be ours.
-        ["templates"] if matches!(node.value, Value::List(_)) => Some("messages have their built-in form"),
+        ["templates"] if matches!(node.value, Value::List(_)) => {
+            Some("Go templates are not read here; ours stand under the same key, by channel")
+        }
         ["receivers", _, integration, _, key] => LOOKS
             .iter()
             .find(|(name, keys)| name == integration && keys.contains(key))
-            .map(|_| "messages have their built-in form"),
+            .map(|_| "how messages look, `templates` say by channel"),
         _ => None,
     }
 }

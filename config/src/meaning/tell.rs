@@ -220,9 +220,15 @@ fn read(judge: &mut Judge<'_>, raw: &Raw, route: &raw::Route, above: &Grouping, 
         receiver: route.receiver.as_ref().map(|receiver| Arc::from(receiver.as_str())),
         matchers,
         continues: route.continues,
+        mute_times: names(&route.mute_time_intervals),
+        active_times: names(&route.active_time_intervals),
         grouping,
         routes: children,
     }
+}
+
+fn names(of: &[At<String>]) -> Vec<Arc<str>> {
+    of.iter().map(|name| Arc::from(name.as_str())).collect()
 }
 
 /// How a route groups and repeats: what it does not say it has from the route above.
@@ -302,6 +308,8 @@ fn unused(judge: &mut Judge<'_>, raw: &Raw) {
     if used.is_empty() {
         return;
     }
+    let steps = raw.escalations.iter().flat_map(|entry| &entry.steps);
+    used.extend(steps.map(|step| step.receiver.as_str()));
     used.extend(
         raw.receivers.iter().filter_map(|receiver| receiver.fallback.as_ref()).map(|named| named.as_str()),
     );

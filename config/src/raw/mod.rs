@@ -16,12 +16,14 @@ mod limits;
 mod mining;
 mod pipeline;
 mod privacy;
+mod quiet;
 mod receivers;
 mod route;
 mod rules;
 mod sealed;
 mod services;
 mod store;
+mod templates;
 mod throttle;
 
 use std::collections::BTreeMap;
@@ -40,6 +42,7 @@ pub(crate) use limits::Limits;
 pub(crate) use mining::Mining;
 pub(crate) use pipeline::Pipeline;
 pub(crate) use privacy::{Privacy, Query};
+pub(crate) use quiet::{Escalation, InhibitRule, Stretch, TimeInterval};
 pub(crate) use receivers::{
     Alertmanager, Email, Hooked, HttpConfig, PagerDuty, Receiver, Slack, Telegram, Tls, Webhook,
 };
@@ -48,6 +51,7 @@ pub(crate) use rules::{List, Rule};
 pub(crate) use sealed::Sealed;
 pub(crate) use services::{Capacity, Service};
 pub(crate) use store::Store;
+pub(crate) use templates::Templates;
 pub(crate) use throttle::{Mode, Throttle};
 
 use crate::complain::Complaint;
@@ -70,8 +74,15 @@ pub(crate) struct Raw {
     pub(crate) global: Global,
     pub(crate) route: Route,
     pub(crate) receivers: Vec<At<Receiver>>,
+    pub(crate) inhibit_rules: Vec<At<InhibitRule>>,
+    pub(crate) time_intervals: Vec<At<TimeInterval>>,
+    /// What Alertmanager called `time_intervals` before.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) mute_time_intervals: Option<Vec<At<TimeInterval>>>,
+    pub(crate) escalations: Vec<At<Escalation>>,
     pub(crate) heartbeats: Vec<At<Heartbeat>>,
     pub(crate) interactions: Interactions,
+    pub(crate) templates: Templates,
     pub(crate) throttle: Throttle,
     pub(crate) store: Store,
     pub(crate) privacy: Privacy,
@@ -81,7 +92,7 @@ pub(crate) struct Raw {
 }
 
 /// The sections, in the order in which they are documented.
-const SECTIONS: [&str; 20] = [
+const SECTIONS: [&str; 25] = [
     "kafka",
     "clients",
     "services",
@@ -94,8 +105,13 @@ const SECTIONS: [&str; 20] = [
     "global",
     "route",
     "receivers",
+    "inhibit_rules",
+    "time_intervals",
+    "mute_time_intervals",
+    "escalations",
     "heartbeats",
     "interactions",
+    "templates",
     "throttle",
     "store",
     "privacy",
@@ -130,8 +146,14 @@ pub(crate) fn read(mut tree: Node, origins: &Origins, out: &mut Vec<Complaint>) 
     let global = reader.section("global");
     let route = reader.section("route");
     let receivers = reader.section("receivers");
+    let inhibit_rules = reader.section("inhibit_rules");
+    let time_intervals = reader.section("time_intervals");
+    let mute_time_intervals = reader.section("mute_time_intervals");
+    let escalations = reader.section("escalations");
     let heartbeats = reader.section("heartbeats");
     let interactions = reader.section("interactions");
+    // An Alertmanager's list of files has been taken out, and nothing is left then.
+    let templates = reader.section::<Option<Templates>>("templates").map(Option::unwrap_or_default);
     let throttle = reader.section("throttle");
     let store = reader.section("store");
     let privacy = reader.section("privacy");
@@ -151,8 +173,13 @@ pub(crate) fn read(mut tree: Node, origins: &Origins, out: &mut Vec<Complaint>) 
         global: global?,
         route: route?,
         receivers: receivers?,
+        inhibit_rules: inhibit_rules?,
+        time_intervals: time_intervals?,
+        mute_time_intervals: mute_time_intervals?,
+        escalations: escalations?,
         heartbeats: heartbeats?,
         interactions: interactions?,
+        templates: templates?,
         throttle: throttle?,
         store: store?,
         privacy: privacy?,

@@ -32,6 +32,10 @@ pub(crate) struct Route {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) repeat_interval: Option<At<Span>>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) mute_time_intervals: Vec<At<String>>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) active_time_intervals: Vec<At<String>>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) routes: Vec<At<Route>>,
 }
 

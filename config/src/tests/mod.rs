@@ -6,10 +6,12 @@ mod layers;
 mod lists;
 mod meaning;
 mod pasted;
+mod quiet;
 mod refusals;
 mod rules;
 mod secrets;
 mod shipped;
+mod templates;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

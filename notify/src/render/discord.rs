@@ -5,20 +5,21 @@ use beaconfire_model::Severity;
 use serde_json::{Value, json};
 
 use super::{Facts, words};
+use crate::templates::Own;
 
 /// Most characters of the parts of an embed, each below what Discord takes: together they stay below its 6,000.
 const TITLE_MAX: usize = 250;
 const DESCRIPTION_MAX: usize = 1_500;
 const FIELD_MAX: usize = 700;
+const OWN_MAX: usize = 3_000;
 const CONTENT_MAX: usize = 1_900;
 
 /// The body of a message.
-pub(crate) fn message(facts: &Facts) -> Value {
-    let mut description = escape(&facts.title);
-    for line in [Some(&facts.course), facts.news.as_ref()].into_iter().flatten().chain(&facts.remarks) {
-        description.push('\n');
-        description.push_str(&escape(line));
-    }
+pub(crate) fn message(facts: &Facts, own: &Own) -> Value {
+    let mut description = match &own.text {
+        Some(text) => whole(text, OWN_MAX),
+        None => whole(&opening(facts), DESCRIPTION_MAX),
+    };
     let links = [(&facts.console, "Open in Beaconfire"), (&facts.runbook, "Runbook")];
     let links: Vec<String> = links
         .into_iter()
@@ -27,7 +28,6 @@ pub(crate) fn message(facts: &Facts) -> Value {
         .filter(|(href, _)| href.len() <= 500)
         .map(|(href, text)| format!("[{text}]({href})"))
         .collect();
-    let mut description = whole(&description, DESCRIPTION_MAX);
     if !links.is_empty() {
         description.push_str(&format!("\n\n{}", links.join(" · ")));
     }
@@ -42,7 +42,7 @@ pub(crate) fn message(facts: &Facts) -> Value {
     ];
     let fields: Vec<Value> = lists
         .into_iter()
-        .filter(|(_, lines, _)| !lines.is_empty())
+        .filter(|(_, lines, _)| own.text.is_none() && !lines.is_empty())
         .map(|(name, lines, code)| {
             let text = lines.join("\n");
             let value = match code {
@@ -52,15 +52,26 @@ pub(crate) fn message(facts: &Facts) -> Value {
             json!({"name": words::cut(name, 250), "value": value})
         })
         .collect();
+    let usual = || escape(&format!("{}: {}", facts.standing, facts.stem));
+    let title = own.title.clone().unwrap_or_else(usual);
     let mut body = plain(facts);
     body["embeds"] = json!([{
-        "title": words::cut(&escape(&format!("{}: {}", facts.standing, facts.stem)), TITLE_MAX),
+        "title": whole(&title, TITLE_MAX),
         "description": description,
         "color": colour(facts),
         "fields": fields,
         "footer": {"text": words::cut(&facts.colophon, 200)},
     }]);
     body
+}
+
+fn opening(facts: &Facts) -> String {
+    let mut opening = escape(&facts.title);
+    for line in [Some(&facts.course), facts.news.as_ref()].into_iter().flatten().chain(&facts.remarks) {
+        opening.push('\n');
+        opening.push_str(&escape(line));
+    }
+    opening
 }
 
 /// The body without an embed, for where that is refused, and for a line that disturbs.
@@ -83,7 +94,7 @@ fn colour(facts: &Facts) -> u32 {
 }
 
 /// Text that stays text: what Markdown reads is escaped, and neither an address nor a name becomes a link.
-fn escape(text: &str) -> String {
+pub(crate) fn escape(text: &str) -> String {
     let mut out = String::with_capacity(text.len() + 16);
     for c in words::unlinked(text).chars() {
         if matches!(c, '\\' | '*' | '_' | '~' | '`' | '|' | '>' | '<' | '[' | ']' | '(' | ')' | '#' | '-') {

@@ -1,19 +1,33 @@
-//! Mails: plain text for pagers and terminals, HTML for the rest, with the same content. HTML is made by maud alone,
-//! which escapes; headers hold cleaned text only, so no line end gets into one.
+//! Mails: plain text for pagers and terminals, HTML with a picture for the rest, with the same content. HTML is made by
+//! maud, which escapes, or by a template of the operator's, which does too; headers hold cleaned text only, so no line
+//! end gets into one.
 
 use std::time::{Duration, UNIX_EPOCH};
 
 use beaconfire_model::Severity;
 use beaconfire_outbox::{Action, Handle};
 use lettre::message::header::{ContentType, HeaderName, HeaderValue, MIME_VERSION_1_0};
-use lettre::message::{Mailbox, MessageBuilder, MultiPart, SinglePart};
+use lettre::message::{Attachment, Mailbox, MessageBuilder, MultiPart, SinglePart};
 use maud::{DOCTYPE, html};
 
+use super::picture::{self, Picture};
 use super::{Facts, words};
 use crate::message::{Matter, Message, word};
+use crate::templates::Own;
 
 /// Most characters of a subject.
 const SUBJECT_MAX: usize = 180;
+
+/// Longest plain text that a template makes, in bytes.
+const TEXT_MAX: usize = 64 * 1024;
+
+/// What a mail consists of.
+struct Parts {
+    text: String,
+    html: String,
+    /// What the HTML shows, and by which name.
+    picture: Option<(String, Picture)>,
+}
 
 /// The Message-ID of the first mail about this matter.
 pub(crate) fn root(message: &Message<'_>, from: &Mailbox) -> Handle {
@@ -25,54 +39,107 @@ pub(crate) fn root(message: &Message<'_>, from: &Mailbox) -> Handle {
 
 /// A mail from `from` to `to`, as it goes over the wire. Should the full one not come together, a bare one does: a
 /// page is never lost to its looks.
-pub(crate) fn mail(message: &Message<'_>, from: &Mailbox, to: &[Mailbox]) -> Result<Vec<u8>, String> {
+pub(crate) fn mail(
+    message: &Message<'_>,
+    own: &Own,
+    from: &Mailbox,
+    to: &[Mailbox],
+) -> Result<Vec<u8>, String> {
     let facts = Facts::of(message);
-    let domain = word_of_host(from.email.domain());
-    let root = root(message, from);
-    let text = text(&facts);
-    let parts = || {
-        let plain = SinglePart::builder().header(ContentType::TEXT_PLAIN).body(text.clone());
-        let html = SinglePart::builder().header(ContentType::TEXT_HTML).body(page(&facts));
-        MultiPart::alternative().singlepart(plain).singlepart(html)
-    };
-    let full = headers(message, &facts, from, to, &root, &domain).multipart(parts());
-    let mail = match full {
+    let parts = parts(message, &facts, own);
+    let text = parts.text.clone();
+    let mail = match headers(message, &facts, own, from, to).multipart(parts.together()) {
         Ok(mail) => mail,
         Err(error) => {
             tracing::warn!(%error, "a mail could not be rendered; it goes out as bare text");
             let bare =
                 to.iter().cloned().fold(lettre::Message::builder().from(from.clone()), MessageBuilder::to);
-            let bare = bare.message_id(Some(root.0.clone())).subject("[Beaconfire] alert");
-            bare.header(ContentType::TEXT_PLAIN).body(text.clone()).map_err(|error| error.to_string())?
+            let bare = bare.message_id(Some(root(message, from).0)).subject("[Beaconfire] alert");
+            bare.header(ContentType::TEXT_PLAIN).body(text).map_err(|error| error.to_string())?
         }
     };
     Ok(mail.formatted())
 }
 
+/// The same mail for people to read: its headers as they travel, its parts as they are before they are encoded.
+pub(crate) fn shown(message: &Message<'_>, own: &Own, from: &Mailbox, to: &[Mailbox]) -> String {
+    let facts = Facts::of(message);
+    let Parts { text, html, picture } = parts(message, &facts, own);
+    let mail = mail(message, own, from, to).unwrap_or_default();
+    let mail = String::from_utf8_lossy(&mail);
+    let head = mail.split("\r\n\r\n").next().unwrap_or_default().replace("\r\n", "\n");
+    let mut out = format!("{head}\n\n--- text/plain\n{text}\n--- text/html\n{html}\n");
+    if let Some((id, picture)) = picture {
+        let Picture { png, alt } = picture;
+        out.push_str(&format!("\n--- image/png, {} bytes, Content-ID <{id}>\n{alt}\n", png.len()));
+    }
+    out
+}
+
+fn parts(message: &Message<'_>, facts: &Facts, own: &Own) -> Parts {
+    let picture = match message.matter {
+        Matter::Incident(about) => picture::of(&about).map(|picture| (picture::id(message), picture)),
+        Matter::Storm(_) | Matter::Test | Matter::StoreDown { .. } => None,
+    };
+    let text = own.text.as_ref().map(|text| format!("{}\n", cut(text, TEXT_MAX)));
+    let html = own.html.clone().unwrap_or_else(|| page(facts, picture.as_ref()));
+    Parts {
+        text: text.unwrap_or_else(|| self::text(facts)),
+        // A picture that nothing shows would hang on the mail as a file.
+        picture: picture.filter(|(id, _)| html.contains(&format!("cid:{id}"))),
+        html,
+    }
+}
+
+impl Parts {
+    fn together(self) -> MultiPart {
+        let plain = SinglePart::builder().header(ContentType::TEXT_PLAIN).body(self.text);
+        let html = SinglePart::builder().header(ContentType::TEXT_HTML).body(self.html);
+        let both = MultiPart::alternative().singlepart(plain);
+        let png = "image/png".parse::<ContentType>();
+        let (Some((id, picture)), Ok(png)) = (self.picture, png) else { return both.singlepart(html) };
+        let picture = Attachment::new_inline(id).body(picture.png, png);
+        both.multipart(MultiPart::related().singlepart(html).singlepart(picture))
+    }
+}
+
+/// Text cut to at most `max` bytes, saying so.
+fn cut(text: &str, max: usize) -> String {
+    if text.len() <= max {
+        return text.to_owned();
+    }
+    let mut end = max - '…'.len_utf8();
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    format!("{}…", &text[..end])
+}
+
 fn headers(
     message: &Message<'_>,
     facts: &Facts,
+    own: &Own,
     from: &Mailbox,
     to: &[Mailbox],
-    root: &Handle,
-    domain: &str,
 ) -> MessageBuilder {
+    let (root, domain) = (root(message, from), word_of_host(from.email.domain()));
     let mut headers =
         to.iter().cloned().fold(lettre::Message::builder().from(from.clone()), MessageBuilder::to);
     headers = headers
         .date(UNIX_EPOCH + Duration::from_millis(u64::try_from(message.now.millis()).unwrap_or(0)))
-        .subject(subject(message, facts))
+        .subject(subject(message, facts, own))
         .header(MIME_VERSION_1_0);
     headers = match reply(message) {
         None => headers.message_id(Some(root.0.clone())),
-        Some(own) => headers
-            .message_id(Some(id(message, &own, domain)))
+        Some(which) => headers
+            .message_id(Some(id(message, &which, &domain)))
             .in_reply_to(root.0.clone())
             .references(root.0.clone()),
     };
     let severity = facts.severity.unwrap_or(Severity::Info);
     let mut extra = vec![
         ("Auto-Submitted", "auto-generated".to_owned()),
+        ("List-Id", list(message.site.installation, &domain)),
         ("X-Auto-Response-Suppress", "All".to_owned()),
         ("X-Beaconfire-Incident", message.topic().into_owned()),
         ("X-Beaconfire-Severity", severity.name().to_owned()),
@@ -90,7 +157,10 @@ fn headers(
 }
 
 /// The subject never changes within a thread, or mail programs would take it apart; how it stands is the first line.
-fn subject(message: &Message<'_>, facts: &Facts) -> String {
+fn subject(message: &Message<'_>, facts: &Facts, own: &Own) -> String {
+    if let Some(subject) = &own.title {
+        return words::cut(subject, SUBJECT_MAX);
+    }
     let subject = match message.matter {
         Matter::Incident(about) => {
             let short: String = about.dossier.incident.id.as_str().chars().take(8).collect();
@@ -101,6 +171,14 @@ fn subject(message: &Message<'_>, facts: &Facts) -> String {
         Matter::StoreDown { .. } => format!("[Beaconfire] {} does not take writes", facts.stem),
     };
     words::cut(&subject.replace(['\r', '\n'], " "), SUBJECT_MAX)
+}
+
+/// The list that all mails of an installation are of (RFC 2919), for filters: its name never changes.
+fn list(installation: &str, domain: &str) -> String {
+    let label: String = word(installation).to_ascii_lowercase().chars().take(63).collect();
+    let domain = if domain.is_empty() { "localhost" } else { domain };
+    let list: String = format!("{label}.beaconfire.{domain}").chars().take(255).collect();
+    format!("Beaconfire <{list}>")
 }
 
 /// What tells a thread's first mail from other threads of its topic: the store may go down more than once.
@@ -174,7 +252,7 @@ fn text(facts: &Facts) -> String {
 }
 
 /// Styles stand in the elements: mail programs drop style sheets.
-fn page(facts: &Facts) -> String {
+fn page(facts: &Facts, picture: Option<&(String, Picture)>) -> String {
     let colour = match facts.severity {
         _ if facts.over => "#1a7f37",
         Some(Severity::Critical) => "#b42318",
@@ -194,6 +272,11 @@ fn page(facts: &Facts) -> String {
                 p style="margin:0" { (facts.course) }
                 @if let Some(news) = &facts.news { p style="margin:8px 0 0" { b { "Now: " } (news) } }
                 @for remark in &facts.remarks { p style="margin:8px 0 0" { (remark) } }
+                @if let Some((id, picture)) = picture {
+                    img src=(format!("cid:{id}")) alt=(picture.alt) width=(picture::WIDTH / 2)
+                        height=(picture::HEIGHT / 2)
+                        style="display:block;margin:12px 0 0;max-width:100%;height:auto";
+                }
                 @if !facts.rules.is_empty() {
                     h2 style=(heading) { "Numbers" }
                     ul style=(list) { @for line in &facts.rules { li { (line) } } }

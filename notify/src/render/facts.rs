@@ -27,6 +27,8 @@ pub(crate) struct Facts {
     pub(crate) over: bool,
     /// Whether somebody is on it.
     pub(crate) taken: bool,
+    /// Whether a silence keeps its news back.
+    pub(crate) silenced: bool,
     /// What it is, without numbers: the same in all messages about it.
     pub(crate) stem: String,
     /// What it is, with numbers.
@@ -97,18 +99,22 @@ fn incident(message: &Message<'_>, about: &About<'_>) -> Facts {
         };
         format!("{} {client}{}{by}", clock(sample.time), shown(sample.text.clean()))
     });
+    let silenced = about.silenced.map(|said| format!("Silenced {}.", words::clean(said, LINE_MAX)));
+    let given = incident.assignee.as_deref().map(|who| format!("Given to {}.", words::clean(who, 128)));
+    let hands = silenced.into_iter().chain(given);
     let remark = |name: &str| Some(shown(about.annotations.get(name))).filter(|text| !text.is_empty());
     Facts {
         standing: standing(incident),
         severity: Some(incident.severity),
         over: incident.status == Status::Resolved,
         taken: incident.status == Status::Acknowledged,
+        silenced: about.silenced.is_some(),
         stem: words::clean(&privacy.apply(&title(&bare)), 200),
         title: words::clean(&privacy.apply(&title(incident)), 400),
         course: course(message, incident),
         news: news(message, about),
-        remarks: instead(about)
-            .into_iter()
+        remarks: hands
+            .chain(instead(about))
             .chain(["summary", "description"].into_iter().filter_map(remark))
             .collect(),
         rules: rules(incident, shown),

@@ -5,14 +5,18 @@ pub(crate) mod alert;
 pub(crate) mod discord;
 pub(crate) mod email;
 pub(crate) mod facts;
+mod glyphs;
 pub(crate) mod pagerduty;
+pub(crate) mod picture;
 pub(crate) mod slack;
 mod storm;
 pub(crate) mod teams;
 pub(crate) mod telegram;
 pub(crate) mod webhook;
-mod words;
+pub(crate) mod words;
 
+#[cfg(test)]
+mod picture_tests;
 #[cfg(test)]
 mod tests;
 

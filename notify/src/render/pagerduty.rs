@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::{Facts, words};
 use crate::message::{Matter, Message};
+use crate::templates::Own;
 
 /// Where details are left out: below the limit of 512 KB, with room for the rest.
 const BODY_MAX: usize = 480 * 1024;
@@ -21,7 +22,7 @@ fn event_action(action: Action) -> &'static str {
 }
 
 /// The event of a message. `routing_key` is put in by the caller, so that this can be shown.
-pub(crate) fn event(message: &Message<'_>) -> Value {
+pub(crate) fn event(message: &Message<'_>, own: &Own) -> Value {
     let key = message.dedup_key();
     let action = event_action(message.action);
     if action != "trigger" {
@@ -29,6 +30,7 @@ pub(crate) fn event(message: &Message<'_>) -> Value {
     }
     let facts = Facts::of(message);
     let summary = match message.matter {
+        _ if own.title.is_some() => own.title.clone().unwrap_or_default(),
         Matter::Test => facts.line(),
         Matter::Incident(_) | Matter::Storm(_) | Matter::StoreDown { .. } => facts.title.clone(),
     };

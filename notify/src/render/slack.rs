@@ -8,6 +8,7 @@ use beaconfire_model::{Severity, escape_slack as escape};
 use serde_json::{Value, json};
 
 use super::{Facts, words};
+use crate::templates::Own;
 
 /// Most bytes of `text`.
 const TEXT_MAX: usize = 3_800;
@@ -34,14 +35,18 @@ pub(crate) struct Rendered {
 }
 
 /// A message for Slack; with buttons where it is about an incident that clicks may change.
-pub(crate) fn message(facts: &Facts, incident: Option<&str>) -> Rendered {
-    let text = words_of(&facts.line(), TEXT_MAX);
+pub(crate) fn message(facts: &Facts, own: &Own, incident: Option<&str>) -> Rendered {
+    let text = match &own.title {
+        Some(title) => words_of(&format!("[{}] {title}", facts.standing), TEXT_MAX),
+        None => words_of(&facts.line(), TEXT_MAX),
+    };
     let buttons = incident.and_then(|id| buttons(facts, id));
-    let mut blocks = blocks(facts, facts.samples.len(), buttons.as_ref());
+    let mut blocks = blocks(facts, own, facts.samples.len(), buttons.as_ref());
     if blocks.to_string().len() > BLOCKS_MAX {
         // Samples are the longest and the least needed: they are one click away.
         blocks = self::blocks(
             &Facts { samples: Vec::new(), incidents: Vec::new(), decisions: Vec::new(), ..facts.clone() },
+            own,
             0,
             buttons.as_ref(),
         );
@@ -64,22 +69,38 @@ fn buttons(facts: &Facts, incident: &str) -> Option<Value> {
             "text": {"type": "plain_text", "text": text}})
     };
     let acknowledge = (!facts.taken).then(|| button("acknowledge", "Acknowledge"));
-    let elements: Vec<Value> = acknowledge.into_iter().chain([button("resolve", "Resolve")]).collect();
+    let silence = (!facts.silenced).then(|| button("silence", "Silence 1h"));
+    let elements: Vec<Value> =
+        acknowledge.into_iter().chain([button("resolve", "Resolve")]).chain(silence).collect();
     (!facts.over).then(|| json!({"type": "actions", "elements": elements}))
 }
 
-fn blocks(facts: &Facts, samples: usize, buttons: Option<&Value>) -> Value {
-    let headline = plain(&format!("{} {}", emoji(facts), facts.stem));
+fn blocks(facts: &Facts, own: &Own, samples: usize, buttons: Option<&Value>) -> Value {
+    let headline = plain(&format!("{} {}", emoji(facts), own.title.as_ref().unwrap_or(&facts.stem)));
     let mut blocks = vec![
         json!({"type": "header", "text": {"type": "plain_text", "text": words::cut(&headline, HEADER_MAX),
             "emoji": true}}),
-        section(&format!(
-            "*{}*\n{}\n{}",
-            escape(&facts.standing),
-            escape(&facts.title),
-            escape(&facts.course)
-        )),
     ];
+    match &own.text {
+        Some(text) => blocks.push(section(text)),
+        None => blocks.extend(account(facts, samples)),
+    }
+    blocks.extend(buttons.cloned());
+    let mut foot: Vec<String> = [(&facts.console, "Open in Beaconfire"), (&facts.runbook, "Runbook")]
+        .into_iter()
+        .filter_map(|(href, text)| {
+            href.as_ref().map(|href| format!("<{}|{text}>", href.replace('&', "&amp;")))
+        })
+        .collect();
+    foot.push(escape(&facts.colophon));
+    blocks.push(json!({"type": "context", "elements": [mrkdwn(&foot.join(" · "))]}));
+    json!(blocks)
+}
+
+/// What there is to tell, in sections.
+fn account(facts: &Facts, samples: usize) -> Vec<Value> {
+    let (standing, title, course) = (escape(&facts.standing), escape(&facts.title), escape(&facts.course));
+    let mut blocks = vec![section(&format!("*{standing}*\n{title}\n{course}"))];
     if let Some(news) = &facts.news {
         blocks.push(section(&format!("*Now:* {}", escape(news))));
     }
@@ -107,16 +128,7 @@ fn blocks(facts: &Facts, samples: usize, buttons: Option<&Value>) -> Value {
         let lines: Vec<String> = facts.samples.iter().take(samples).map(|line| escape(line)).collect();
         blocks.push(section(&format!("*Samples*\n```{}```", whole(&lines.join("\n"), SECTION_MAX - 20))));
     }
-    blocks.extend(buttons.cloned());
-    let mut foot: Vec<String> = [(&facts.console, "Open in Beaconfire"), (&facts.runbook, "Runbook")]
-        .into_iter()
-        .filter_map(|(href, text)| {
-            href.as_ref().map(|href| format!("<{}|{text}>", href.replace('&', "&amp;")))
-        })
-        .collect();
-    foot.push(escape(&facts.colophon));
-    blocks.push(json!({"type": "context", "elements": [mrkdwn(&foot.join(" · "))]}));
-    json!(blocks)
+    blocks
 }
 
 fn emoji(facts: &Facts) -> &'static str {

@@ -115,6 +115,7 @@ mod tests {
     use super::*;
     use crate::message::Matter;
     use crate::render::{email, pagerduty, slack, webhook};
+    use crate::templates::Own;
     use crate::tests::fixture::{SITE, at, wall};
 
     const HOSTILE: &str = "<!channel> \r\nBcc: x@y <script>alert(1)</script> `*_";
@@ -162,7 +163,7 @@ mod tests {
             assert_eq!(body["type"], "storm.digest");
             assert_eq!(body["data"]["incidents"].as_array().map(Vec::len), Some(500));
             assert_eq!(body["data"]["incidents_total"], 1_234);
-            let event = pagerduty::event(message);
+            let event = pagerduty::event(message, &Own::default());
             assert_eq!(
                 (&event["event_action"], &event["payload"]["severity"]),
                 (&json!("trigger"), &json!("critical"))
@@ -170,7 +171,7 @@ mod tests {
             assert_eq!(event["dedup_key"].as_str().map(|key| key.ends_with(".storm-7")), Some(true));
         });
         told(Action::Resolve, "shop", |message| {
-            assert_eq!(pagerduty::event(message)["event_action"], "resolve");
+            assert_eq!(pagerduty::event(message, &Own::default())["event_action"], "resolve");
             assert!(webhook::body(message).contains("\"storm.over\""));
         });
     }
@@ -197,7 +198,7 @@ mod tests {
     #[test]
     fn it_fits_and_no_name_gets_out_of_its_place() {
         told(Action::Update, &HOSTILE.repeat(20), |message| {
-            let rendered = slack::message(&Facts::of(message), None);
+            let rendered = slack::message(&Facts::of(message), &Own::default(), None);
             assert!(rendered.text.len() <= 3_800 && rendered.blocks.to_string().len() <= 12_000);
             for block in rendered.blocks.as_array().unwrap() {
                 assert!(block["text"]["text"].as_str().unwrap_or_default().chars().count() <= 3_000);
@@ -206,7 +207,7 @@ mod tests {
             assert!(!rendered.blocks.to_string().contains("<!"), "{}", rendered.blocks);
             let from = "beaconfire@example.com".parse().unwrap();
             let to = ["oncall@example.com".parse().unwrap()];
-            let mail = String::from_utf8(email::mail(message, &from, &to).unwrap()).unwrap();
+            let mail = String::from_utf8(email::mail(message, &Own::default(), &from, &to).unwrap()).unwrap();
             let (headers, body) = mail.split_once("\r\n\r\n").unwrap();
             assert!(!headers.contains("Bcc:"), "{headers}");
             // As plain text it is only text; lines end where they end in a mail, so their breaks are taken out.

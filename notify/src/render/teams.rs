@@ -5,18 +5,19 @@ use beaconfire_model::Severity;
 use serde_json::{Value, json};
 
 use super::{Facts, words};
+use crate::templates::Own;
 
 /// Most bytes of the whole body.
 const BODY_MAX: usize = 24 * 1024;
 
 /// The body of a message.
-pub(crate) fn message(facts: &Facts) -> Value {
-    let body = wrapped(blocks(facts, true), facts);
+pub(crate) fn message(facts: &Facts, own: &Own) -> Value {
+    let body = wrapped(blocks(facts, own, true), facts);
     if body.to_string().len() <= BODY_MAX {
         return body;
     }
     // Samples and decisions are the longest and the least needed: they are one click away.
-    let body = wrapped(blocks(facts, false), facts);
+    let body = wrapped(blocks(facts, own, false), facts);
     if body.to_string().len() <= BODY_MAX { body } else { plain(facts) }
 }
 
@@ -51,11 +52,34 @@ fn wrapped(blocks: Vec<Value>, facts: &Facts) -> Value {
     })
 }
 
-fn blocks(facts: &Facts, whole: bool) -> Vec<Value> {
-    let mut standing = run(&facts.standing, true);
+fn blocks(facts: &Facts, own: &Own, whole: bool) -> Vec<Value> {
+    let mut standing = run(own.title.as_ref().unwrap_or(&facts.standing), true);
     standing["color"] = json!(colour(facts));
     standing["size"] = json!("Medium");
-    let mut blocks = vec![block(vec![standing]), block(vec![run(&facts.title, true)])];
+    let mut blocks = vec![block(vec![standing])];
+    if own.title.is_none() {
+        blocks.push(block(vec![run(&facts.title, true)]));
+    }
+    match &own.text {
+        // A paragraph a line, as below; where they are too many, the whole does not fit.
+        Some(text) => blocks.extend(lines(text).map(|line| block(vec![run(line, false)]))),
+        None => blocks.extend(account(facts, whole)),
+    }
+    let mut colophon = run(&facts.colophon, false);
+    colophon["isSubtle"] = json!(true);
+    colophon["size"] = json!("Small");
+    blocks.push(block(vec![colophon]));
+    blocks
+}
+
+/// The lines that say something.
+fn lines(text: &str) -> impl Iterator<Item = &str> {
+    text.lines().filter(|line| !line.trim().is_empty())
+}
+
+/// What there is to tell, a block a line.
+fn account(facts: &Facts, whole: bool) -> Vec<Value> {
+    let mut blocks = Vec::new();
     for line in [Some(&facts.course), facts.news.as_ref()].into_iter().flatten().chain(&facts.remarks) {
         blocks.push(block(vec![run(line, false)]));
     }
@@ -73,10 +97,6 @@ fn blocks(facts: &Facts, whole: bool) -> Vec<Value> {
         // A paragraph a line: how a line end within a run is shown differs between clients.
         blocks.extend(lines.iter().map(|line| block(vec![run(&format!("• {line}"), false)])));
     }
-    let mut colophon = run(&facts.colophon, false);
-    colophon["isSubtle"] = json!(true);
-    colophon["size"] = json!("Small");
-    blocks.push(block(vec![colophon]));
     blocks
 }
 

@@ -5,6 +5,7 @@
 use beaconfire_model::Severity;
 
 use super::{Facts, words};
+use crate::templates::Own;
 
 /// Most characters, tags and all: Telegram takes 4,096 without them.
 const TEXT_MAX: usize = 4_000;
@@ -13,17 +14,19 @@ const TEXT_MAX: usize = 4_000;
 const LINE_MAX: usize = 400;
 
 /// The text of a message.
-pub(crate) fn text(facts: &Facts) -> String {
-    let line = |text: &str| escape(&words::cut(&words::unlinked(text), LINE_MAX));
-    let mut out = format!(
-        "{} <b>{}</b>\n{}\n{}",
-        mark(facts),
-        line(&facts.standing),
-        line(&facts.title),
-        line(&facts.course)
-    );
-    if let Some(news) = &facts.news {
-        out.push_str(&format!("\n<b>Now:</b> {}", line(news)));
+pub(crate) fn text(facts: &Facts, own: &Own) -> String {
+    let mut out = match &own.title {
+        Some(title) => format!("{} {title}", mark(facts)),
+        None => format!("{} <b>{}</b>\n{}", mark(facts), line(&facts.standing), line(&facts.title)),
+    };
+    match &own.text {
+        Some(text) => out.push_str(&format!("\n{text}")),
+        None => {
+            out.push_str(&format!("\n{}", line(&facts.course)));
+            if let Some(news) = &facts.news {
+                out.push_str(&format!("\n<b>Now:</b> {}", line(news)));
+            }
+        }
     }
     let mut foot = String::new();
     for (href, text) in [(&facts.console, "Open in Beaconfire"), (&facts.runbook, "Runbook")] {
@@ -42,7 +45,7 @@ pub(crate) fn text(facts: &Facts) -> String {
         ("Done about it", &facts.decisions),
         ("Samples", &facts.samples),
     ];
-    for (title, lines) in lists.into_iter().filter(|(_, lines)| !lines.is_empty()) {
+    for (title, lines) in lists.into_iter().filter(|(_, lines)| own.text.is_none() && !lines.is_empty()) {
         let list = format!("\n\n<b>{}</b>\n<pre>{}</pre>", line(title), escape(&lines.join("\n")));
         // The last lists are the longest and the least needed: they are one click away.
         if count(&out) + count(&list) + count(&foot) <= TEXT_MAX {
@@ -52,6 +55,11 @@ pub(crate) fn text(facts: &Facts) -> String {
     out.push('\n');
     out.push_str(&foot);
     out
+}
+
+/// One line of a stranger's, in which nothing is a link, a mention or an element.
+fn line(text: &str) -> String {
+    escape(&words::cut(&words::unlinked(text), LINE_MAX))
 }
 
 /// One line, for where the full form is refused; no HTML.
@@ -81,6 +89,6 @@ fn mark(facts: &Facts) -> &'static str {
     }
 }
 
-fn escape(text: &str) -> String {
+pub(crate) fn escape(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }

@@ -10,13 +10,14 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::{Facts, email, pagerduty, slack, webhook};
+use crate::templates::Own;
 use crate::tests::fixture::{Case, SITE, wall};
 use crate::{Message, Site};
 
 fn mailed(message: &Message<'_>) -> String {
     let from: Mailbox = "Beaconfire <beaconfire@example.com>".parse().unwrap();
     let to: Mailbox = "oncall@example.com".parse().unwrap();
-    String::from_utf8(email::mail(message, &from, &[to]).unwrap()).unwrap()
+    String::from_utf8(email::mail(message, &Own::default(), &from, &[to]).unwrap()).unwrap()
 }
 
 /// A mail with its random boundary named and its encodings undone.
@@ -64,8 +65,8 @@ fn an_opening() {
     let facts = Facts::of(&message);
     insta::assert_snapshot!("open_line", facts.line());
     insta::assert_snapshot!("open_email", readable(&mailed(&message)));
-    insta::assert_snapshot!("open_slack", spoken(&slack::message(&facts, None)));
-    insta::assert_snapshot!("open_pagerduty", pretty(&pagerduty::event(&message)));
+    insta::assert_snapshot!("open_slack", spoken(&slack::message(&facts, &Own::default(), None)));
+    insta::assert_snapshot!("open_pagerduty", pretty(&pagerduty::event(&message, &Own::default())));
     insta::assert_snapshot!("open_webhook", pretty(&serde_json::from_str(&webhook::body(&message)).unwrap()));
 }
 
@@ -73,7 +74,10 @@ fn an_opening() {
 fn worse_news_says_what_is_new() {
     let case = Case::open().told("C1:1.2");
     let message = case.message(Action::Open);
-    insta::assert_snapshot!("worse_slack", spoken(&slack::message(&Facts::of(&message), None)));
+    insta::assert_snapshot!(
+        "worse_slack",
+        spoken(&slack::message(&Facts::of(&message), &Own::default(), None))
+    );
     let text = readable(&mailed(&message));
     assert!(text.contains("Now: severity rose from warning to critical"), "{text}");
     assert!(webhook::body(&message).contains(r#""type":"incident.updated""#));
@@ -84,8 +88,11 @@ fn a_resolve() {
     let case = Case::open().resolved().told("<root@example.com>");
     let message = case.message(Action::Resolve);
     insta::assert_snapshot!("resolve_email", readable(&mailed(&message)));
-    insta::assert_snapshot!("resolve_slack", spoken(&slack::message(&Facts::of(&message), None)));
-    insta::assert_snapshot!("resolve_pagerduty", pretty(&pagerduty::event(&message)));
+    insta::assert_snapshot!(
+        "resolve_slack",
+        spoken(&slack::message(&Facts::of(&message), &Own::default(), None))
+    );
+    insta::assert_snapshot!("resolve_pagerduty", pretty(&pagerduty::event(&message, &Own::default())));
     assert!(webhook::body(&message).contains(r#""type":"incident.resolved""#));
 }
 
@@ -97,7 +104,7 @@ fn an_acknowledgement_names_who_is_on_it() {
         Facts::of(&message).line().split(':').next().unwrap(),
         "[ACKNOWLEDGED by ana <root>] Request flood on shop"
     );
-    let rendered = slack::message(&Facts::of(&message), None);
+    let rendered = slack::message(&Facts::of(&message), &Own::default(), None);
     assert!(rendered.text.starts_with("[ACKNOWLEDGED by ana &lt;root&gt;]"), "{}", rendered.text);
     assert!(webhook::body(&message).contains(r#""type":"incident.acknowledged""#));
 }
@@ -107,7 +114,7 @@ fn buttons_ask_for_what_may_still_be_done() {
     let offered = |case: &Case, action, with: bool| {
         let message = case.message(action);
         let id = case.dossier.incident.id.as_str();
-        let rendered = slack::message(&Facts::of(&message), with.then_some(id));
+        let rendered = slack::message(&Facts::of(&message), &Own::default(), with.then_some(id));
         let blocks = rendered.blocks.as_array().unwrap().clone();
         let buttons = blocks.iter().filter(|block| block["type"] == "actions");
         let buttons: Vec<Value> =
@@ -116,21 +123,37 @@ fn buttons_ask_for_what_may_still_be_done() {
         buttons.iter().map(|button| button["action_id"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
     };
     let open = Case::open();
-    assert_eq!(offered(&open, Action::Open, true), ["acknowledge", "resolve"]);
+    assert_eq!(offered(&open, Action::Open, true), ["acknowledge", "resolve", "silence"]);
     assert!(offered(&open, Action::Open, false).is_empty());
-    assert_eq!(offered(&Case::open().acknowledged("ana"), Action::Acknowledge, true), ["resolve"]);
+    assert_eq!(offered(&Case::open().acknowledged("ana"), Action::Acknowledge, true), ["resolve", "silence"]);
+    let silenced = Case { silenced: Some("by ann".into()), ..Case::open() };
+    assert_eq!(offered(&silenced, Action::Update, true), ["acknowledge", "resolve"]);
     assert!(offered(&Case::open().resolved(), Action::Resolve, true).is_empty());
+}
+
+#[test]
+fn a_message_says_who_silenced_it_until_when_and_whose_it_is() {
+    let mut case = Case { silenced: Some("by ann <x> until 2026-01-02T03:04:05Z".into()), ..Case::open() };
+    case.dossier.incident.assignee = Some("zoe & co".into());
+    let rendered =
+        slack::message(&Facts::of(&case.message(Action::Update)), &Own::default(), None).blocks.to_string();
+    assert!(rendered.contains("Silenced by ann &lt;x&gt; until 2026-01-02T03:04:05Z."), "{rendered}");
+    assert!(rendered.contains("Given to zoe &amp; co."), "{rendered}");
+    let plain = slack::message(&Facts::of(&Case::open().message(Action::Open)), &Own::default(), None)
+        .blocks
+        .to_string();
+    assert!(!plain.contains("Silenced") && !plain.contains("Given to"), "{plain}");
 }
 
 #[test]
 fn a_test_and_the_store() {
     let test = Message::test(SITE, "t-1", wall(0));
     insta::assert_snapshot!("test_email", readable(&mailed(&test)));
-    insta::assert_snapshot!("test_slack", spoken(&slack::message(&Facts::of(&test), None)));
+    insta::assert_snapshot!("test_slack", spoken(&slack::message(&Facts::of(&test), &Own::default(), None)));
     insta::assert_snapshot!("test_webhook", webhook::body(&test));
     let down = Message::store_down(SITE, Action::Open, "s-1", wall(0), "database is locked", wall(90));
     insta::assert_snapshot!("store_email", readable(&mailed(&down)));
-    insta::assert_snapshot!("store_pagerduty", pretty(&pagerduty::event(&down)));
+    insta::assert_snapshot!("store_pagerduty", pretty(&pagerduty::event(&down, &Own::default())));
     assert!(webhook::body(&down).starts_with(r#"{"type":"store.down""#));
 }
 
@@ -166,8 +189,9 @@ fn queries_leave_only_where_they_may() {
     let shown = |privacy| {
         let message = Message { site: Site { privacy, ..SITE }, ..case.message(Action::Open) };
         let facts = Facts::of(&message);
-        let told = [pagerduty::event(&message).to_string(), webhook::body(&message)].concat();
-        format!("{}{told}{:?}", readable(&mailed(&message)), slack::message(&facts, None))
+        let told =
+            [pagerduty::event(&message, &Own::default()).to_string(), webhook::body(&message)].concat();
+        format!("{}{told}{:?}", readable(&mailed(&message)), slack::message(&facts, &Own::default(), None))
     };
     let redacted = shown(Privacy::Redact);
     assert!(!redacted.contains("token=abc") && !redacted.contains("key=hidden"), "{redacted}");
@@ -186,13 +210,41 @@ fn nothing_is_too_large_for_where_it_goes() {
     case.decisions = vec![case.decisions[0].clone(); 100];
     case.annotations.set("description", &"&".repeat(10_000));
     let message = case.message(Action::Open);
-    let rendered = slack::message(&Facts::of(&message), Some(&"a".repeat(32)));
+    let rendered = slack::message(&Facts::of(&message), &Own::default(), Some(&"a".repeat(32)));
     check_slack(&rendered);
     assert!(rendered.blocks.to_string().contains(r#""action_id":"resolve""#));
-    let event = pagerduty::event(&message);
+    let event = pagerduty::event(&message, &Own::default());
     assert!(event["payload"]["summary"].as_str().unwrap().chars().count() <= 1_024);
     assert!(event.to_string().len() <= 512 * 1024);
     assert!(mailed(&message).len() < 64 * 1024);
+}
+
+/// 200 of everything: what is left out is counted, and each channel's limit holds.
+#[test]
+fn oversize_group_is_truncated_with_count() {
+    let mut case = Case::open();
+    let peak = case.dossier.incident.rules.values().next().unwrap().clone();
+    case.dossier.incident.rules = (0..200).map(|n| (format!("rule-{n:03}").into(), peak.clone())).collect();
+    case.dossier.participants = (0..200).map(|_| case.dossier.participants[0].clone()).collect();
+    case.dossier.incident.participants_total = 200;
+    case.dossier.samples = vec![case.dossier.samples[0].clone(); 200];
+    case.decisions = vec![case.decisions[0].clone(); 200];
+    let message = case.message(Action::Open);
+    let facts = Facts::of(&message);
+    let rendered = slack::message(&facts, &Own::default(), Some(case.dossier.incident.id.as_str()));
+    check_slack(&rendered);
+    let event = pagerduty::event(&message, &Own::default());
+    assert!(event.to_string().len() < 16 * 1024, "of 512 KB");
+    for shown in [rendered.blocks.to_string(), event.to_string(), readable(&mailed(&message))] {
+        for counted in ["and 195 more rules", "200 clients", "and 195 more"] {
+            assert!(shown.contains(counted), "{counted} is not in {shown}");
+        }
+    }
+    // The details alone are left out where a label's text makes them too large, and that is said.
+    case.dossier.incident.labels.set("team", &"x".repeat(600 * 1024));
+    let event = pagerduty::event(&case.message(Action::Open), &Own::default());
+    assert!(event.to_string().len() < 512 * 1024);
+    assert!(event["payload"]["custom_details"]["note"].as_str().unwrap().contains("too large"), "said");
 }
 
 #[test]
@@ -286,7 +338,7 @@ proptest! {
             let facts = Facts::of(&message);
             let breaks = facts.line().contains(['\n', '\r', '\u{1b}', '\u{202e}', '\0']);
             prop_assert!(!breaks);
-            check_slack(&slack::message(&facts, Some(case.dossier.incident.id.as_str())));
+            check_slack(&slack::message(&facts, &Own::default(), Some(case.dossier.incident.id.as_str())));
 
             let mail = mailed(&message);
             let (head, body) = mail.split_once("\r\n\r\n").unwrap();
@@ -309,7 +361,7 @@ proptest! {
             }
             prop_assert_eq!(html.matches("<pre").count(), html.matches("</pre>").count());
 
-            let event = pagerduty::event(&message);
+            let event = pagerduty::event(&message, &Own::default());
             prop_assert!(event["dedup_key"].as_str().unwrap().len() <= 255);
             if event["event_action"] == "trigger" {
                 prop_assert!(!event["payload"]["source"].as_str().unwrap().is_empty());

@@ -15,8 +15,12 @@ use beaconfire_view::{DecisionJson, Privacy};
 
 use crate::{About, Matter, Message, Site};
 
-pub(crate) const SITE: Site<'static> =
-    Site { installation: "eu-1", external_url: "https://beacon.example.com", privacy: Privacy::Redact };
+pub(crate) const SITE: Site<'static> = Site {
+    installation: "eu-1",
+    external_url: "https://beacon.example.com",
+    privacy: Privacy::Redact,
+    templates: None,
+};
 
 const START: i64 = 1_767_323_045_000;
 
@@ -32,6 +36,7 @@ pub(crate) fn wall(seconds: i64) -> Wall {
 pub(crate) struct Case {
     pub(crate) dossier: Dossier,
     pub(crate) decisions: Vec<DecisionJson>,
+    pub(crate) silenced: Option<String>,
     pub(crate) annotations: Labels,
     pub(crate) handle: Option<Handle>,
 }
@@ -101,6 +106,8 @@ impl Case {
             resolved_at: None,
             resolved_by: None,
             acknowledged: None,
+            assignee: None,
+            steps: Vec::new(),
             closed_through: None,
             revision: 3,
             participants_total: 1_234,
@@ -135,6 +142,7 @@ impl Case {
                 }],
                 points: Vec::new(),
             },
+            silenced: None,
             decisions: vec![DecisionJson {
                 scope: "ip".into(),
                 value: "203.0.113.7".into(),
@@ -188,6 +196,7 @@ impl Case {
                 dossier: &self.dossier,
                 revision: self.dossier.incident.revision,
                 decisions: &self.decisions,
+                silenced: self.silenced.as_deref(),
                 annotations: &self.annotations,
                 via: None,
                 again: false,

@@ -5,5 +5,5 @@ mod email;
 pub(crate) mod fixture;
 mod http;
 mod managers;
-mod server;
+pub(crate) mod server;
 mod slack;

@@ -3,10 +3,11 @@
 
 use std::collections::BTreeMap;
 
-use beaconfire_incident::{Status, Transition};
-use beaconfire_model::Severity;
+use beaconfire_incident::{Fingerprint, Incident, IncidentId, Status, Transition};
+use beaconfire_model::{Kind, Matchers, Severity, Subject, parse_matchers};
 use beaconfire_outbox::{
-    Action, Fate, Handle, IntegrationKind, LedgerLine, Outcome, RetryKnobs, Row, RowKey, Told, settle,
+    Action, Fate, Handle, Hush, InhibitRule, Inhibitors, IntegrationKind, LedgerLine, Outcome, QuietRules,
+    RetryKnobs, Row, RowKey, Silence, Stretch, TimeInterval, Told, review, settle,
 };
 use proptest::prelude::*;
 
@@ -23,6 +24,8 @@ enum Step {
     Wait(i64),
     Send(usize),
     Answer(usize, u8),
+    /// From now on nothing, a silence, a muted route, or another incident keeps quiet.
+    Hush(u8),
     /// The process dies: what was under way is forgotten, though the receiver may have it.
     Restart,
 }
@@ -37,6 +40,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         1 => (0..400_000i64).prop_map(Step::Wait),
         4 => (0..8usize).prop_map(Step::Send),
         4 => (0..8usize, 0..7u8).prop_map(|(at, outcome)| Step::Answer(at, outcome)),
+        2 => (0..4u8).prop_map(Step::Hush),
         1 => Just(Step::Restart),
     ];
     prop::collection::vec(step, 0..60)
@@ -51,6 +55,8 @@ struct World {
     /// Rows ever seen, counted apart from the ledger.
     made: usize,
     accepted: u64,
+    /// Nothing is judged of what was too old to tell: it may have been on its way before it was.
+    was_stale: bool,
 }
 
 impl World {
@@ -64,8 +70,15 @@ impl World {
         let critical = route(Some("pager"), &[r#"severity="critical""#], true, Vec::new());
         desk.route =
             route(Some("chat"), &[], false, vec![critical, route(Some("chat"), &[], false, Vec::new())]);
-        let mut world =
-            Self { desk, now: 0, under_way: BTreeMap::new(), heard: BTreeMap::new(), made: 0, accepted: 0 };
+        let mut world = Self {
+            desk,
+            now: 0,
+            under_way: BTreeMap::new(),
+            heard: BTreeMap::new(),
+            made: 0,
+            accepted: 0,
+            was_stale: false,
+        };
         world.happens(Transition::Opened);
         world
     }
@@ -89,12 +102,19 @@ impl World {
             Step::AckExpires if status == Status::Acknowledged => self.happens(Transition::Unacknowledged),
             Step::Resolve if status != Status::Resolved => self.happens(Transition::Resolved { by: None }),
             Step::Acknowledge | Step::AckExpires | Step::Resolve => {}
-            Step::Stale(stale) => self.desk.incident.stale = stale,
+            Step::Stale(stale) => {
+                self.desk.incident.stale = stale;
+                self.was_stale |= stale;
+            }
             Step::Wait(millis) => self.now += millis,
+            Step::Hush(by) => self.hush(by),
             Step::Send(at) => {
                 let Some(row) = self.desk.rows.get(at % self.desk.rows.len()) else { return };
                 let due = row.due <= wall(self.now) && !self.under_way.contains_key(&row.key);
                 if let Some((action, sent)) = row.sending().filter(|_| due) {
+                    let hushed = self.desk.quiet.toward(&row.key.receiver).is_some();
+                    let leaks = hushed && action == Action::Open && status != Status::Resolved;
+                    assert!(!leaks || self.was_stale, "{row:?} disturbs though it is quiet");
                     self.under_way.insert(row.key.clone(), (sent, action));
                 }
             }
@@ -105,6 +125,49 @@ impl World {
                 }
             }
             Step::Restart => self.under_way.clear(),
+        }
+    }
+
+    /// The second passes with another thing that keeps quiet. The pager is never muted: another way leads to it.
+    fn hush(&mut self, by: u8) {
+        let incident = &self.desk.incident;
+        let silence = Silence {
+            id: "s".into(),
+            matchers: parse_matchers(["service=shop"]).unwrap(),
+            author: String::new(),
+            comment: String::new(),
+            starts_at: wall(0),
+            ends_at: wall(i64::MAX / 4),
+            updated_at: wall(0),
+        };
+        let silences = if by == 1 { vec![silence] } else { Vec::new() };
+        let mut rules = QuietRules::default();
+        if by == 2 {
+            rules.intervals.insert("always".into(), TimeInterval(vec![Stretch::default()]));
+        }
+        let target = Subject::service("other");
+        let fingerprint = Fingerprint::of(Kind::Surge, &target);
+        let labels = [("why", "explains")].into_iter().collect();
+        let id = IncidentId::of(&fingerprint, 1);
+        let other = Incident { id, fingerprint, target, labels, status: Status::Open, ..incident.clone() };
+        let inhibit = [InhibitRule {
+            source: parse_matchers(["why=explains"]).unwrap(),
+            target: parse_matchers(["service=shop"]).unwrap(),
+            equal: Vec::new(),
+        }];
+        let sources: Vec<&Incident> = if by == 3 { vec![&other] } else { Vec::new() };
+        let ties = |_: &str, _: &str| false;
+        let inhibitors = Inhibitors::new(&inhibit, &sources, &ties);
+        let mut route = self.desk.route.clone();
+        for child in &mut route.routes {
+            if child.matchers == Matchers::default() {
+                child.mute_times = vec!["always".into()];
+            }
+        }
+        self.desk.quiet = Hush::new(&route, &rules, &silences, inhibitors, wall(self.now)).of(incident);
+        let desk = &self.desk;
+        for row in review(&desk.receivers, &desk.incident, &desk.quiet, &desk.rows, wall(self.now)) {
+            self.desk.put(row);
         }
     }
 
@@ -181,6 +244,8 @@ proptest! {
             world.step(step);
             world.hold(&before)?;
         }
+        world.desk.incident.stale = false;
+        world.hush(0);
         let before = world.desk.rows.clone();
         world.settle_all()?;
         world.hold(&before)?;
@@ -189,7 +254,10 @@ proptest! {
             match row.fate {
                 Fate::Pending | Fate::Held(_) | Fate::InDigest(_) => prop_assert!(false, "{row:?} is left over"),
                 Fate::Delivered => {
-                    let knows = row.told.is_some_and(|told| told == row.desired);
+                    // A message that was deleted says nothing of a silence.
+                    let silenced = |told: Told| row.handle.is_none() && told.silenced != row.desired.silenced;
+                    let same = |told: Told| Told { silenced: row.desired.silenced, ..told } == row.desired;
+                    let knows = row.told.is_some_and(|told| told == row.desired || (silenced(told) && same(told)));
                     prop_assert!(knows || (status == Status::Resolved && !row.send_resolved), "{row:?}");
                     prop_assert_eq!(row.desired.status, status);
                 }
@@ -209,6 +277,10 @@ proptest! {
         if world.desk.incident.status == Status::Resolved {
             world.happens(Transition::Reopened);
         }
+        if world.desk.incident.status == Status::Acknowledged {
+            world.happens(Transition::Unacknowledged);
+        }
+        world.hush(0);
         world.settle_all()?;
         for row in &world.desk.rows {
             prop_assert_eq!(&row.fate, &Fate::Delivered);

@@ -7,6 +7,7 @@ mod fallback;
 mod groups;
 mod history;
 mod pace;
+mod quiet;
 mod routes;
 mod rows;
 mod support;

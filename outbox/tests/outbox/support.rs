@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use beaconfire_incident::{Fingerprint, Incident, IncidentId, Status, Transition};
 use beaconfire_model::{EventTime, Kind, Labels, Severity, Subject, Wall, parse_matchers};
-use beaconfire_outbox::{Integration, IntegrationKind, Receivers, Route, Row, desire};
+use beaconfire_outbox::{Integration, IntegrationKind, Quiet, Receivers, Route, Row, desire};
 
 pub(crate) fn wall(millis: i64) -> Wall {
     Wall::from_millis(1_700_000_000_000 + millis)
@@ -60,6 +60,8 @@ pub(crate) fn incident() -> Incident {
         resolved_at: None,
         resolved_by: None,
         acknowledged: None,
+        assignee: None,
+        steps: Vec::new(),
         closed_through: None,
         revision: 1,
         participants_total: 1,
@@ -76,6 +78,8 @@ pub(crate) struct Desk {
     pub(crate) receivers: Receivers,
     pub(crate) incident: Incident,
     pub(crate) rows: Vec<Row>,
+    /// Who does not hear of it now.
+    pub(crate) quiet: Quiet,
 }
 
 impl Desk {
@@ -86,6 +90,7 @@ impl Desk {
             receivers: receivers(&[("chat", IntegrationKind::Slack, true)]),
             incident: incident(),
             rows: Vec::new(),
+            quiet: Quiet::default(),
         }
     }
 
@@ -107,7 +112,8 @@ impl Desk {
         if transition.tells() && transition != Transition::Opened {
             incident.revision += 1;
         }
-        let wanted = desire(&self.route, &self.receivers, incident, &[transition], &self.rows, now);
+        let wanted =
+            desire(&self.route, &self.receivers, incident, &[transition], &self.rows, &self.quiet, now);
         for row in wanted {
             self.put(row);
         }

@@ -6,6 +6,7 @@ mod groups;
 mod incidents;
 mod opening;
 mod sending;
+mod silences;
 mod storms;
 mod support;
 mod throttling;

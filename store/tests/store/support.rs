@@ -74,6 +74,8 @@ pub(crate) fn incident(service: &str, episode: u32) -> Incident {
         resolved_at: None,
         resolved_by: None,
         acknowledged: None,
+        assignee: None,
+        steps: Vec::new(),
         closed_through: Some(EventTime::MIN),
         revision: 2,
         participants_total: 0,
@@ -139,7 +141,7 @@ pub(crate) fn line(what: &str) -> TimelineEntry {
 }
 
 pub(crate) fn row(incident: &Incident, receiver: &str) -> Row {
-    let desired = Told { revision: 2, status: Status::Open, severity: Severity::Critical };
+    let desired = Told { revision: 2, status: Status::Open, severity: Severity::Critical, silenced: false };
     Row {
         key: RowKey {
             incident: incident.id.clone(),
@@ -163,6 +165,7 @@ pub(crate) fn row(incident: &Incident, receiver: &str) -> Row {
         group: None,
         repeat: None,
         again: false,
+        hushed: false,
     }
 }
 
