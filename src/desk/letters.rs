@@ -84,9 +84,18 @@ fn page_of(mut samples: Vec<Sample>, query: &LetterQuery) -> Result<Page<LetterF
 
 #[cfg(test)]
 mod tests {
-    use beaconfire_model::Wall;
+    use std::time::Duration;
+
+    use beaconfire_api::Desk as _;
+    use beaconfire_incident::Transition;
+    use beaconfire_model::{Kind, Subject, Wall};
+    use beaconfire_outbox::{Fate, Integration, IntegrationKind, Quiet, Receivers, Route, desire};
+    use beaconfire_store::Write;
+    use tokio::time::timeout;
 
     use super::*;
+    use crate::bells::Bells;
+    use crate::desk::tests::knowing;
 
     fn sample(number: u64, reason: &'static str, payload: Option<&[u8]>) -> Sample {
         Sample {
@@ -140,5 +149,44 @@ mod tests {
         ] {
             assert_eq!(offsets(&page_of(all(), &query).unwrap()), found, "{query:?}");
         }
+    }
+
+    #[tokio::test]
+    async fn what_is_tried_by_hand_wakes_its_sender_and_what_is_dropped_stays_in_the_ledger() {
+        let directory = tempfile::tempdir().unwrap();
+        let (mut office, ids) = knowing(directory.path(), &[(Kind::Flood, Subject::service("shop"))]).await;
+        let slack = Integration { name: "slack-0".into(), kind: IntegrationKind::Slack, send_resolved: true };
+        let receivers: Receivers = [("chat".into(), vec![slack])].into();
+        office.bells = Bells::of(&receivers);
+        let bell = office.bells.bell(&"chat".into(), &"slack-0".into());
+        let incident = office.store.incident(&ids[0]).await.unwrap().unwrap();
+        let route = Route { receiver: Some("chat".into()), ..Route::default() };
+        let mut rows =
+            desire(&route, &receivers, &incident, &[Transition::Opened], &[], &Quiet::default(), now());
+        rows[0].fate = Fate::Dead;
+        office.store.save(Write { rows: &rows, ..Write::default() }).await.unwrap();
+
+        let pick = |receiver: &str| RowPick {
+            incident: ids[0].clone(),
+            receiver: receiver.into(),
+            integration: None,
+        };
+        let hand = async |receiver, what| office.by_hand(Actor("ann".into()), pick(receiver), what).await;
+        assert_eq!(hand("mail", ByHand::Retry).await, Err(DeskError::NotFound));
+        assert!(timeout(Duration::ZERO, bell.notified()).await.is_err(), "nothing to wake it for");
+        assert_eq!(hand("chat", ByHand::Retry).await.unwrap()[0].fate, Fate::Pending);
+        timeout(Duration::from_secs(60), bell.notified()).await.expect("it rang");
+        let query = OutboxQuery { limit: 10, ..OutboxQuery::default() };
+        let page = office.outbox(query.clone()).await.unwrap();
+        assert_eq!((page.items.len(), &page.items[0].incident, page.next_cursor), (1, &incident, None));
+
+        hand("chat", ByHand::Drop).await.unwrap();
+        assert_eq!(office.outbox(query).await.unwrap().items, []);
+        let line = office.ledger().await.unwrap().remove(0);
+        assert!(line.adds_up() && line.suppressed["dropped"] == 1, "{line:?}");
+        assert!(matches!(hand("chat", ByHand::Drop).await, Err(DeskError::Refused(_))));
+        let case = office.case(ids[0].clone()).await.unwrap();
+        let lines: Vec<_> = case.dossier.timeline.iter().rev().take(2).map(|line| &*line.what).collect();
+        assert_eq!(lines, ["dropped", "retried"]);
     }
 }

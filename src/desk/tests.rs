@@ -1,10 +1,10 @@
 use beaconfire_detect::PlanSpec;
-use beaconfire_incident::{Knobs, Relation, TimelineEntry, Transition, fold_signals};
+use beaconfire_incident::{Knobs, Relation, TimelineEntry, fold_signals};
 use beaconfire_ingest::DeadLetter;
 use beaconfire_model::{
     Earliest, EntryId, Evidence, Kind, Latest, Peak, Severity, Signal, Subject, SubjectKind,
 };
-use beaconfire_outbox::{Fate, Integration, IntegrationKind, Quiet, Receivers, Route, desire};
+use beaconfire_outbox::Quiet;
 use beaconfire_pipeline::Tide;
 use beaconfire_store::{Progress, StoreKnobs, Write};
 use beaconfire_throttle::Action;
@@ -254,7 +254,10 @@ fn rejected_records_are_shown_where_they_came_from_and_harmless() {
 }
 
 /// An office that knows one incident of each of these, and its ids.
-async fn knowing(directory: &std::path::Path, facts: &[(Kind, Subject)]) -> (Office, Vec<IncidentId>) {
+pub(super) async fn knowing(
+    directory: &std::path::Path,
+    facts: &[(Kind, Subject)],
+) -> (Office, Vec<IncidentId>) {
     let office = office(directory).await;
     let at = beaconfire_model::EventTime::from_millis(now().millis());
     let folded = facts.iter().flat_map(|(kind, target)| {
@@ -336,39 +339,4 @@ async fn what_is_accepted_is_learned_before_it_is_closed_and_refused_where_nobod
     assert_eq!(office.learn(&missing).await, Err(DeskError::NotFound));
     drop(office);
     assert_eq!(shard.join().unwrap(), [workload("ci/build"), workload("ci/build")]);
-}
-
-#[tokio::test]
-async fn what_is_tried_by_hand_wakes_its_sender_and_what_is_dropped_stays_in_the_ledger() {
-    let directory = tempfile::tempdir().unwrap();
-    let (mut office, ids) = knowing(directory.path(), &[(Kind::Flood, Subject::service("shop"))]).await;
-    let slack = Integration { name: "slack-0".into(), kind: IntegrationKind::Slack, send_resolved: true };
-    let receivers: Receivers = [("chat".into(), vec![slack])].into();
-    office.bells = Bells::of(&receivers);
-    let bell = office.bells.bell(&"chat".into(), &"slack-0".into());
-    let incident = office.store.incident(&ids[0]).await.unwrap().unwrap();
-    let route = Route { receiver: Some("chat".into()), ..Route::default() };
-    let mut rows = desire(&route, &receivers, &incident, &[Transition::Opened], &[], &Quiet::default(), now());
-    rows[0].fate = Fate::Dead;
-    office.store.save(Write { rows: &rows, ..Write::default() }).await.unwrap();
-
-    let pick =
-        |receiver: &str| RowPick { incident: ids[0].clone(), receiver: receiver.into(), integration: None };
-    let hand = async |receiver, what| office.by_hand(Actor("ann".into()), pick(receiver), what).await;
-    assert_eq!(hand("mail", ByHand::Retry).await, Err(DeskError::NotFound));
-    assert!(timeout(Duration::ZERO, bell.notified()).await.is_err(), "nothing to wake it for");
-    assert_eq!(hand("chat", ByHand::Retry).await.unwrap()[0].fate, Fate::Pending);
-    timeout(Duration::from_secs(60), bell.notified()).await.expect("it rang");
-    let query = OutboxQuery { limit: 10, ..OutboxQuery::default() };
-    let page = office.outbox(query.clone()).await.unwrap();
-    assert_eq!((page.items.len(), &page.items[0].incident, page.next_cursor), (1, &incident, None));
-
-    hand("chat", ByHand::Drop).await.unwrap();
-    assert_eq!(office.outbox(query).await.unwrap().items, []);
-    let line = office.ledger().await.unwrap().remove(0);
-    assert!(line.adds_up() && line.suppressed["dropped"] == 1, "{line:?}");
-    assert!(matches!(hand("chat", ByHand::Drop).await, Err(DeskError::Refused(_))));
-    let case = office.case(ids[0].clone()).await.unwrap();
-    let lines: Vec<_> = case.dossier.timeline.iter().rev().take(2).map(|line| &*line.what).collect();
-    assert_eq!(lines, ["dropped", "retried"]);
 }
