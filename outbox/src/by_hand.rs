@@ -36,6 +36,9 @@ impl ByHand {
             (Self::Retry, Fate::Held(_)) => {
                 return Err("it waits for a digest, which goes as soon as its receiver takes one");
             }
+            (_, Fate::Suppressed(why)) if why.is_quiet() => {
+                return Err("a silence, a time interval or another incident keeps it quiet for now");
+            }
             (_, Fate::Suppressed(_)) => return Err("it is not to be told, and nothing of it waits"),
             (Self::Drop, Fate::Pending | Fate::Held(_) | Fate::Dead) => {
                 row.fate = Fate::Suppressed(Suppressed::Dropped);

@@ -93,6 +93,8 @@ fn what_makes_no_sense_is_refused_in_words() {
         (ByHand::Retry, Fate::Delivered, "nothing left to tell"),
         (ByHand::Retry, Fate::InDigest(DigestId(7)), "nothing left to tell"),
         (ByHand::Retry, Fate::Suppressed(Suppressed::TooOld), "not to be told"),
+        (ByHand::Retry, Fate::Suppressed(Suppressed::Silenced), "keeps it quiet"),
+        (ByHand::Drop, Fate::Suppressed(Suppressed::Muted), "keeps it quiet"),
         (ByHand::Drop, Fate::Delivered, "nothing left to tell"),
         (ByHand::Drop, Fate::Suppressed(Suppressed::Dropped), "not to be told"),
     ] {

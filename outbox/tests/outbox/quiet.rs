@@ -3,9 +3,9 @@
 use beaconfire_incident::{Fingerprint, Incident, IncidentId, Status, Transition};
 use beaconfire_model::{EventTime, Kind, Labels, Severity, Subject, SubjectKind, parse_matchers};
 use beaconfire_outbox::{
-    Action, Escalation, Fate, Hush, InhibitRule, Inhibitors, IntegrationKind, LedgerLine, Outcome, Quiet,
-    QuietRules, RetryKnobs, Route, Silence, Stretch, Suppressed, TimeInterval, begin, due, reach, review,
-    settle,
+    Action, ByHand, Escalation, Fate, Hush, InhibitRule, Inhibitors, IntegrationKind, LedgerLine, Outcome,
+    Quiet, QuietRules, RetryKnobs, Route, Silence, Stretch, Suppressed, TimeInterval, begin, due, reach,
+    review, settle,
 };
 
 use crate::support::{Desk, incident, receivers, route, secs, wall};
@@ -53,6 +53,25 @@ impl Desk {
 
 const SILENCED: Fate = Fate::Suppressed(Suppressed::Silenced);
 const MUTED: Fate = Fate::Suppressed(Suppressed::Muted);
+
+#[test]
+fn a_silence_that_ends_brings_nothing_back_that_was_dropped_and_keeps_back_what_is_tried() {
+    let (mut desk, rules) = (Desk::new(), QuietRules::default());
+    let silences = [silence("service=shop", 2_000, 10_000)];
+    desk.happens(Transition::Opened, wall(0));
+    let dropped = ByHand::Drop.apply(desk.rows[0].clone(), wall(1_000)).unwrap();
+    desk.put(dropped);
+    for at in [2_000, 10_000] {
+        desk.second(&silences, &rules, &[], at);
+        desk.is(Fate::Suppressed(Suppressed::Dropped), None);
+    }
+    let tried = ByHand::Retry.apply(desk.rows[0].clone(), wall(11_000)).unwrap();
+    desk.put(tried);
+    desk.second(&[silence("service=shop", 11_000, 20_000)], &rules, &[], 11_500);
+    desk.is(SILENCED, None);
+    desk.second(&[], &rules, &[], 20_000);
+    desk.is(Fate::Pending, Some(Action::Open));
+}
 
 #[test]
 fn a_silenced_incident_is_told_when_the_silence_ends_while_it_is_open() {
