@@ -54,11 +54,13 @@ fn opened(n: usize) -> (Folded, Row) {
         participants_estimated: false,
         stale: false,
         untold: Default::default(),
+        assignee: None,
+        steps: Vec::new(),
     };
     let row = Row {
         key: RowKey { incident: incident.id.clone(), receiver: "chat".into(), integration: "slack-0".into() },
         version: 0,
-        desired: Told { revision: 1, status: Status::Open, severity },
+        desired: Told { revision: 1, status: Status::Open, severity, silenced: false },
         told: None,
         handle: None,
         fate: Fate::Pending,
@@ -74,6 +76,7 @@ fn opened(n: usize) -> (Folded, Row) {
         group: None,
         repeat: None,
         again: false,
+        hushed: false,
     };
     let folded = Folded {
         incident,

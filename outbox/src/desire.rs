@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use beaconfire_incident::{Incident, Status, Transition};
 use beaconfire_model::{Severity, Wall};
@@ -9,6 +10,10 @@ use beaconfire_model::{Severity, Wall};
 use crate::{
     Fate, Grouping, Hushed, Integration, IntegrationKind, Lane, Quiet, Route, Row, RowKey, Suppressed, Told,
 };
+
+/// How long the end of what ended by itself waits before it is told.
+const FLAP_HOLD: Duration = Duration::from_secs(30);
+const FLAP_MARGIN: Duration = Duration::from_secs(5);
 
 /// The integrations of each receiver, by its name.
 pub type Receivers = BTreeMap<Arc<str>, Vec<Integration>>;
@@ -22,6 +27,8 @@ pub type Receivers = BTreeMap<Arc<str>, Vec<Integration>>;
 ///   or had become dead letters another try: it is another message, and may be worse news.
 /// - What was found too late to tell is suppressed, and counted, until there is fresh news of it.
 /// - What resolved before its opening was accepted is told all the same, opening first.
+/// - An end that nobody made is told after half a minute, and not at all where it opens again until then: who flaps a
+///   hundred times sends two messages.
 /// - What is `quiet` toward a receiver is suppressed, and counted; [`review`](crate::review) tells it when that ends. Who
 ///   has seen the open still hears of the acknowledgement and the resolve, and of the rest when it ends.
 /// - Rows of integrations that are gone are settled as [`orphaned`] says.
@@ -51,7 +58,10 @@ pub fn desire(
             Some(told) if hushed.is_some() && knows && incident.status == Status::Open => {
                 set(row.clone(), row.fate.clone(), Told { silenced, ..told }, true, now)
             }
-            _ => moved(row.clone(), desired, incident.stale, hushed, disturbs, now),
+            _ => {
+                let moved = moved(row.clone(), desired, incident.stale, hushed, disturbs, now);
+                steady(row, moved, transitions, now)
+            }
         };
         if moved != *row {
             wanted.push(moved);
@@ -169,6 +179,29 @@ fn moved(row: Row, desired: Told, stale: bool, hushed: Option<&Hushed>, disturbs
         stays => stays.clone(),
     };
     set(row, fate, desired, hushed.is_some(), now)
+}
+
+/// A row that flaps says little: an end that nobody made waits for a moment, and where it is taken back meanwhile, who
+/// knows of the opening knows all there is. Not in the last seconds of that moment, as the end may be on its way then.
+fn steady(before: &Row, mut moved: Row, transitions: &[Transition], now: Wall) -> Row {
+    let Some(told) = before.told.filter(|_| before.fate == Fate::Delivered) else { return moved };
+    let by_itself = |transition: &Transition| matches!(transition, Transition::Resolved { by: None });
+    let is_over = moved.desired.status == Status::Resolved && moved.desired != before.desired;
+    if is_over && told.status != Status::Resolved && transitions.iter().any(by_itself) {
+        moved.due = now.plus(FLAP_HOLD);
+        return moved;
+    }
+    let is_back = before.desired.status == Status::Resolved && moved.desired.status == Status::Open;
+    let nothing_else = transitions
+        .iter()
+        .filter(|transition| transition.tells())
+        .all(|transition| matches!(transition, Transition::Reopened { .. }));
+    let same = told.status == Status::Open && told.severity == moved.desired.severity;
+    if is_back && same && nothing_else && before.due > now.plus(FLAP_MARGIN) {
+        moved.told = Some(Told { silenced: told.silenced, ..moved.desired });
+        moved.lane = moved.lane();
+    }
+    moved
 }
 
 /// A row with another fate and state to tell.

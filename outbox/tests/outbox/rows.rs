@@ -206,7 +206,57 @@ fn who_does_not_hear_of_resolves_is_left_alone() {
     ));
     desk.happens(Transition::Resolved { by: None }, wall(2));
     assert_eq!(desk.rows[0].next_action(), None);
-    desk.happens(Transition::Reopened, wall(3));
+    desk.happens(Transition::Reopened, wall(40_000));
+    assert_eq!(desk.rows[0].next_action(), Some(Action::Open));
+}
+
+#[test]
+fn who_flaps_a_hundred_times_sends_two_messages() {
+    let mut desk = Desk::new();
+    desk.happens(Transition::Opened, wall(0));
+    let mut sent = Vec::new();
+    // Each second it ends or begins again, and each is sent at once where it may be.
+    for second in 0..250 {
+        let now = wall(second * 1_000);
+        match second {
+            0 => {}
+            ..200 if second % 2 == 1 => desk.happens(Transition::Resolved { by: None }, now),
+            ..200 => desk.happens(Transition::Reopened, now),
+            200 => desk.happens(Transition::Resolved { by: None }, now),
+            _ => {}
+        }
+        let row = desk.rows[0].clone();
+        if let Some((action, told)) = row.sending().filter(|_| row.due <= now) {
+            sent.push(action);
+            desk.put(settle(row, told, &Outcome::accepted(None), 0.0, &RetryKnobs::default(), now));
+        }
+    }
+    assert_eq!(sent, [Action::Open, Action::Resolve]);
+}
+
+#[test]
+fn an_end_by_hand_or_worse_news_do_not_wait() {
+    let told = |desk: &mut Desk| {
+        let row = desk.rows[0].clone();
+        let (_, sent) = row.sending().expect("something to tell");
+        desk.put(settle(row, sent, &Outcome::accepted(None), 0.0, &RetryKnobs::default(), wall(0)));
+    };
+    let mut desk = Desk::new();
+    desk.happens(Transition::Opened, wall(0));
+    told(&mut desk);
+    desk.happens(Transition::Resolved { by: None }, wall(1_000));
+    assert_eq!(millis(desk.rows[0].due), 31_000);
+    desk.happens(Transition::Escalated { from: Severity::Warning }, wall(2_000));
+    assert_eq!((desk.rows[0].next_action(), millis(desk.rows[0].due)), (Some(Action::Open), 2_000));
+    told(&mut desk);
+    desk.happens(Transition::Resolved { by: Some("mia".into()) }, wall(3_000));
+    assert_eq!(millis(desk.rows[0].due), 3_000);
+    // In the last seconds the end may be on its way: then the beginning is told, too.
+    let mut desk = Desk::new();
+    desk.happens(Transition::Opened, wall(0));
+    told(&mut desk);
+    desk.happens(Transition::Resolved { by: None }, wall(0));
+    desk.happens(Transition::Reopened, wall(26_000));
     assert_eq!(desk.rows[0].next_action(), Some(Action::Open));
 }
 
