@@ -92,7 +92,6 @@ impl App {
         let names = Names::default();
         let entries: Vec<String> = config.plan.entries.iter().map(|entry| entry.name.clone()).collect();
         let reached = Reached::new(names.clone(), entries.clone());
-        prepare(&store, &config, &entries, &reached).await?;
         let board = Arc::new(rounds::board(&store, started).await.context("reading the decisions")?);
 
         let house = Arc::new(House {
@@ -183,6 +182,9 @@ impl App {
             learned: learned(&store).await?,
         };
         let news = listener(metrics.clone(), seen, names.clone(), census.clone(), failed);
+        // Last of what may fail: what a configuration no longer has is settled for good, and one that cannot run must
+        // leave everything to the one before.
+        prepare(&store, &config, &entries, &reached).await?;
         let threads = machine.start(accepted, report, &Past::new(&reached), news)?;
         let keeper = Keep {
             round: Round {
@@ -308,8 +310,9 @@ impl App {
         &self.metrics
     }
 
-    /// Serves until `stop` is done or something fails for good, then ends in order within 10 s.
-    pub async fn run(self, stop: impl Future<Output = ()> + Send) -> anyhow::Result<()> {
+    /// Serves until `stop` is done or something fails for good, then ends in order within 10 s; whether all of its
+    /// threads have ended, without which another must not begin in this process.
+    pub async fn run(self, stop: impl Future<Output = ()> + Send) -> anyhow::Result<bool> {
         let Self {
             server,
             threads,
@@ -355,13 +358,15 @@ impl App {
         stop_senders.send_replace(true);
         threads.stop();
         let joined = tokio::task::spawn_blocking(move || threads.join(STOP_WITHIN)).await;
-        if !matches!(joined, Ok(true)) {
+        let all_ended = matches!(joined, Ok(true));
+        if !all_ended {
             tracing::warn!(
                 "threads did not end in time; what they had not committed will be read again at the next start"
             );
         }
         if !keeper.is_finished() && timeout_at(deadline, &mut keeper).await.is_err() {
             tracing::warn!("the keeper did not end in time; what it had not written will be read again");
+            keeper.abort();
         }
         let all_sent = async { while senders.join_next().await.is_some() {} };
         if timeout_at(deadline, all_sent).await.is_err() {
@@ -376,7 +381,7 @@ impl App {
         if timeout(Duration::from_secs(1), store.close()).await.is_err() {
             tracing::warn!("the store did not close in time");
         }
-        result
+        result.map(|()| all_ended)
     }
 }
 

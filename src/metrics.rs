@@ -257,6 +257,11 @@ impl Metrics {
         Ok(metrics)
     }
 
+    /// Whether the store takes writes, as far as is known.
+    pub fn store_is_up(&self) -> bool {
+        self.store_up.get() == 1
+    }
+
     /// A configuration was read that is not good, or cannot be run.
     pub fn reload_failed(&self) {
         self.reloaded.set(0);

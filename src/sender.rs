@@ -130,6 +130,12 @@ impl Condition {
         told.last_error.clone().filter(|_| told.fails)
     }
 
+    /// Nothing waits any more that speaks against the endpoint.
+    fn forgive(&self) {
+        let mut told = locked(&self.0);
+        (told.probe_at, told.fails) = (None, false);
+    }
+
     /// Takes down what went wrong.
     #[cfg(test)]
     pub(crate) fn fail(&self, said: &str, fails: bool) {
@@ -227,6 +233,8 @@ impl Sender {
         let digest = self.next_digest(at).await?;
         let row = self.store.next_due(&self.receiver, &self.integration).await?;
         let Some(due) = row.into_iter().chain(digest.iter().map(|(due, _)| *due)).min() else {
+            // Nothing is left to probe with: the next message finds out how it stands.
+            self.condition.forgive();
             self.show_pause(pace);
             return Ok(Turn::Wait(LOOK_EVERY));
         };
@@ -258,7 +266,12 @@ impl Sender {
         let claimed = self.store.claim(&self.receiver, &self.integration, &self.owner, at, LEASE, 1).await?;
         // Another process was first: it sends.
         let Some(row) = claimed.into_iter().next() else { return Ok(Turn::Wait(Duration::from_millis(200))) };
-        self.deliver(row, pace).await?;
+        let key = row.key.clone();
+        if let Err(error) = self.deliver(row, pace).await {
+            // A page must not wait out our own lease because something could not be read.
+            self.store.release(&key, &self.owner).await?;
+            return Err(error);
+        }
         Ok(Turn::Sent)
     }
 

@@ -174,7 +174,8 @@ fn moved(row: Row, desired: Told, stale: bool, hushed: Option<&Hushed>, disturbs
         desired.severity == Severity::Critical && row.desired.severity != Severity::Critical && disturbs;
     let fate = match &row.fate {
         Fate::Held(_) if is_worse => untold(stale, hushed),
-        Fate::Pending => untold(stale, hushed),
+        // What was tried may have arrived: it is told to its end.
+        Fate::Pending => untold(stale, hushed.filter(|_| row.attempts == 0)),
         Fate::Suppressed(_) | Fate::Dead if disturbs => untold(stale, hushed),
         stays => stays.clone(),
     };
@@ -195,9 +196,11 @@ fn steady(before: &Row, mut moved: Row, transitions: &[Transition], now: Wall) -
     let nothing_else = transitions
         .iter()
         .filter(|transition| transition.tells())
-        .all(|transition| matches!(transition, Transition::Reopened { .. }));
+        .all(|transition| matches!(transition, Transition::Reopened));
     let same = told.status == Status::Open && told.severity == moved.desired.severity;
-    if is_back && same && nothing_else && before.due > now.plus(FLAP_MARGIN) {
+    // An end that was tried may have arrived, whatever it waits for now.
+    let untried = before.attempts == 0 && before.due > now.plus(FLAP_MARGIN);
+    if is_back && same && nothing_else && untried {
         moved.told = Some(Told { silenced: told.silenced, ..moved.desired });
         moved.lane = moved.lane();
     }

@@ -113,6 +113,8 @@ pub struct Tally {
     pub cleared: u64,
     /// Those that no accepted message has counted yet.
     pub held: u64,
+    /// Pages among these.
+    pub held_pages: u64,
     /// The worst of them.
     pub worst: Option<Severity>,
 }
@@ -144,10 +146,20 @@ pub struct Digest {
     pub told: Option<Tally>,
     /// Failed tries since.
     pub attempts: u32,
+    /// How often in a row it was refused as it stands.
+    pub refusals: u32,
     /// Not before this.
     pub due: Wall,
     /// What went wrong last, cleaned.
     pub last_error: Option<String>,
+}
+
+impl Tally {
+    /// Whether a message that told this says all there is, but for whom it accounts for.
+    fn says_what(&self, told: &Self) -> bool {
+        let Self { held, held_pages, .. } = *told;
+        Self { held, held_pages, ..*self } == *told
+    }
 }
 
 impl Digest {
@@ -166,6 +178,7 @@ impl Digest {
             told_at: None,
             told: None,
             attempts: 0,
+            refusals: 0,
             due: now,
             last_error: None,
         }
@@ -190,15 +203,17 @@ impl Digest {
         let action = match self.messages {
             0 => Action::Open,
             _ if resolves && is_over && self.is_last(tally, calm) => Action::Resolve,
+            // An edit wakes nobody, and a page must; nor does one tell of who follows after an hour.
+            _ if tally.held_pages > 0 || (self.group.is_some() && tally.held > 0) => Action::Open,
             _ => Action::Update,
         };
+        // No page waits longer than an edit would.
+        let soon = |at: Wall, from: Wall| if tally.held_pages > 0 { at.min(from.plus(EVERY)) } else { at };
         if let Some(group) = &self.group {
             let at = match (self.told, self.told_at) {
-                (Some(told), _) if (Tally { held: told.held, ..*tally }) == told && tally.held == 0 => {
-                    return None;
-                }
-                (Some(_), Some(at)) => at.plus(group.interval),
-                _ => self.started_at.plus(group.wait),
+                (Some(told), _) if tally.says_what(&told) && tally.held == 0 => return None,
+                (Some(_), Some(at)) => soon(at.plus(group.interval), at),
+                _ => soon(self.started_at.plus(group.wait), self.started_at),
             };
             return (self.phase != Phase::Closed).then_some((at.max(self.due), action));
         }
@@ -208,14 +223,16 @@ impl Digest {
             Phase::Storm if calm => self.due,
             Phase::Storm => match (self.told, self.told_at) {
                 (Some(told), Some(at)) => {
-                    let quiet = Tally { held: told.held, ..*tally } == told;
+                    let quiet = tally.says_what(&told);
                     let worse = tally.worst > told.worst || tally.members >= told.members.saturating_mul(10);
                     if quiet || (kind == IntegrationKind::PagerDuty && !worse) {
                         return None;
                     }
-                    self.after(kind, at)
+                    soon(self.after(kind, at), at)
                 }
-                _ if kind == IntegrationKind::Email => self.started_at.plus(minutes(MINUTES[0])),
+                _ if kind == IntegrationKind::Email => {
+                    soon(self.started_at.plus(minutes(MINUTES[0])), self.started_at)
+                }
                 _ => self.started_at.plus(FIRST),
             },
         };
@@ -230,7 +247,7 @@ impl Digest {
     /// Whether this message can be told in no way: it was refused as it stands, and so were those before it. What it
     /// would have accounted for are dead letters then, as a message about one incident is.
     pub fn gives_up(&self, outcome: &Outcome) -> bool {
-        matches!(outcome, Outcome::Rejected { .. }) && self.attempts + 1 >= REFUSALS
+        matches!(outcome, Outcome::Rejected { .. }) && self.refusals + 1 >= REFUSALS
     }
 
     /// When something new may be said, after what was said at `at`.
@@ -250,15 +267,20 @@ impl Digest {
         }
     }
 
-    /// The id under which the next message goes: the same on every try.
-    pub fn notification_id(&self) -> String {
-        format!("storm-{}-{}", self.id.0, self.messages.saturating_add(1))
+    /// The id under which the next message goes: the same on every try that tells of as many. What came in between two
+    /// tries is news, which a receiver must not take for a repeat.
+    pub fn notification_id(&self, tally: &Tally) -> String {
+        format!("storm-{}-{}-{}", self.id.0, self.messages.saturating_add(1), tally.members)
     }
 
     /// The digest after an attempt to tell `sent`; `held` rows are left that it does not account for, which keeps
     /// the storm going.
     pub fn settle(mut self, sent: &Sent, outcome: &Outcome, held: u64, jitter: f64, now: Wall) -> Self {
         let knobs = RetryKnobs::default();
+        self.refusals = match outcome {
+            Outcome::Rejected { .. } => self.refusals.saturating_add(1),
+            _ => 0,
+        };
         match outcome {
             Outcome::Accepted { remote, said } => {
                 self.handle = remote.clone().or(self.handle);

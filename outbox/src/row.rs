@@ -221,15 +221,14 @@ impl Row {
             return Some((Action::Open, Told { revision, status: Status::Open, ..desired }));
         };
         if told.revision >= desired.revision {
-            if self.again && desired.status == Status::Open && self.fate == Fate::Delivered {
+            if self.again && desired.status == Status::Open && self.has_own() {
                 return Some((Action::Open, desired));
             }
             let differs = self.handle.is_some() && told.silenced != desired.silenced;
             return differs.then_some((Action::Update, Told { silenced: desired.silenced, ..told }));
         }
-        let has_own = self.messages > 0 || !matches!(self.fate, Fate::InDigest(_));
         let action = match desired.status {
-            Status::Acknowledged | Status::Resolved if !has_own => return None,
+            Status::Acknowledged | Status::Resolved if !self.has_own() => return None,
             Status::Resolved if !self.send_resolved => return None,
             Status::Resolved => Action::Resolve,
             Status::Acknowledged => Action::Acknowledge,
@@ -238,10 +237,16 @@ impl Row {
         Some((action, desired))
     }
 
+    /// Whether it is told by messages of its own: what a digest has told of is not, until it disturbs anew.
+    fn has_own(&self) -> bool {
+        self.messages > 0 || !matches!(self.fate, Fate::InDigest(_))
+    }
+
     /// When it is to be told again, if nothing happens until then.
     pub fn repeat_at(&self) -> Option<Wall> {
         let stands = self.told.is_some_and(|told| told.revision >= self.desired.revision);
-        let open = self.desired.status == Status::Open && self.fate == Fate::Delivered;
+        let knows = matches!(self.fate, Fate::Delivered | Fate::InDigest(_)) && self.has_own();
+        let open = self.desired.status == Status::Open && knows;
         // Since the last message was accepted nothing waits.
         (stands && open && !self.again && !self.hushed)
             .then(|| self.repeat.map(|repeat| self.waiting_since.plus(repeat)))?

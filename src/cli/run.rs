@@ -36,13 +36,27 @@ pub(super) fn run(sources: &Sources) -> Result<(), Fault> {
                 tracing::warn!("{warning}");
             }
             let extras = Extras { reload: Some(reload.clone()), ..extras() };
-            let app = match (App::start(config.clone(), extras).await, before.take()) {
+            // A store that is locked is waited for: nobody should have to wait for that to end us.
+            let started = tokio::select! {
+                interrupted = signals.told_to_stop() => return end(interrupted),
+                started = App::start(config.clone(), extras) => started,
+            };
+            let app = match (started, before.take()) {
                 (Ok(app), _) => app,
                 (Err(error), Some(good)) => {
                     let error = format!("{error:#}");
                     tracing::error!(%error, "the new configuration cannot be run: the one before goes on");
                     (config, fell_back) = (good, true);
                     continue;
+                }
+                // What ran before a reload must not end with it because the store is away at this moment.
+                (Err(error), None) if fell_back => {
+                    let error = format!("{error:#}");
+                    tracing::error!(%error, "the configuration that ran before cannot be run at this moment");
+                    tokio::select! {
+                        interrupted = signals.told_to_stop() => return end(interrupted),
+                        () = tokio::time::sleep(AGAIN) => continue,
+                    }
                 }
                 (Err(error), None) => return Err(error.into()),
             };
@@ -52,17 +66,27 @@ pub(super) fn run(sources: &Sources) -> Result<(), Fault> {
                 metrics.reload_failed();
             }
             let mut next = None;
-            app.run(async { next = Some(signals.next(&mut asked, sources, &metrics).await) }).await?;
+            let all_ended =
+                app.run(async { next = Some(signals.next(&mut asked, sources, &metrics).await) }).await?;
             match next {
-                Some(Next::Reload(read)) => before = Some(std::mem::replace(&mut config, *read)),
-                Some(Next::Stop { interrupted: true }) => return Err(Fault::Interrupted),
-                Some(Next::Stop { interrupted: false }) | None => {
-                    tracing::info!("stopped");
-                    return Ok(());
+                Some(Next::Reload(_)) if !all_ended => {
+                    let error = anyhow::anyhow!("what ran before a reload has not ended: start again");
+                    return Err(error.into());
                 }
+                Some(Next::Reload(read)) => before = Some(std::mem::replace(&mut config, *read)),
+                Some(Next::Stop { interrupted }) => return end(interrupted),
+                None => return end(false),
             }
         }
     })
+}
+
+/// The wait before what ran is tried again, where it cannot be taken up after a reload.
+const AGAIN: Duration = Duration::from_secs(2);
+
+fn end(interrupted: bool) -> Result<(), Fault> {
+    tracing::info!("stopped");
+    if interrupted { Err(Fault::Interrupted) } else { Ok(()) }
 }
 
 /// What a running service is told.
@@ -138,6 +162,14 @@ impl Signals {
         })
     }
 
+    /// Waits for the end alone; whether by SIGINT.
+    async fn told_to_stop(&mut self) -> bool {
+        tokio::select! {
+            _ = self.terminate.recv() => false,
+            _ = self.interrupt.recv() => true,
+        }
+    }
+
     /// Waits for the end, or for a configuration to take over. One that cannot be read is refused, and what runs goes on.
     async fn next(&mut self, asked: &mut mpsc::Receiver<Ask>, sources: &Sources, metrics: &Metrics) -> Next {
         loop {
@@ -147,7 +179,14 @@ impl Signals {
                 _ = self.hangup.recv() => None,
                 Some(ask) = asked.recv() => Some(ask),
             };
-            match load(sources) {
+            let read = match load(sources) {
+                // What is running rides an outage out; what would be started could not even begin.
+                Ok(_) if !metrics.store_is_up() => {
+                    Err(Fault::Usage("the store is away: ask again when it is back".to_owned()))
+                }
+                read => read,
+            };
+            match read {
                 Ok(config) => {
                     tracing::info!("the configuration was read anew: taking it over");
                     // Whoever asked has the answer before the server ends; gone is gone.

@@ -123,7 +123,7 @@ impl Demo {
             }
         };
         receivers.print_news(&mut print);
-        result.context("the service's task")?
+        result.context("the service's task")?.map(|_all_ended| ())
     }
 }
 

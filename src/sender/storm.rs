@@ -38,7 +38,7 @@ impl Sender {
         let Some((Standing { digest, tally, calm }, summary)) = claimed else { return Ok(()) };
         let next = digest.next(self.channel.kind(), self.digest.resolves, &tally, calm);
         let action = next.map_or(Action::Update, |(_, action)| action);
-        let id = digest.notification_id();
+        let id = digest.notification_id(&tally);
         let message = Message {
             matter: Matter::Storm(Storm { digest: &digest, tally, summary: &summary }),
             action,

@@ -163,6 +163,12 @@ impl Store {
         .bind(now.millis())
         .execute(&self.writer)
         .await?;
+        let digests = sqlx::query(
+            "UPDATE digest SET due = $3 \
+             WHERE receiver = $1 AND integration = $2 AND phase <> 'closed' AND attempts > 0 AND due > $3",
+        );
+        let digests = digests.bind(receiver.to_owned()).bind(integration.to_owned()).bind(now.millis());
+        digests.execute(&self.writer).await?;
         Ok(done.rows_affected())
     }
 

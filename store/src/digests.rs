@@ -207,6 +207,7 @@ fn read(row: &AnyRow) -> Result<Digest, StoreError> {
             open: row.count("told_open")?,
             cleared: row.count("told_cleared")?,
             held: 0,
+            held_pages: 0,
             worst: row.maybe_number("told_worst")?.and_then(severity),
         }),
     };
@@ -223,6 +224,7 @@ fn read(row: &AnyRow) -> Result<Digest, StoreError> {
         told_at: row.maybe_wall("told_at")?,
         told,
         attempts: row.count("attempts")?,
+        refusals: row.count("refusals")?,
         due: row.wall("due")?,
         last_error: row.maybe_text("last_error")?,
     })
@@ -232,7 +234,7 @@ fn read(row: &AnyRow) -> Result<Digest, StoreError> {
 async fn write(tx: &mut Transaction<'_, Any>, digest: &Digest) -> Result<(), StoreError> {
     sqlx::query(
         "UPDATE digest SET phase = $2, handle = $3, messages = $4, told_at = $5, told_members = $6, \
-         told_open = $7, told_cleared = $8, told_worst = $9, attempts = $10, due = $11, last_error = $12, \
+         told_open = $7, told_cleared = $8, told_worst = $9, attempts = $10, due = $11, last_error = $12, refusals = $13, \
          lease_owner = NULL, lease_until = NULL WHERE id = $1",
     )
     .bind(digest.id.0)
@@ -247,6 +249,7 @@ async fn write(tx: &mut Transaction<'_, Any>, digest: &Digest) -> Result<(), Sto
     .bind(i64::from(digest.attempts))
     .bind(digest.due.millis())
     .bind(digest.last_error.clone())
+    .bind(i64::from(digest.refusals))
     .execute(&mut **tx)
     .await?;
     Ok(())

@@ -50,8 +50,13 @@ impl Store {
     /// What waits, by (receiver, integration, lane).
     pub async fn backlog(&self) -> Result<Vec<Backlog>, StoreError> {
         let select = sqlx::query(
-            "SELECT receiver, integration, lane, COUNT(*) AS row_count, MIN(waiting_since) AS oldest FROM outbox \
-             WHERE waits = 1 OR fate = 'held' GROUP BY receiver, integration, lane ORDER BY receiver, integration, lane",
+            // Two halves, each with its index; no row is in both.
+            "SELECT receiver, integration, lane, CAST(SUM(row_count) AS BIGINT) AS row_count, MIN(oldest) AS oldest FROM \
+             (SELECT receiver, integration, lane, COUNT(*) AS row_count, MIN(waiting_since) AS oldest FROM outbox \
+             WHERE waits = 1 GROUP BY receiver, integration, lane \
+             UNION ALL SELECT receiver, integration, lane, COUNT(*), MIN(waiting_since) FROM outbox \
+             WHERE fate = 'held' AND waits = 0 GROUP BY receiver, integration, lane) halves \
+             GROUP BY receiver, integration, lane ORDER BY receiver, integration, lane",
         );
         let rows = select.fetch_all(&self.readers).await?;
         let read = |row: &sqlx::any::AnyRow| {

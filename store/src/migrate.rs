@@ -9,7 +9,7 @@ use crate::StoreError;
 use crate::sql::Fields;
 
 /// All steps by their version, in order; a step that was released is never edited.
-const STEPS: [(i64, &str); 8] = [
+const STEPS: [(i64, &str); 9] = [
     (1, include_str!("../migrations/0001_first.sql")),
     (2, include_str!("../migrations/0002_allowed.sql")),
     (3, include_str!("../migrations/0003_written.sql")),
@@ -18,6 +18,7 @@ const STEPS: [(i64, &str); 8] = [
     (6, include_str!("../migrations/0006_digests.sql")),
     (7, include_str!("../migrations/0007_fallbacks.sql")),
     (8, include_str!("../migrations/0008_groups.sql")),
+    (9, include_str!("../migrations/0009_indexes.sql")),
 ];
 
 /// What was made with the store and stays with it.

@@ -135,8 +135,14 @@ mod tests {
     fn told(action: Action, name: &str, check: impl Fn(&Message<'_>)) {
         let mut digest = Digest::begin(DigestId(7), "chat".into(), "slack-0".into(), false, wall(60));
         let summary = summary(500, name);
-        let tally =
-            Tally { members: 1_234, open: 1_000, cleared: 9, held: 285, worst: Some(Severity::Critical) };
+        let tally = Tally {
+            members: 1_234,
+            open: 1_000,
+            cleared: 9,
+            held: 285,
+            held_pages: 0,
+            worst: Some(Severity::Critical),
+        };
         let handle = Handle("<eu-1.storm-7.0@example.com>".into());
         digest.messages = 3;
         check(&Message {
@@ -182,7 +188,8 @@ mod tests {
         let group = Group { name: r#"{service="shop"}"#.into(), wait, interval };
         let storm = Digest::begin(DigestId(7), "chat".into(), "slack-0".into(), false, wall(60));
         let digest = Digest { group: Some(group), ..storm };
-        let tally = Tally { members: 3, open: 2, cleared: 0, held: 1, worst: Some(Severity::Error) };
+        let tally =
+            Tally { members: 3, open: 2, cleared: 0, held: 1, held_pages: 0, worst: Some(Severity::Error) };
         let summary = summary(3, "shop");
         let facts = Facts::of(&Message {
             matter: Matter::Storm(Storm { digest: &digest, tally, summary: &summary }),

@@ -14,7 +14,7 @@ fn storm() -> Digest {
 }
 
 fn tally(members: u64, open: u64) -> Tally {
-    Tally { members, open, cleared: 0, held: members, worst: Some(Severity::Warning) }
+    Tally { members, open, cleared: 0, held: members, held_pages: 0, worst: Some(Severity::Warning) }
 }
 
 fn accepted(digest: Digest, tally: Tally, last: bool, now: i64) -> Digest {
@@ -109,7 +109,11 @@ fn a_digest_that_is_not_accepted_waits() {
             (due, Phase::Storm, 0),
             "{outcome:?}"
         );
-        assert_eq!(digest.notification_id(), storm().notification_id(), "the same id again");
+        assert_eq!(
+            digest.notification_id(&sent.tally),
+            storm().notification_id(&sent.tally),
+            "the same id again"
+        );
     }
     // What moved while it was under way keeps the storm open.
     let digest = storm().settle(&sent, &Outcome::accepted(None), 1, 0.5, wall(0));
@@ -127,6 +131,22 @@ fn a_digest_that_is_refused_again_and_again_is_given_up_and_one_that_is_not_take
         assert!(!digest.gives_up(&failed));
         digest = digest.settle(&sent, &refused, 5, 0.5, wall(0));
     }
+    let digest = digest.settle(&sent, &failed, 5, 0.5, wall(0));
+    assert!(!digest.gives_up(&refused), "only refusals in a row count");
+}
+
+#[test]
+fn pages_in_a_digest_disturb_and_wait_for_no_slot() {
+    let tally = |held, held_pages| Tally { held, held_pages, ..tally(5 + held, 5 + held) };
+    let slack = accepted(storm(), tally(0, 0), false, 10_000);
+    assert_eq!(next(&slack, IntegrationKind::Slack, &tally(3, 0), false), Some((40, Action::Update)));
+    assert_eq!(next(&slack, IntegrationKind::Slack, &tally(3, 1), false), Some((40, Action::Open)));
+    assert_eq!(next(&storm(), IntegrationKind::Email, &tally(3, 1), false), Some((30, Action::Open)));
+    let mail = accepted(storm(), tally(0, 0), false, 60_000);
+    assert_eq!(next(&mail, IntegrationKind::Email, &tally(3, 0), false), Some((300, Action::Update)));
+    assert_eq!(next(&mail, IntegrationKind::Email, &tally(3, 1), false), Some((90, Action::Open)));
+    // What came between two tries makes it another message.
+    assert_ne!(mail.notification_id(&tally(3, 0)), mail.notification_id(&tally(4, 0)));
 }
 
 #[test]

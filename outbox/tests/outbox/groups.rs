@@ -108,8 +108,14 @@ fn a_group_is_told_of_after_its_wait_and_then_by_its_interval_until_all_are_over
     let group = Group { name: "{}".into(), wait: secs(10), interval: Duration::from_secs(300) };
     let storm = Digest::begin(DigestId(7), "chat".into(), "slack-0".into(), false, wall(0));
     let digest = Digest { group: Some(group), ..storm };
-    let tally =
-        |members, open, held| Tally { members, open, cleared: 0, held, worst: Some(Severity::Warning) };
+    let tally = |members, open, held| Tally {
+        members,
+        open,
+        cleared: 0,
+        held,
+        held_pages: 0,
+        worst: Some(Severity::Warning),
+    };
     let next = |digest: &Digest, tally: &Tally| {
         let next = digest.next(IntegrationKind::Slack, true, tally, false);
         next.map(|(at, action)| (millis(at) / 1_000, action))
@@ -121,7 +127,10 @@ fn a_group_is_told_of_after_its_wait_and_then_by_its_interval_until_all_are_over
     assert_eq!(next(&digest, &tally(2, 2, 2)), Some((10, Action::Open)));
     let digest = accept(digest, tally(2, 2, 2), 10_000);
     assert_eq!(next(&digest, &tally(2, 2, 0)), None, "nothing has changed");
-    assert_eq!(next(&digest, &tally(3, 3, 1)), Some((310, Action::Update)));
+    assert_eq!(next(&digest, &tally(3, 3, 1)), Some((310, Action::Open)));
+    let page = Tally { held_pages: 1, ..tally(3, 3, 1) };
+    assert_eq!(next(&digest, &page), Some((40, Action::Open)), "a page does not wait for the interval");
+    assert_eq!(next(&digest, &tally(2, 1, 0)), Some((310, Action::Update)), "one is over");
     assert_eq!(next(&digest, &tally(2, 0, 0)), Some((310, Action::Resolve)), "also without a calm minute");
     let digest = accept(digest, tally(2, 0, 0), 310_000);
     assert_eq!(next(&digest, &tally(2, 0, 0)), None, "it is closed");

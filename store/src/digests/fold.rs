@@ -5,7 +5,7 @@ use beaconfire_model::Wall;
 use beaconfire_outbox::{Digest, DigestId, DigestKnobs, Waiting};
 use sqlx::{Any, AssertSqlSafe, Transaction};
 
-use super::sums::stand;
+use super::sums::{CALM, stand};
 use super::{GROUPS_MAX, read};
 use crate::sql::Fields;
 use crate::{Store, StoreError, outbox};
@@ -139,10 +139,13 @@ async fn fold(
     let is_new = running.is_none();
     let storm = match running {
         Some(mut storm) => {
-            if flooded && !storm.pages {
-                storm.pages = true;
-                sqlx::query("UPDATE digest SET pages = 1 WHERE id = $1")
+            // Pages fold for as long as they are too many, however long the storm lasts.
+            let pages = flooded || (storm.pages && still_floods(tx, storm.id, knobs, now).await?);
+            if pages != storm.pages {
+                storm.pages = pages;
+                sqlx::query("UPDATE digest SET pages = $2 WHERE id = $1")
                     .bind(storm.id.0)
+                    .bind(i64::from(pages))
                     .execute(&mut **tx)
                     .await?;
             }
@@ -186,6 +189,21 @@ async fn fold(
         insert(tx, &storm).await?;
     }
     Ok(held)
+}
+
+/// Whether more pages than are read one by one have come into a digest within the last minute.
+async fn still_floods(
+    tx: &mut Transaction<'_, Any>,
+    id: DigestId,
+    knobs: &DigestKnobs,
+    now: Wall,
+) -> Result<bool, StoreError> {
+    let count = sqlx::query(
+        "SELECT COUNT(*) AS found FROM (SELECT incident FROM outbox WHERE digest = $1 AND lane = 0 \
+         AND created_at > $2 LIMIT $3) some_rows",
+    );
+    let count = count.bind(id.0).bind(now.minus(CALM).millis()).bind(i64::from(knobs.after) + 1);
+    Ok(count.fetch_one(&mut **tx).await?.count::<u64>("found")? > u64::from(knobs.after))
 }
 
 /// What holds a row for this digest.

@@ -13,7 +13,7 @@ use crate::sql::{Fields, severity};
 
 /// A storm is over when fewer than so many come in [`CALM`] and wait.
 const FEW: i64 = 3;
-const CALM: Duration = Duration::from_secs(60);
+pub(super) const CALM: Duration = Duration::from_secs(60);
 
 /// Names listed in a summary, and ids.
 const LISTED: i64 = 10;
@@ -47,6 +47,7 @@ pub(super) async fn tally(tx: &mut Transaction<'_, Any>, id: DigestId) -> Result
         "SELECT COUNT(*) AS members, \
          CAST(COALESCE(SUM(CASE WHEN desired_status <> 'resolved' THEN 1 ELSE 0 END), 0) AS BIGINT) AS still_open, \
          CAST(COALESCE(SUM(CASE WHEN fate = 'held' THEN 1 ELSE 0 END), 0) AS BIGINT) AS held, \
+         CAST(COALESCE(SUM(CASE WHEN fate = 'held' AND lane = 0 THEN 1 ELSE 0 END), 0) AS BIGINT) AS held_pages, \
          CAST(COALESCE(SUM(CASE WHEN fate = 'suppressed:cleared_before_send' \
          OR (fate = 'held' AND desired_status = 'resolved') THEN 1 ELSE 0 END), 0) AS BIGINT) AS cleared, \
          MAX(desired_severity) AS worst FROM outbox WHERE digest = $1",
@@ -59,6 +60,7 @@ pub(super) async fn tally(tx: &mut Transaction<'_, Any>, id: DigestId) -> Result
         open: row.count("still_open")?,
         cleared: row.count("cleared")?,
         held: row.count("held")?,
+        held_pages: row.count("held_pages")?,
         worst: row.maybe_number("worst")?.and_then(severity),
     })
 }

@@ -25,7 +25,7 @@ async fn fall_back(store: &Store, broken: bool, at: i64) -> usize {
 async fn page(store: &Store, service: &str) -> Row {
     let incident = incident(service, 1);
     let row = row(&incident, "team");
-    save(store, &[folded(incident)], &[row.clone()]).await.unwrap();
+    save(store, &[folded(incident)], std::slice::from_ref(&row)).await.unwrap();
     row
 }
 
@@ -39,7 +39,7 @@ async fn a_page_falls_back_once_over_restarts_and_both_rows_are_accounted_for() 
     store.close().await;
     let store = open(directory.path()).await;
     assert_eq!(fall_back(&store, true, 90_000).await, 0, "once");
-    let rows = store.rows(&[row.key.incident.clone()]).await.unwrap();
+    let rows = store.rows(std::slice::from_ref(&row.key.incident)).await.unwrap();
     let [instead, own] = &rows[..] else { panic!("two rows: {rows:?}") };
     assert_eq!((instead.via.as_deref(), &instead.fate), (Some("team"), &Fate::Pending));
     assert_eq!((own.via.as_deref(), &own.fate), (None, &Fate::Pending), "the first is told when it can be");

@@ -24,7 +24,7 @@ async fn opens(store: &Store, service: &str, group: &str, lane: Lane, at: i64) -
     let (wait, interval) = (Duration::from_secs(10), Duration::from_secs(300));
     row.group = Some(Group { name: group.into(), wait, interval });
     row.repeat = Some(Duration::from_secs(3_600));
-    save(store, &[folded(incident)], &[row.clone()]).await.unwrap();
+    save(store, &[folded(incident)], std::slice::from_ref(&row)).await.unwrap();
     row
 }
 
@@ -33,7 +33,7 @@ async fn gather(store: &Store, at: i64) -> u64 {
 }
 
 async fn fate(store: &Store, row: &Row) -> Fate {
-    store.rows(&[row.key.incident.clone()]).await.unwrap().remove(0).fate
+    store.rows(std::slice::from_ref(&row.key.incident)).await.unwrap().remove(0).fate
 }
 
 async fn digests(store: &Store, at: i64) -> Vec<Digest> {
