@@ -2,12 +2,15 @@
 
     clients.py blocks                       Block Kit on stdin: slack_sdk's models check its limits
     clients.py sign SECRET BODY             Slack's headers for this body, one a line, as slack_sdk signs
+    clients.py pagerduty SECRET BODY        PagerDuty's header for this body, as its documentation has it
     clients.py talk APP_URL TOKEN           a slack_sdk WebClient posts and updates a message
     clients.py post URL SECRET BODY         a Standard Webhooks message, as the standardwebhooks library signs
     clients.py receive PORT SECRET COUNT    a receiver that verifies with that library: a line a message
 """
 
 import datetime
+import hashlib
+import hmac
 import http.server
 import json
 import sys
@@ -31,6 +34,11 @@ def sign(secret, body):
     now = str(int(time.time()))
     print(f"X-Slack-Request-Timestamp: {now}")
     print("X-Slack-Signature: " + SignatureVerifier(secret).generate_signature(timestamp=now, body=body))
+
+
+def pagerduty(secret, body):
+    digest = hmac.new(secret.encode(), body.encode(), hashlib.sha256).hexdigest()
+    print(f"X-PagerDuty-Signature: v1={digest}")
 
 
 def talk(url, token):
@@ -87,4 +95,4 @@ if __name__ == "__main__":
     if what == "receive":
         receive(int(rest[0]), rest[1], int(rest[2]))
     else:
-        {"blocks": blocks, "sign": sign, "talk": talk, "post": post}[what](*rest)
+        {"blocks": blocks, "sign": sign, "pagerduty": pagerduty, "talk": talk, "post": post}[what](*rest)

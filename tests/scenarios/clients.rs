@@ -36,7 +36,7 @@ fn ask(words: &[&str], stdin: &str) -> Output {
 }
 
 #[track_caller]
-fn said(words: &[&str], stdin: &str) -> String {
+pub fn said(words: &[&str], stdin: &str) -> String {
     let done = ask(words, stdin);
     assert!(done.status.success(), "{words:?}: {}", String::from_utf8_lossy(&done.stderr));
     String::from_utf8_lossy(&done.stdout).trim().to_owned()
@@ -54,7 +54,7 @@ fn click(service: &Beaconfire, body: &str, headers: &str) -> String {
 }
 
 /// A form's value, percent-encoded.
-fn encoded(text: &str) -> String {
+pub fn encoded(text: &str) -> String {
     text.bytes().map(|byte| format!("%{byte:02X}")).collect()
 }
 

@@ -19,4 +19,5 @@ mod reload;
 mod silences;
 mod store;
 mod storms;
+mod twoway;
 mod world;
