@@ -174,8 +174,7 @@ fn moved(row: Row, desired: Told, stale: bool, hushed: Option<&Hushed>, disturbs
         desired.severity == Severity::Critical && row.desired.severity != Severity::Critical && disturbs;
     let fate = match &row.fate {
         Fate::Held(_) if is_worse => untold(stale, hushed),
-        // What was tried may have arrived: it is told to its end.
-        Fate::Pending => untold(stale, hushed.filter(|_| row.attempts == 0)),
+        Fate::Pending => untold(stale, hushed),
         Fate::Suppressed(_) | Fate::Dead if disturbs => untold(stale, hushed),
         stays => stays.clone(),
     };

@@ -169,10 +169,7 @@ fn reviewed(row: &Row, hushed: Option<&Hushed>, silenced: bool, desired: Told, n
             (Fate::Suppressed(hushed.why), desired)
         }
         (Fate::Suppressed(held), None) if held.is_quiet() && is_open => (Fate::Pending, desired),
-        // What was tried may have arrived, and who has it must hear of the end.
-        (Fate::Pending | Fate::Held(_), Some(hushed)) if row.attempts == 0 => {
-            (Fate::Suppressed(hushed.why), desired)
-        }
+        (Fate::Pending | Fate::Held(_), Some(hushed)) => (Fate::Suppressed(hushed.why), desired),
         (fate @ (Fate::Delivered | Fate::InDigest(_)), _) => {
             let wanted = match (row.told, hushed) {
                 // What it should hear of besides is kept back.
