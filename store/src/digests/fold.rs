@@ -28,7 +28,7 @@ const STORM: &str = "";
 
 impl Store {
     /// Holds what follows the first of its group for the group's digest: how many rows that were. Call it before
-    /// [`fold`](Self::fold). There are at most [`GROUPS_MAX`] groups with followers at a time for one integration;
+    /// [`fold`](Self::fold). There are at most 64 groups with followers at a time for one integration;
     /// beyond them incidents go by themselves, and in a storm all the same.
     pub async fn gather(&self, receiver: &str, integration: &str, now: Wall) -> Result<u64, StoreError> {
         let sql = format!("SELECT 1 AS found FROM outbox WHERE {FREE} AND {FOLLOWS} LIMIT 1");
