@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use beaconfire_config::{Config, Sources};
+#[cfg(debug_assertions)]
 use beaconfire_pipeline::WorkerKnobs;
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};

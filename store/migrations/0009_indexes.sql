@@ -9,3 +9,5 @@ CREATE INDEX outbox_held ON outbox (receiver, integration, lane) WHERE fate = 'h
 DROP INDEX outbox_falling;
 CREATE INDEX outbox_falling ON outbox (receiver, integration, waiting_since)
     WHERE lane = 0 AND told_revision IS NULL AND fell_back = 0 AND fate IN ('pending', 'held', 'dead');
+-- What waits and may follow another: nothing where no route groups.
+CREATE INDEX outbox_following ON outbox (receiver, integration, grp, created_at) WHERE fate = 'pending' AND grp IS NOT NULL;
